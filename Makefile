@@ -1,0 +1,63 @@
+# Two commands on a fresh machine with Python >= 3.11 and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test coverage check fix bench peers soak compat clean
+
+help: ## what can be made here
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "token_meter needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[simulator,html]' --group dev
+	@touch $@
+
+demo: $(VENV)/.ready ## the lesson's dialogue through the real SDK, metered, beside the server's own bill
+	@$(BIN)/token-meter demo
+
+test: $(VENV)/.ready ## all tests, docs and examples included
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(VENV)/.ready ## all tests with branches counted, from before pytest loads its plugins, in children too
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.ready ## ruff, mypy strict, the import floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd examples && $(abspath $(BIN))/mypy --strict --no-error-summary $$(ls *.py | grep -v langchain)
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.ready ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against the peers
+	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/count_speed.py
+
+.venvs/peers/.ready: pyproject.toml
+	$(PYTHON) -m venv .venvs/peers
+	.venvs/peers/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venvs/peers/bin/python -m pip install --quiet --editable . --group peers
+	@touch $@
+
+peers: .venvs/peers/.ready ## the same calls under token_meter and under each of its peers
+	@.venvs/peers/bin/python -m benchmarks.peers
+
+compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here
+	$(PYTHON) tests/compat/matrix.py
+
+soak: $(VENV)/.ready ## random programs against the bill for MINUTES=20, and the large scale tests
+	$(BIN)/python -m tests.proof.scale
+	$(BIN)/python -m tests.proof.soak --minutes $(or $(MINUTES),20) --seed $(or $(SEED),1000000)
+
+clean: ## remove what make made
+	rm -rf $(VENV) .venvs .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,103 @@
+"""What can go wrong, and only that: one tree, one base. It knows no room.
+
+TokenMeterError
+ ├─ BudgetExceededError    a call was refused before it left
+ │   └─ UnpricedModelError its model has no price, so no cost limit can hold
+ ├─ LLMCallError           a call failed without an exception of its own: given to on_llm_error, never raised
+ ├─ LedgerError            a ledger or report file cannot be read
+ └─ ConfigError            an option, limit or price file says something impossible (also a ValueError)
+TokenMeterWarning
+ ├─ UnpricedWarning        tokens were counted whose price is unknown
+ ├─ BlindSpotWarning       a seam is missing: some calls cannot be seen
+ └─ BudgetWarning          a budget is nearly, or with on_exceed="warn" really, spent
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TokenMeterError(Exception):
+    """Base of every error that token_meter raises."""
+
+
+class BudgetExceededError(TokenMeterError):
+    """A call was refused before it left, because a budget of an open meter would not hold.
+
+    Attributes:
+        meter: the meter whose limit it is (the outermost one that is exceeded).
+        field: `cost`, `tokens` or `calls`.
+        limit: the limit, in US dollars (Decimal), tokens or calls.
+        spent: what finished calls used of it.
+        reserved: what calls now in flight may still use of it.
+        wanted: what the refused call might have used.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        meter: Any = None,
+        field: str = "",
+        limit: Any = None,
+        spent: Any = None,
+        reserved: Any = None,
+        wanted: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.meter = meter
+        self.field = field
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.wanted = wanted
+
+
+class UnpricedModelError(BudgetExceededError):
+    """A call was refused because its model has no price and a cost limit is set."""
+
+
+class LLMCallError(TokenMeterError):
+    """A call that failed by its status, or by an error inside its answer. Handlers are given it; nobody raises it.
+
+    Attributes:
+        status: the HTTP status.
+        kind: `HTTP 429`, or the type of the error in the answer; never the answer itself.
+    """
+
+    def __init__(self, status: int | None, kind: str | None) -> None:
+        super().__init__(kind or f"HTTP {status}")
+        self.status = status
+        self.kind = kind
+
+    @classmethod
+    def of(cls, call: Any) -> LLMCallError:
+        """The error of a failed call."""
+        return cls(call.status, call.error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.kind)
+
+
+class LedgerError(TokenMeterError):
+    """A ledger or a report cannot be read."""
+
+
+class ConfigError(TokenMeterError, ValueError):
+    """An option, a limit or a price file says something that cannot be meant."""
+
+
+class TokenMeterWarning(UserWarning):
+    """Base of every warning that token_meter gives."""
+
+
+class UnpricedWarning(TokenMeterWarning):
+    """Tokens were counted whose price is not known."""
+
+
+class BlindSpotWarning(TokenMeterWarning):
+    """Some calls cannot be seen: a seam is missing or was removed."""
+
+
+class BudgetWarning(TokenMeterWarning):
+    """A budget is nearly spent, or exceeded while `on_exceed="warn"`."""

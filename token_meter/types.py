@@ -1,0 +1,321 @@
+"""The nouns: what a call used, what one call was, who may listen. They know no wire, no price, no meter.
+
+They are named tuples and not dataclasses: one is made for every call (0.5 against 3 us), and `dataclasses`
+alone would take most of the import's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Certainty: TypeAlias = Literal["exact", "estimated", "lower_bound", "unmeasured"]
+"""How a call's tokens are known: the provider said so; rules and a tokenizer; part of it is invisible; not at all."""
+
+End: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abandoned"]
+"""How a call ended: whole; left by its reader; its task cancelled; broken; dropped without being closed."""
+
+Source: TypeAlias = Literal["live", "replay", "mock"]
+"""Where the answer came from: a server; a cassette; a mock transport."""
+
+
+class Usage(NamedTuple):
+    """Token counts of one call, as the provider reported them. `None` means "not reported", never 0.
+
+    The first three are totals; every other `*_tokens` field is a part of `prompt_tokens` or `completion_tokens`
+    and is never added to them. Two usages add up field by field; an unknown plus a number is the number.
+
+    Attributes:
+        prompt_tokens: tokens sent, cached and written ones included.
+        completion_tokens: tokens generated, reasoning included, as reported (xAI reports it without reasoning:
+            see `billable_output_tokens`).
+        total_tokens: the provider's own total, kept as reported also when it is not the sum.
+        cached_tokens: part of the prompt read from the provider's cache.
+        cache_write_tokens: part of the prompt written to the provider's cache, whatever its time to live.
+        cache_write_long_tokens: part of `cache_write_tokens` with the longer time to live (OpenAI 12 h, Anthropic 1 h).
+        reasoning_tokens: part of the completion that was not shown.
+        input_audio_tokens: part of the prompt that was audio.
+        output_audio_tokens: part of the completion that was audio.
+        cached_audio_tokens: part of `cached_tokens` that was audio.
+        input_image_tokens: part of the prompt that was images.
+        output_image_tokens: part of the completion that was images.
+        cached_image_tokens: part of `cached_tokens` that was images.
+        output_text_tokens: part of an image model's completion that was text.
+        audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
+        web_searches: billable web searches; their fee is not a token price.
+        beside_tokens: tokens reported *beside* the usage and billed at another model's price
+            (`tool_usage.image_gen`, `svg_usage`); not part of any total.
+        provider_cost: US dollars the provider itself says it charged (OpenRouter `usage.cost`, xAI ticks).
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_long_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    cached_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    cached_image_tokens: int | None = None
+    output_text_tokens: int | None = None
+    audio_seconds: float | None = None
+    web_searches: int | None = None
+    beside_tokens: int | None = None
+    provider_cost: Decimal | None = None
+
+    @property
+    def billable_output_tokens(self) -> int | None:
+        """Tokens billed as output: `max(completion, total - prompt)`, right for OpenAI and for xAI alike."""
+        if self.completion_tokens is None or self.total_tokens is None or self.prompt_tokens is None:
+            return self.completion_tokens
+        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
+
+    @property
+    def audio_tokens(self) -> int | None:
+        """Audio tokens of both directions."""
+        both: int | None = _plus(self.input_audio_tokens, self.output_audio_tokens)
+        return both
+
+    @property
+    def image_tokens(self) -> int | None:
+        """Image tokens of both directions."""
+        both: int | None = _plus(self.input_image_tokens, self.output_image_tokens)
+        return both
+
+    def __add__(self, other: object) -> Usage:  # adds up; a tuple would concatenate
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return Usage(*map(_plus, self, other))
+
+    def __radd__(self, other: object) -> Usage:
+        """Let `sum(usages)` start from its 0."""
+        return self if other == 0 else NotImplemented
+
+    def __repr__(self) -> str:
+        return _short("Usage", self._fields, self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reported fields only, plain and JSON-able; money as a string."""
+        found = zip(self._fields, self, strict=True)
+        return {name: str(v) if isinstance(v, Decimal) else v for name, v in found if v is not None}
+
+
+def _short(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> str:
+    """A repr of the fields that are known."""
+    known = (f"{field}={value!r}" for field, value in zip(fields, values, strict=False) if value not in (None, ()))
+    return f"{name}({', '.join(known)})"
+
+
+def _plus(a: Any, b: Any) -> Any:
+    """Add two counts of which either may be unknown."""
+    if a is None:
+        return b
+    return a if b is None else a + b
+
+
+class Answer(NamedTuple):
+    """What an answer without usage had shown by its end, so that it can be estimated. Never kept in a record.
+
+    Attributes:
+        texts: the visible text of each choice, refusals included.
+        tool_calls: `(name, arguments)` of each tool call, arguments as the raw JSON text.
+        reasoned: the stream showed signs of hidden reasoning.
+        finish: the finish reason, when one came.
+    """
+
+    texts: tuple[str, ...] = ()
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    reasoned: bool = False
+    finish: str | None = None
+
+
+class Reading(NamedTuple):
+    """What a wire reader found in one answer.
+
+    Attributes:
+        usage: what the provider reported, or `None`.
+        model: the model that served the call, as the answer names it.
+        service_tier: the tier that served it.
+        response_id: the provider's id of the answer.
+        status: `complete`, `incomplete`, `failed` or `pending` (a background response that is still running).
+        ended: the answer reached its own end (`[DONE]`, a terminal event, a whole JSON body).
+        error: type or code of an error that the answer itself carries.
+        coerced: a count arrived as an integral float or a digit string and was made an integer.
+        anomalies: how many reported values were no counts and were left out.
+    """
+
+    usage: Usage | None = None
+    model: str | None = None
+    service_tier: str | None = None
+    response_id: str | None = None
+    status: str | None = None
+    ended: bool = False
+    error: str | None = None
+    coerced: bool = False
+    anomalies: int = 0
+
+
+class Delta(NamedTuple):
+    """A piece of an answer as it passed: `kind` is `text`, `refusal`, `reasoning`, `tool_name` or `tool_arguments`."""
+
+    kind: str
+    text: str
+    choice: int = 0
+
+
+class Price(NamedTuple):
+    """What a usage costs and who says so.
+
+    Attributes:
+        cost: US dollars, exact; `None` when no price is known.
+        source: where the price comes from: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
+        reason: why there is no price, in words for the user; `None` when there is one.
+    """
+
+    cost: Decimal | None = None
+    source: str | None = None
+    reason: str | None = None
+
+
+class Call(NamedTuple):
+    """One finished API call. It holds no prompt, answer, key, header or URL query.
+
+    Attributes:
+        id: unique over processes and machines (never the provider's id, which mocks and cassettes repeat).
+        started_s: seconds since the epoch, UTC, at departure.
+        duration_s: seconds from departure to the end of the answer.
+        first_token_s: seconds from departure to the first byte of a streamed body.
+        host: `host` or `host:port` of the request.
+        flavour: the api flavour: `chat`, `responses`, `completions`, `embeddings`, `images`, …
+        model_asked: the model, or Azure deployment, that the request named.
+        model_served: the model that the answer named.
+        usage: the counts, or `None` when they are not known.
+        certainty: how the counts are known.
+        end: how the call ended.
+        status: HTTP status, when an answer came.
+        error: class name of the exception, or type of the error that ended the call.
+        service_tier: the tier that served the call.
+        attempt: 0 for the first try, 1 for the first retry of the SDK, …
+        streamed: the answer came as a stream.
+        tags: the labels of the meters that the call belongs to.
+        source: live, replayed or mocked.
+        processing: `batch` when the caller said that the call is one.
+        provider: who is paid, from the host; `None` when the host is not known, and until the call was priced.
+        price: cost and source by the price book of the meter that shows the call; `None` until it was priced.
+        base_url: scheme, host and path prefix, for matching private prices; kept out of reprs and records.
+    """
+
+    id: str
+    started_s: float
+    duration_s: float
+    host: str | None
+    flavour: str
+    model_asked: str | None = None
+    model_served: str | None = None
+    usage: Usage | None = None
+    certainty: Certainty = "exact"
+    end: End = "complete"
+    status: int | None = None
+    error: str | None = None
+    service_tier: str | None = None
+    first_token_s: float | None = None
+    attempt: int = 0
+    streamed: bool = False
+    tags: tuple[str, ...] = ()
+    source: Source = "live"
+    processing: str | None = None
+    provider: str | None = None
+    price: Price | None = None
+    base_url: str | None = None
+
+    def __repr__(self) -> str:
+        return _short("Call", self._fields[:-1], self)  # all but base_url
+
+    @property
+    def model(self) -> str | None:
+        """The model that was served, else the one that was asked for."""
+        return self.model_served or self.model_asked
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars, exact; `None` when unknown."""
+        return self.price.cost if self.price is not None else None
+
+    @property
+    def started_at(self) -> datetime:
+        """Departure, in UTC."""
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(self.started_s, UTC)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the server answered with 2xx."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def tokens(self) -> Usage:
+        """The usage, or an empty one: for reading single counts without a check for `None`."""
+        return self.usage if self.usage is not None else _NO_USAGE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data; the same fields as in a ledger line."""
+        price = self.price or _NO_PRICE
+        return {
+            "id": self.id,
+            "started_at": self.started_at.isoformat().replace("+00:00", "Z"),
+            "duration_s": round(self.duration_s, 6),
+            "first_token_s": None if self.first_token_s is None else round(self.first_token_s, 6),
+            "host": self.host,
+            "provider": self.provider,
+            "flavour": self.flavour,
+            "model_asked": self.model_asked,
+            "model": self.model,
+            "usage": None if self.usage is None else self.usage.to_dict(),
+            "cost": None if price.cost is None else str(price.cost),
+            "price_source": price.source,
+            "unpriced_reason": price.reason,
+            "certainty": self.certainty,
+            "end": self.end,
+            "status": self.status,
+            "error": self.error,
+            "service_tier": self.service_tier,
+            "attempt": self.attempt,
+            "streamed": self.streamed,
+            "tags": list(self.tags),
+            "source": self.source,
+        }
+
+
+_NO_USAGE = Usage()
+_NO_PRICE = Price()
+
+
+class Handler(Protocol):
+    """Told of a call's events: any object with some of these methods, sync or `async def`.
+
+    Names and first arguments are LangChain's. Keyword arguments: `run_id` (the call's id), `model`, `tags`, `meter`.
+    """
+
+    def on_chat_model_start(self, serialized: Mapping[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
+        """A chat call departs; without this method, `on_llm_start` is told instead."""
+
+    def on_llm_start(self, serialized: Mapping[str, Any], prompts: list[str], **kwargs: Any) -> Any:
+        """A call departs."""
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+        """A piece of a streamed answer passes."""
+
+    def on_llm_end(self, response: Call, **kwargs: Any) -> Any:
+        """A call ended."""
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> Any:
+        """A call failed."""

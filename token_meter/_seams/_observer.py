@@ -1,0 +1,119 @@
+"""What a seam tells upstairs, and the book of what it patched. It knows no HTTP library and no tokens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+logger = logging.getLogger("token_meter")
+
+
+class Watch(Protocol):
+    """One request on its way. Methods never raise, unless a handler asked for that with `raise_error`.
+
+    Only the first way to end counts: `body`, `exhausted`, `closed`, `failed` or `abandoned`.
+    """
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether bytes of the answer are of any use; known after `respond`."""
+
+    @property
+    def instead(self) -> Any | None:
+        """A request to send in the place of the caller's, which stays as it is."""
+
+    @property
+    def sieve(self) -> Any | None:
+        """What takes the answer to such a request out of the body (a `Sieve`); known after `respond`."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether handlers wait to be told: then the seam calls `tell` or awaits `atell`."""
+
+    def respond(self, status: int, content_type: str, *, streamed: bool) -> None: ...
+    def body(self, data: bytes) -> None: ...
+    def feed(self, chunk: bytes) -> None: ...
+    def exhausted(self) -> None: ...
+    def closed(self) -> None: ...
+    def abandoned(self) -> None: ...
+    def failed(self, error: BaseException, *, was_sent: bool) -> None: ...
+    def tell(self) -> None: ...
+    def atell(self) -> Awaitable[None]: ...
+
+
+class Observer(Protocol):
+    """Who decides, at departure, whether a request is watched."""
+
+    is_listening: bool
+    """Whether a request outside every block is of interest too (process-wide meters, counters, attached clients)."""
+
+    def depart(self, request: Any, client: Any) -> Watch | None: ...
+    def internal_error(self, where: str) -> None:
+        """Called inside an `except`: count and log a failure of ours, once per place."""
+
+
+class Switch:
+    """One patched function. Switching off leaves other people's patches alone.
+
+    Where somebody patched on top of ours, taking ours out would take theirs out too. Ours then stays as a shim that
+    only passes calls on, because the seam was told to be silent.
+    """
+
+    __slots__ = ("_is_covered", "_make", "_original", "_ours", "name", "owner")
+
+    def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        self.owner = owner
+        self.name = name
+        self._make = make
+        self._original: Any = None
+        self._ours: Any = None
+        self._is_covered = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the name leads to our function directly: nobody has patched on top."""
+        return self._ours is not None and self.owner.__dict__.get(self.name) is self._ours
+
+    def on(self) -> None:
+        """Replace the function, unless ours stands there or stays as a shim under somebody else's."""
+        now = self.owner.__dict__[self.name]
+        if now is self._ours or (self._is_covered and now is not self._original):
+            return
+        if now is not self._original:
+            self._original, self._ours = now, self._make(now)
+        self._is_covered = False
+        setattr(self.owner, self.name, self._ours)
+
+    def off(self) -> None:
+        """Restore the original where ours still stands."""
+        if self._ours is None:
+            return
+        now = self.owner.__dict__.get(self.name)
+        if now is self._ours:
+            setattr(self.owner, self.name, self._original)
+        elif now is not self._original:
+            self._is_covered = True
+
+
+class Patches:
+    """The patched functions of one seam, each class once by its identity."""
+
+    def __init__(self) -> None:
+        self._switches: dict[tuple[Any, str], Switch] = {}
+
+    def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace `owner.name` by `make(original)`; once, however often it is asked for."""
+        key = (owner, name)
+        switch = self._switches.get(key) or Switch(owner, name, make)
+        switch.on()
+        self._switches[key] = switch  # not one that could not be put on
+
+    def undo(self) -> None:
+        """Restore what is still ours."""
+        for switch in self._switches.values():
+            switch.off()
+
+    def is_whole(self) -> bool:
+        """Whether every patched name still leads to our function directly."""
+        return all(switch.is_on for switch in self._switches.values())

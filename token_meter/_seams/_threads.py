@@ -1,0 +1,83 @@
+"""Carries one context variable, and only that, into threads and thread pools. It knows nothing of its value."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import Any
+
+from token_meter._seams._observer import Switch
+
+
+class ThreadSeam:
+    """Patches `Thread.start` and `ThreadPoolExecutor.submit`.
+
+    Reached through them: `Timer`, `map`, `run_in_executor`, subclasses with a `run()` of their own, pools made earlier.
+    """
+
+    def __init__(self, chain: contextvars.ContextVar[tuple[Any, ...]]) -> None:
+        self._chain = chain
+        self._start_patch = Switch(threading.Thread, "start", self._start)
+        self._submit_patch = Switch(ThreadPoolExecutor, "submit", self._submit)
+
+    def install(self) -> None:
+        """Patch both; idempotent. Called for every first meter, so it is cheap."""
+        self._start_patch.on()
+        self._submit_patch.on()
+
+    def uninstall(self) -> None:
+        """Put back what is still ours. A shim that stays carries the variable of a block that is open, or nothing."""
+        self._start_patch.off()
+        self._submit_patch.off()
+
+    def _start(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        chain = self._chain
+
+        @wraps(original)
+        def start(thread: threading.Thread) -> None:
+            value = chain.get()
+            if not value:
+                original(thread)
+                return
+            run = thread.run
+
+            def carried() -> None:
+                del thread.run  # ours, put on the object below
+                chain.set(value)
+                run()
+
+            thread.run = carried  # type: ignore[method-assign]  # the one place that a subclass's own run() passes
+            try:
+                original(thread)
+            except BaseException:
+                thread.__dict__.pop("run", None)
+                raise
+
+        return start
+
+    def _submit(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        chain = self._chain
+
+        @wraps(original)
+        def submit(pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            value = chain.get()
+
+            def carried(*args: Any, **kwargs: Any) -> Any:
+                before = chain.get()
+                chain.set(value)
+                try:
+                    return fn(*args, **kwargs)
+                finally:
+                    chain.set(before)
+
+            # submit() starts workers itself. They must not inherit what this submitter has: a worker lives on.
+            chain.set(())
+            try:
+                return original(pool, carried, *args, **kwargs)
+            finally:
+                chain.set(value)
+
+        return submit

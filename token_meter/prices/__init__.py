@@ -1,0 +1,37 @@
+"""What a finished call costs, and who says so. Knows where prices come from; knows no wire and no meter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from token_meter.prices._book import PriceBook
+from token_meter.prices._rates import Rates
+
+if TYPE_CHECKING:
+    from token_meter.prices._listing import PriceRow, describe, known_models, known_providers, nearest
+
+__all__ = [
+    "DEFAULT_BOOK",
+    "PriceBook",
+    "PriceRow",
+    "Rates",
+    "describe",
+    "known_models",
+    "known_providers",
+    "nearest",
+]
+
+DEFAULT_BOOK = PriceBook()
+"""The book in use when nobody gives another one: list prices, no private rates."""
+
+_LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load the listing for people only when somebody asks for it: pricing a call needs none of it."""
+    if name in _LISTING:
+        from token_meter.prices import _listing
+
+        return getattr(_listing, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,64 @@
+"""What a user may write in a price book, checked at the border. It knows no price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from token_meter.exceptions import ConfigError
+from token_meter.prices._hosts import Place, place_of
+
+
+def rate_of(value: object, name: str) -> Decimal:
+    """Read a rate or a factor: a string, a Decimal or a whole number that is at least 0, never a float."""
+    if isinstance(value, float):
+        msg = f'{name} is the float {value!r}, which is not exact; write it as a string: "{value!r}"'
+        raise ConfigError(msg)
+    wrong = f'{name} must be a number that is at least 0, such as "0.80", not {value!r}'
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+        raise ConfigError(wrong)
+    try:
+        rate = value if isinstance(value, Decimal) else Decimal(str(value).strip().removeprefix("$"))
+    except InvalidOperation:
+        raise ConfigError(wrong) from None
+    if not rate.is_finite() or rate < 0 or rate > 10**9 or int(rate.as_tuple().exponent) < -18:
+        raise ConfigError(wrong)
+    return rate
+
+
+def suggest(word: str, known: frozenset[str]) -> str:
+    """Guess what a misspelt word was meant to be, as the end of a sentence."""
+    import difflib
+
+    near = difflib.get_close_matches(str(word), sorted(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def table(given: Any, name: str) -> Mapping[Any, Any]:
+    """Read a table; `None` is an empty one."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        msg = f"{name} must be a table, not {given!r}"
+        raise ConfigError(msg)
+    return given
+
+
+def place(url: Any, name: str) -> Place:
+    """Read the base URL of a key; the message does not repeat it, since it may hold a secret."""
+    found = place_of(url) if isinstance(url, str) else None
+    if found is None:
+        msg = f'{name}: a key must be a base URL or host such as "https://gw.corp/v1", not {type(url).__name__}'
+        if isinstance(url, str):
+            msg = f'{name}: a key must be a base URL or host such as "https://gw.corp/v1"; one of them names no host'
+        raise ConfigError(msg)
+    return found
+
+
+def word(value: Any, name: str) -> str:
+    """Read a name."""
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{name} must be given as a string, not {value!r}"
+        raise ConfigError(msg)
+    return value.strip().lower()

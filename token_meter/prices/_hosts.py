@@ -1,0 +1,141 @@
+"""Who is paid, read from a base URL and from nothing else. It knows no price.
+
+Matching is anchored: `https://api.openai.com.evil.example` is not OpenAI, and a model's name is never a hint,
+because a local server may call its models what it likes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+# host -> provider id of genai-prices (or of an overlay row); a leading "*." is one or more labels.
+HOSTS: Mapping[str, str] = {
+    "api.openai.com": "openai",
+    "us.api.openai.com": "openai",
+    "eu.api.openai.com": "openai",
+    "au.api.openai.com": "openai",
+    "in.api.openai.com": "openai",
+    "jp.api.openai.com": "openai",
+    "*.openai.azure.com": "azure",
+    "*.cognitiveservices.azure.com": "azure",
+    "*.services.ai.azure.com": "azure",
+    "*.azure-api.net": "azure",
+    "api.anthropic.com": "anthropic",
+    "api.arcee.ai": "arcee",
+    "api.avian.io": "avian",
+    "inference.baseten.co": "baseten",
+    "api.cerebras.ai": "cerebras",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "api.deepseek.com": "deepseek",
+    "api.doubleword.ai": "doubleword",
+    "api.fireworks.ai": "fireworks",
+    "api.githubcopilot.com": "github-copilot",
+    "generativelanguage.googleapis.com": "google",
+    "aiplatform.googleapis.com": "google",
+    "api.groq.com": "groq",
+    "api.meta.ai": "meta",
+    "api.minimax.io": "minimax",
+    "api.minimax.com": "minimax",
+    "api.minimaxi.com": "minimax-cn",
+    "api.mistral.ai": "mistral",
+    "api.moonshot.ai": "moonshotai",
+    "api.moonshot.cn": "moonshotai-cn",
+    "api.novita.ai": "novita",
+    "openrouter.ai": "openrouter",
+    "api.openrouter.ai": "openrouter",
+    "oai.endpoints.kepler.ai.cloud.ovh.net": "ovhcloud",
+    "api.perplexity.ai": "perplexity",
+    "api.together.xyz": "together",
+    "api.together.ai": "together",
+    "api.voyageai.com": "voyageai",
+    "api.x.ai": "x-ai",
+    "api.z.ai": "zai",
+    "open.bigmodel.cn": "zhipuai",
+    "dashscope-intl.aliyuncs.com": "dashscope",
+    "dashscope.aliyuncs.com": "dashscope-cn",
+}
+_BEDROCK = re.compile(r"bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com")
+_VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com")
+_HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
+
+REGIONAL = frozenset(f"{region}.api.openai.com" for region in ("us", "eu", "au", "in", "jp"))
+"""OpenAI's hosts with data residency, where newer models cost 10 % more."""
+
+
+class Place(NamedTuple):
+    """Where a request went, without user, password, query and scheme."""
+
+    host: str
+    port: str | None
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}{self.path}" if self.port else f"{self.host}{self.path}"
+
+
+@lru_cache(maxsize=1024)
+def place_of(url: str) -> Place | None:
+    """Read a base URL, `host` or `host:port`; `None` when it names no host."""
+    rest = url.strip()
+    if "://" in rest:
+        rest = rest.partition("://")[2]
+    elif rest.startswith("//"):
+        rest = rest[2:]
+    authority, path = (re.split(r"[/?#]", rest, maxsplit=1)[0], rest)
+    path = re.split(r"[?#]", path[len(authority) :], maxsplit=1)[0].rstrip("/")
+    host, _, port = authority.rpartition("@")[2].lower().partition(":")
+    if authority.rpartition("@")[2].startswith("["):
+        inner, bracket, port = authority.rpartition("@")[2].lower().partition("]")
+        host, port = inner + bracket, port.removeprefix(":")
+    host = host.removesuffix(".")
+    if not _HOST.fullmatch(host) or (port and not (port.isascii() and port.isdigit())):
+        return None
+    return Place(host, port or None, path)
+
+
+@lru_cache(maxsize=1024)
+def known_provider(url: str) -> str | None:
+    """Return the provider whose own host *url* names, else `None`."""
+    place = place_of(url)
+    if place is None:
+        return None
+    host = place.host
+    if provider := HOSTS.get(host):
+        return provider
+    _, dot, parent = host.partition(".")
+    while dot:
+        if provider := HOSTS.get(f"*.{parent}"):
+            return provider
+        _, dot, parent = parent.partition(".")
+    if _BEDROCK.fullmatch(host):
+        return "aws"
+    return "google" if _VERTEX.fullmatch(host) else None
+
+
+class PlaceMap(Generic[T]):
+    """Values by base URL; the longest path wins, a port in the key binds, the scheme does not matter."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Iterable[tuple[Place, T]]) -> None:
+        self._rows = tuple(sorted(rows, key=lambda row: (row[0].port is not None, len(row[0].path)), reverse=True))
+
+    def get(self, url: str) -> T | None:
+        """Return the value for *url*, or `None`."""
+        place = place_of(url) if self._rows else None
+        if place is None:
+            return None
+        for key, value in self._rows:
+            if (
+                key.host == place.host
+                and key.port in (None, place.port)
+                and (place.path == key.path or place.path.startswith(f"{key.path}/"))
+            ):
+                return value
+        return None

@@ -1,0 +1,123 @@
+"""The prices themselves, as plain rows for people to read. It prices no call."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from token_meter.prices import _overlay, _public
+from token_meter.prices._book import PriceBook
+from token_meter.prices._card import EXACT, UNITS, Sheet, Unpriceable
+from token_meter.prices._lookup import published
+
+_PER = {"mtok": "1M tokens", "hours": "hour", "kcount": "1K", "kpages": "1K pages", "mchars": "1M characters"}
+
+
+class PriceRow(NamedTuple):
+    """One rate of one model.
+
+    Attributes:
+        provider: the provider's id.
+        model: the model.
+        tier: `standard`, a service tier, or `batch`.
+        unit: what is paid for: `input`, `cached_input`, `output`, …
+        rate: US dollars.
+        per: how much of the unit that buys.
+        above: the rate is for calls with more input tokens than this.
+        source: who says so.
+    """
+
+    provider: str
+    model: str
+    tier: str
+    unit: str
+    rate: Decimal
+    per: str
+    above: int
+    source: str
+
+
+def describe(
+    model: str, provider: str = "openai", *, book: PriceBook | None = None, at_s: float | None = None
+) -> list[PriceRow]:
+    """Return every rate of *model* at one moment (now), all tiers; empty when it has no price."""
+    name, provider = model.strip().lower(), provider.strip().lower()
+    own = [] if book is None else [r for r in book.overrides if r.provider == provider]
+    when_s = time.time() if at_s is None else at_s
+    rows: list[PriceRow] = []
+    told: set[tuple[str, str]] = set()
+    for override in own:
+        if _overlay.matches(override.model, name):
+            pair = (override.tier or "", override.processing or "")
+            told.add(pair)
+            rows += _rows(provider, name, pair, override.sheet, override.source)
+    overlay = [(row.tier, row.processing) for row in _overlay.ROWS if row.provider == provider and row.tier != "*"]
+    pairs: list[tuple[str, str]] = [("", "")]
+    for pair in pairs:  # grows: the public list names its tiers with its standard price
+        try:
+            price = published(provider, name, *pair, when_s)
+        except Unpriceable:
+            price = None
+        if pair == ("", ""):
+            public = price.public.contexts if price is not None and price.public is not None else ()
+            pairs += dict.fromkeys(other for other in (*public, *overlay) if other != pair)
+        if price is None or pair in told:
+            continue
+        if price.sheet is not None:
+            rows += _rows(provider, name, pair, price.sheet, price.source)
+        elif price.public is not None:
+            for key, rate in price.public.listed:
+                unit, _, per = key.rpartition("_")
+                rows.append(PriceRow(provider, name, _tier(pair), unit, rate, _PER.get(per, per), 0, price.source))
+    return rows
+
+
+def known_models(provider: str = "openai", *, book: PriceBook | None = None) -> list[str]:
+    """Return the names that have a price at *provider*, sorted; patterns end in `*`."""
+    names = set(_public_names(provider))
+    names.update(name for row in _overlay.ROWS if row.provider == provider for name in row.models)
+    if book is not None:
+        names.update(row.model for row in book.overrides if row.provider == provider)
+    return sorted(names)
+
+
+def known_providers(*, book: PriceBook | None = None) -> list[str]:
+    """Return the ids of the providers that have a price list, sorted."""
+    public: Any = _public.snapshot()
+    names = {*(listed.id for listed in public.providers), *(row.provider for row in _overlay.ROWS)} - set(
+        _overlay.NO_USD
+    )
+    if book is not None:
+        names.update(row.provider for row in book.overrides)
+    return sorted(names)
+
+
+def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:
+    """Return names like *model* that have a price: a hint for people, never a price."""
+    names = [name for name in known_models(provider, book=book) if not name.endswith("*")]
+    return difflib.get_close_matches(model.strip().lower()[:200], names, n=n)
+
+
+def _public_names(provider: str) -> list[str]:
+    """Return every exact name in the public list of *provider*; none for an unknown provider."""
+    public: Any = _public.snapshot()
+    listed: list[Any] = next((found.models for found in public.providers if found.id == provider), [])
+    names = []
+    for model in listed:
+        clauses = getattr(model.match, "or_", [model.match])
+        names += [model.id, *(getattr(clause, "equals", None) for clause in clauses)]
+    return [name.lower() for name in names if name]
+
+
+def _rows(provider: str, model: str, pair: tuple[str, str], sheet: Sheet, source: str) -> Iterable[PriceRow]:
+    for above, rates in sheet:
+        for unit, rate in sorted(rates.items(), key=lambda pair: UNITS.index(pair[0])):
+            per = "minute" if unit == "audio_minute" else "1M tokens"
+            yield PriceRow(provider, model, _tier(pair), unit, EXACT.plus(rate), per, above, source)
+
+
+def _tier(pair: tuple[str, str]) -> str:
+    return " ".join(filter(None, pair)) or "standard"

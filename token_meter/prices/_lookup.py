@@ -1,0 +1,95 @@
+"""How one kind of call is priced by what is published: the overlay on the public list. It knows no private rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from token_meter.prices import _overlay, _public
+from token_meter.prices._card import EXACT, Card, Sheet, Unpriceable
+from token_meter.types import Price, Usage
+
+
+class Entry(NamedTuple):
+    """How to price one kind of call, between two moments: by `cost`, or not at all, for a reason."""
+
+    since: float
+    until: float
+    cost: Callable[[Usage], Decimal] | None
+    source: str | None
+    refusal: Price | None
+    free: bool
+
+
+class Published(NamedTuple):
+    """A published price.
+
+    Attributes:
+        sheet: its rates; `None` when only `calc_price` understands them.
+        public: what the public list says, unless the overlay says it all.
+        source: who says so.
+        since: it holds from this second of the epoch on,
+        until: and before this one.
+    """
+
+    sheet: Sheet | None
+    public: _public.Found | None
+    source: str
+    since: float = -math.inf
+    until: float = math.inf
+
+
+def published(provider: str, model: str, tier: str, processing: str, at_s: float) -> Published:
+    """Find the published price of *model* at one moment.
+
+    Raises:
+        Unpriceable: there is none, or none for this tier.
+    """
+    if reason := _overlay.NO_USD.get(provider):
+        raise Unpriceable(reason)
+    overlay, source = f"overlay {_overlay.AS_OF}", f"genai-prices {_public.version()}"
+    rows = _overlay.rows_for(provider, model, tier, processing)
+    for row in rows:
+        if row.is_whole:
+            return Published(row.sheet, None, overlay)
+    weekend_s: float | None = None
+    for row in rows:
+        if row.weekend_hour is not None:
+            day = datetime.fromtimestamp(at_s, UTC)
+            if day.weekday() >= 5:
+                weekend_s = day.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+                at_s = weekend_s + row.weekend_hour * 3600
+    found = _public.look_up(provider, model, tier=tier, processing=processing, at_s=at_s)
+    sheet, since, until = found.sheet, found.since, found.until
+    helped = False
+    if weekend_s is not None:
+        since, until, helped = weekend_s, weekend_s + 86_400, True
+    if sheet is not None:
+        for row in rows:
+            if row.adds:
+                sheet, helped = _overlay.complete(sheet, row), True
+    if helped:
+        source = f"{source} + {overlay}"
+    if (provider, model) in _overlay.DISPUTED:
+        source = f"{source} (disputed)"
+    return Published(sheet, found, source, since, until)
+
+
+def entry_of(price: Published, flavour: str, factor: Decimal | None) -> Entry:
+    """Make a published price ready for many calls of one flavour, times *factor*."""
+    source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
+    if price.sheet is not None:
+        card = Card(price.sheet, flavour=flavour, factor=factor)
+        # Free of charge is what somebody wrote down; a public 0 may be a gap.
+        return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
+    assert price.public is not None  # no sheet: there is something to ask
+    ask = price.public.ask
+
+    def cost(usage: Usage) -> Decimal:
+        amount = ask(usage, flavour)
+        return amount if factor is None else EXACT.multiply(amount, factor)
+
+    return Entry(price.since, price.until, cost, source, None, free=False)

@@ -1,0 +1,137 @@
+"""Private rates as the user writes them, checked at the border. It knows no provider's list price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from token_meter.exceptions import ConfigError
+from token_meter.prices._card import UNITS, Sheet, bands_of
+from token_meter.prices._given import rate_of, suggest
+
+STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
+"""The names of the standard tier in answers."""
+
+_NAMES = frozenset({*UNITS, "provider", "model", "tier", "processing", "as_of", "note", "above"})
+
+
+class Rates:
+    """What one provider takes for one model, in US dollars per 1M tokens; `audio_minute` per minute.
+
+    A row is complete: what it does not name has no price, also when the public list has one. Rates are strings,
+    `Decimal` or whole numbers; a float is refused, because 0.1 is not a tenth.
+
+    Args:
+        provider: the provider's id, such as `openai` (see `PriceBook.provider_of`).
+        model: the model as the answer names it; a `*` at the end stands for any ending (`ft:gpt-4o-*`).
+        tier: the service tier that the row is for; `None`: the standard one.
+        processing: `batch` for a row that is for batches only.
+        above: other rates for calls with more input tokens than the key: `{272_000: {"input": "4", ...}}`.
+        as_of: the date of the agreement; shown in reports.
+        note: where it is written; shown in reports.
+        rates: `input`, `cached_input`, `cache_write`, `cache_write_long`, `output`, `input_audio`, `cached_audio`,
+            `output_audio`, `input_image`, `cached_image`, `output_image`, `audio_minute`.
+    """
+
+    __slots__ = ("as_of", "model", "note", "processing", "provider", "sheet", "tier")
+
+    provider: str
+    model: str
+    tier: str | None
+    processing: str | None
+    as_of: str | None
+    note: str | None
+    sheet: Sheet
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        *,
+        tier: str | None = None,
+        processing: str | None = None,
+        above: Mapping[int | str, Mapping[str, Any]] | None = None,
+        as_of: str | None = None,
+        note: str | None = None,
+        **rates: Decimal | str | int,
+    ) -> None:
+        where = f"Rates({provider!r}, {model!r})"
+        words: dict[str, Any] = {"tier": tier, "processing": processing, "as_of": as_of, "note": note}
+        for name, text in {"provider": provider, "model": model, **words}.items():
+            if not isinstance(text, str) and (text is not None or name not in words):
+                msg = f"{where}: {name} must be a string, not {text!r}"
+                raise ConfigError(msg)
+        for name, text in (("provider", provider), ("model", model)):
+            if not text.strip():
+                msg = f"{where}: {name} must be a name such as {'openai' if name == 'provider' else 'gpt-4o'!r}"
+                raise ConfigError(msg)
+        if not rates:
+            msg = f'{where} has no rate; give at least one, such as input="0.80"'
+            raise ConfigError(msg)
+        bands = [(_start(start, where), _rates(band, where)) for start, band in _bands(above, where)]
+        if len({start for start, _ in bands}) < len(bands):
+            msg = f"{where}: above names one number of input tokens twice"
+            raise ConfigError(msg)
+        for name, fixed in (
+            ("provider", provider.strip().lower()),
+            ("model", model.strip().lower()),
+            ("tier", None if tier in STANDARD else tier),
+            ("processing", processing or None),
+            ("as_of", as_of),
+            ("note", note),
+            ("sheet", bands_of(_rates(rates, where), bands)),
+        ):
+            object.__setattr__(self, name, fixed)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        msg = f"Rates are fixed once made; make new ones instead of setting {name!r}"
+        raise AttributeError(msg)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def __repr__(self) -> str:
+        shown = [repr(self.provider), repr(self.model)]
+        shown += [f"{unit}={str(rate)!r}" for unit, rate in self.sheet[0][1].items()]
+        above = {start: {unit: str(rate) for unit, rate in band.items()} for start, band in self.sheet[1:]}
+        options = {"above": above or None, "tier": self.tier, "processing": self.processing, "as_of": self.as_of}
+        shown += [f"{name}={value!r}" for name, value in options.items() if value is not None]
+        return f"Rates({', '.join(shown)})"
+
+    @property
+    def source(self) -> str:
+        """How a price by this row names its source."""
+        words = ["override", self.note, self.as_of and f"of {self.as_of}"]
+        return " ".join(word for word in words if word)
+
+
+def _rates(rates: Any, where: str) -> Mapping[str, Decimal]:
+    if not isinstance(rates, Mapping):
+        msg = f"{where}: rates above a limit must be a table of rates, not {rates!r}"
+        raise ConfigError(msg)
+    return {_unit(name, where): rate_of(value, f"{where}: {name}") for name, value in rates.items()}
+
+
+def _bands(above: Any, where: str) -> list[tuple[Any, Any]]:
+    if above is None:
+        return []
+    if not isinstance(above, Mapping):
+        msg = f"{where}: above must be a table from numbers of input tokens to rates, not {above!r}"
+        raise ConfigError(msg)
+    return list(above.items())
+
+
+def _unit(name: str, where: str) -> str:
+    if name not in UNITS:
+        msg = f"{where}: {name!r} is not a rate{suggest(name, _NAMES)}; rates are {', '.join(UNITS)}"
+        raise ConfigError(msg)
+    return name
+
+
+def _start(start: int | str, where: str) -> int:
+    text = str(start).replace("_", "").replace(",", "")
+    if isinstance(start, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
+        msg = f"{where}: above must name a number of input tokens such as 272000, not {start!r}"
+        raise ConfigError(msg)
+    return int(text)

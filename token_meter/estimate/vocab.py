@@ -1,0 +1,132 @@
+"""The vocabularies that travel in the wheel, loaded when first needed. It knows no models and no counting rules.
+
+tiktoken would download them and trust a cache folder that environment variables name. Here nothing is downloaded,
+and no environment variable is read or set: the files lie beside this package (`tools/pack_vocabulary.py` says how
+they were made). They cost about 0.2 s and 80 MiB, so nothing here runs at import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pkgutil
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiktoken import Encoding
+
+O200K = "o200k_base"
+CL100K = "cl100k_base"
+
+
+class Vocabulary(NamedTuple):
+    """What tiktoken's own `openai_public` says of an encoding, and the checksums of its file in both forms."""
+
+    n_tokens: int
+    packed_sha256: str
+    raw_sha256: str
+    pat_str: str
+    special_tokens: Mapping[str, int]
+
+
+VOCABULARIES: Mapping[str, Vocabulary] = {
+    O200K: Vocabulary(
+        n_tokens=199_998,
+        packed_sha256="440741350e7cfa1c0f4869ce742d1b043550adbda5187adcac9e787edac6fba9",
+        raw_sha256="446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+        pat_str="|".join(
+            [
+                r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?""",
+                r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?""",
+                r"""\p{N}{1,3}""",
+                r""" ?[^\s\p{L}\p{N}]+[\r\n/]*""",
+                r"""\s*[\r\n]+""",
+                r"""\s+(?!\S)""",
+                r"""\s+""",
+            ]
+        ),
+        special_tokens={"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
+    ),
+    CL100K: Vocabulary(
+        n_tokens=100_256,
+        packed_sha256="18288f996f452d44e0e65996176591a4b712a3eb1b42afd6f0511e735c099480",
+        raw_sha256="223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+        pat_str=r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s""",  # noqa: E501 - a pattern has no line breaks
+        special_tokens={
+            "<|endoftext|>": 100257,
+            "<|fim_prefix|>": 100258,
+            "<|fim_middle|>": 100259,
+            "<|fim_suffix|>": 100260,
+            "<|endofprompt|>": 100276,
+        },
+    ),
+}
+
+_loaded: dict[str, Encoding] = {}
+_loading = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """A fork while another thread loads would leave the child with a lock that nobody opens."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def encoding(name: str) -> Encoding:
+    """Give the encoding *name*, loading it at the first call; an encoding that the application loaded is shared."""
+    found = _loaded.get(name)
+    if found is None:
+        with _loading:
+            found = _loaded.get(name)
+            if found is None:
+                found = _loaded[name] = _from_application(name) or _build(name)
+    return found
+
+
+def _from_application(name: str) -> Encoding | None:
+    """Look into tiktoken's own registry; a plugin may have put something else there under our name."""
+    registry = sys.modules.get("tiktoken.registry")
+    theirs: Encoding | None = getattr(registry, "ENCODINGS", {}).get(name)
+    vocabulary = VOCABULARIES[name]
+    if theirs is None or theirs.name != name:
+        return None
+    top = max(vocabulary.special_tokens.values())
+    return theirs if theirs.max_token_value == top and theirs._pat_str == vocabulary.pat_str else None
+
+
+def _build(name: str) -> Encoding:
+    from tiktoken import Encoding
+
+    vocabulary = VOCABULARIES[name]
+    return Encoding(
+        name,
+        pat_str=vocabulary.pat_str,
+        mergeable_ranks=read_ranks(name),
+        special_tokens=dict(vocabulary.special_tokens),
+        explicit_n_vocab=None,
+    )
+
+
+def read_ranks(name: str) -> dict[bytes, int]:
+    """Read a packed vocabulary: one length byte a token, then the bytes of all tokens, in the order of the ranks.
+
+    Raises:
+        RuntimeError: the file is not the one that this version of token_meter was released with.
+    """
+    vocabulary = VOCABULARIES[name]
+    packed = pkgutil.get_data("token_meter", f"_vocab/{name}.bin")  # importlib.resources takes 10 ms to import
+    if packed is None or hashlib.sha256(packed, usedforsecurity=False).hexdigest() != vocabulary.packed_sha256:
+        msg = f"the vocabulary {name}.bin of token_meter is damaged: its sha256 is wrong. Reinstall token-meter"
+        raise RuntimeError(msg)
+    n = vocabulary.n_tokens
+    next_token = io.BytesIO(packed[n:]).read  # a third faster than slices
+    return dict(zip(map(next_token, packed[:n]), range(n), strict=True))

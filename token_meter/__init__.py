@@ -1,0 +1,89 @@
+"""Put `with meter() as cb` around any Python code and read what its LLM calls cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from token_meter._meter import Meter, current, meter, unattributed, uninstall
+    from token_meter._meter import meter as get_openai_callback
+    from token_meter._meter._attach import Callbacks as callbacks
+    from token_meter._meter._attach import attach, detach
+    from token_meter.exceptions import (
+        BlindSpotWarning,
+        BudgetExceededError,
+        BudgetWarning,
+        ConfigError,
+        LedgerError,
+        LLMCallError,
+        TokenMeterError,
+        TokenMeterWarning,
+        UnpricedModelError,
+        UnpricedWarning,
+    )
+    from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
+    from token_meter.types import Call, Handler, Usage
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
+    "_meter._attach": ("attach", "callbacks", "detach"),
+    "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
+    "types": ("Call", "Handler", "Usage"),
+    "exceptions": (
+        "BlindSpotWarning", "BudgetExceededError", "BudgetWarning", "ConfigError", "LLMCallError", "LedgerError",
+        "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
+    ),
+}  # fmt: skip
+"""Where the names of this door are. Each is loaded when it is asked for: every run of pytest passes here."""
+_OTHER_NAMES = {
+    "callbacks": "Callbacks",
+    "get_openai_callback": "meter",  # the name under which people who come from LangChain know it
+}
+
+__all__ = [
+    "AsyncCallbackHandler",
+    "BlindSpotWarning",
+    "BudgetExceededError",
+    "BudgetWarning",
+    "Call",
+    "CallbackHandler",
+    "ConfigError",
+    "Handler",
+    "LLMCallError",
+    "LedgerError",
+    "Meter",
+    "TokenMeterError",
+    "TokenMeterWarning",
+    "UnpricedModelError",
+    "UnpricedWarning",
+    "Usage",
+    "attach",
+    "callbacks",
+    "current",
+    "detach",
+    "get_openai_callback",
+    "meter",
+    "unattributed",
+    "uninstall",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the door, or a room of which everybody thinks that it is there."""
+    from importlib import import_module
+
+    if name in ("exceptions", "handlers", "types"):
+        return import_module(f"{__name__}.{name}")
+    for room, names in _ROOMS.items():
+        if name in names:
+            found = getattr(import_module(f"{__name__}.{room}"), _OTHER_NAMES.get(name, name))
+            globals()[name] = found
+            return found
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

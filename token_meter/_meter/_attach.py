@@ -1,0 +1,171 @@
+"""The places to attach handlers besides the meter: a client, and a block of requests. It knows no SDK by name.
+
+Clients are keyed weakly, and nothing is put on them. A client that dies takes its attachment along, unless one of its
+handlers holds it.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from token_meter._meter._chain import CALLBACKS, push, remove
+from token_meter.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from token_meter._meter._hub import Hub
+    from token_meter._meter._listener import Listener
+
+C = TypeVar("C")
+
+ATTACHED: weakref.WeakKeyDictionary[Any, tuple[Listener, ...]] = weakref.WeakKeyDictionary()
+_lock = threading.RLock()
+_ends: dict[int, weakref.finalize[..., Any]] = {}
+
+
+def attach(client: C, *, handlers: Iterable[Any]) -> C:
+    """Tell *handlers* of every call of *client*, an OpenAI client of any kind or an httpx client, and of its copies.
+
+    Works with and without an open meter. Attaching again adds handlers; `detach` takes them off.
+
+    Returns:
+        The same client.
+
+    Raises:
+        ConfigError: *client* is no client, or one of *handlers* no handler.
+    """
+    from token_meter._meter._listener import listeners
+
+    if isinstance(client, type) or not (_is_sdk_client(client) or _is_http_client(client)):
+        msg = f"attach() takes an OpenAI or httpx client; this is {_described(client)}"
+        raise ConfigError(msg)
+    _put(client, listeners(handlers))
+    return client
+
+
+def detach(client: C, *, handlers: Iterable[Any] | None = None) -> C:
+    """Take *handlers*, or all, off *client*; copies made before keep theirs. Never attached ones are no error."""
+    from token_meter._meter._listener import listeners
+
+    with _lock:
+        had = ATTACHED.get(client, ())
+        off = {listener.key for listener in (had if handlers is None else listeners(handlers))}
+        left = tuple(listener for listener in had if listener.key not in off)
+        if left:
+            ATTACHED[client] = left
+        elif had:
+            del ATTACHED[client]
+            end = _ends.pop(id(client), None)
+            if end is not None:
+                end()
+    return client
+
+
+def inherit(client: Any, twin: Any) -> None:
+    """Give a copy what is attached to its original."""
+    found = ATTACHED.get(client, ())
+    if found and twin is not client:
+        _put(twin, found)
+
+
+def attached_to(*clients: Any) -> tuple[Listener, ...]:
+    """What is attached to any of *clients*."""
+    found: tuple[Listener, ...] = ()
+    for client in clients:
+        if client is not None:
+            found += ATTACHED.get(client, ())
+    return found
+
+
+class Callbacks:
+    """Handlers of the requests of a block; see `callbacks`."""
+
+    kind = CALLBACKS
+
+    def __init__(self, *handlers: Any) -> None:
+        from token_meter._meter._listener import listeners
+
+        self.listeners = listeners(handlers)
+        self._depth = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request that departs now still belongs to the block."""
+        return self._depth > 0
+
+    def __enter__(self) -> Callbacks:
+        self._depth += 1
+        _hub().listen()
+        push(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove(self)
+        if self._depth:
+            self._depth -= 1
+            _hub().hush()
+        _hub().tell_late()
+
+    async def __aenter__(self) -> Callbacks:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def _put(client: Any, found: tuple[Listener, ...]) -> None:
+    from token_meter._meter._listener import unique
+
+    with _lock:
+        had = ATTACHED.get(client, ())
+        both = unique((*had, *found))
+        if not both:
+            return
+        ATTACHED[client] = both
+        if not had:
+            hub = _hub()
+            hub.listen()
+            if _is_sdk_client(client):
+                hub.watch_copies(type(client))
+            end = weakref.finalize(client, _gone, id(client))
+            end.atexit = False
+            _ends[id(client)] = end
+
+
+def _gone(key: int) -> None:
+    """The client died, or nothing is attached to it any more."""
+    _ends.pop(key, None)
+    _hub().hush()
+
+
+def _hub() -> Hub:
+    from token_meter._meter._hub import HUB
+
+    return HUB
+
+
+def _is_sdk_client(client: Any) -> bool:
+    return all(callable(getattr(client, name, None)) for name in ("request", "copy", "with_options"))
+
+
+def _is_http_client(client: Any) -> bool:
+    return all(callable(getattr(client, name, None)) for name in ("send", "build_request"))
+
+
+def _described(thing: Any) -> str:
+    """What was given instead, with a guess at the slip."""
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}, not an instance"
+    name = type(thing).__name__
+    for inner in ("root_client", "_client"):
+        if _is_sdk_client(getattr(thing, inner, None)):
+            return f"{name}; its client is its attribute {inner}"
+    return name

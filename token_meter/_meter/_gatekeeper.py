@@ -1,0 +1,193 @@
+"""Decides whether a call may leave, and holds its reservation until it has ended. It knows no sums and no prices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from token_meter._meter._attach import ATTACHED
+from token_meter._meter._chain import CHAIN, GATE
+from token_meter._wire import read_request
+from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
+
+if TYPE_CHECKING:
+    from token_meter._meter._flight import Place
+    from token_meter._meter._hub import Hub
+    from token_meter._meter._limits import MeterBudget
+    from token_meter.budget import Reservation
+
+REFUSALS = (BudgetExceededError, TokenMeterWarning)
+"""What may leave a hook as an exception: a refusal, and a warning that the user has turned into an error."""
+
+
+class Gate:
+    """One logical call: its attempts share one reservation, which goes back when the last of them is done.
+
+    Attributes:
+        client: the SDK's client that was asked; `None` where no gate was passed.
+        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+        is_checked: the limits over the call have been asked.
+    """
+
+    __slots__ = ("_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "hub", "is_checked")
+    kind = GATE
+
+    def __init__(self, hub: Hub, *, is_entered: bool, client: Any = None) -> None:
+        self.hub = hub
+        self.client = client
+        self.deferred: BaseException | None = None
+        self.is_checked = False
+        self.budgets: tuple[MeterBudget, ...] = ()
+        self._reservation: Reservation | None = None
+        self._holds = [True] if is_entered else []
+        self._is_sent = False
+
+    def keep(self, reservation: Reservation | None, budgets: tuple[MeterBudget, ...]) -> None:
+        """Take over what the limits have granted."""
+        self.is_checked = True
+        self._reservation = reservation
+        self.budgets = budgets
+
+    def hold(self) -> None:
+        """An attempt departs."""
+        self._is_sent = True
+        self._holds.append(True)
+
+    def let_go(self, *, is_paid: bool) -> None:
+        """An attempt has ended and is counted. No other follows one that a server answered with 2xx."""
+        if self._holds:
+            self._holds.pop()
+        if self._reservation is not None and (is_paid or not self._holds):
+            self._reservation.release(was_sent=self._is_sent)
+
+    def leave(self) -> None:
+        """The SDK is done with the call; only a stream may still be open."""
+        try:
+            self.let_go(is_paid=False)
+            for budget in self.budgets:
+                budget.look()
+        except TokenMeterWarning:
+            # A warning that was made an error cannot take back an answer that is paid.
+            self.hub.internal_error("warning")
+        except Exception:
+            self.hub.internal_error("leave")
+
+
+class Gatekeeper:
+    """Asks the limits of all meters over a call, once a call: at the SDK's gate, else when its request departs."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def enter(self, client: Any, options: Any) -> Gate | None:
+        """Let a call of the SDK in, or raise the refusal."""
+        try:
+            plan = self._hub.plan_of(CHAIN.get())
+        except Exception:
+            self._hub.internal_error("gate")
+            return None
+        budgets = plan.budgets
+        if not (budgets or plan.heard or ATTACHED):
+            return None
+        gate = Gate(self._hub, is_entered=True, client=client)
+        try:
+            if budgets:
+                place = self._hub.place_of(_Aim(client, options))
+                if place is not None and place.route.action == "create":
+                    self._check(gate, place, lambda: _body(options), budgets)
+        except REFUSALS:
+            raise
+        except Exception:
+            self._hub.internal_error("gate")
+        return gate
+
+    def depart(
+        self, place: Place, body: Callable[[], bytes], gate: Gate | None, budgets: tuple[MeterBudget, ...]
+    ) -> Gate | None:
+        """Take a request that departs into its gate; ask the limits here if no gate did, and raise the refusal."""
+        if budgets and (gate is None or not gate.is_checked):
+            gate = gate or Gate(self._hub, is_entered=False)
+            try:
+                self._check(gate, place, body, budgets)
+            except BudgetExceededError as refusal:
+                # Old SDKs hide what is raised here behind an error of their own: the gate uncovers it.
+                gate.deferred = refusal
+                raise
+        if gate is not None:
+            gate.hold()
+        return gate
+
+    def _check(self, gate: Gate, place: Place, body: Callable[[], bytes], budgets: tuple[MeterBudget, ...]) -> None:
+        from token_meter.budget import admit
+
+        outlook = _outlook(place, body() if any(budget.needs_tokens for budget in budgets) else b"")
+        asks = [budget.ask(outlook) for budget in budgets]
+        admission = admit(asks)
+        by_account = {budget.account: budget for budget in budgets}
+        if admission.reservation is None:
+            excess = admission.exceeded[0]
+            raise by_account[excess.account].refusal(excess)
+        try:
+            for excess in admission.exceeded:
+                by_account[excess.account].passed(excess)
+            for budget in budgets:
+                budget.look()
+        except BaseException:
+            admission.reservation.release(was_sent=False)
+            raise
+        gate.keep(admission.reservation, budgets)
+
+
+class _Aim:
+    """Where the SDK will send a call, read from its options before a request is made of them."""
+
+    def __init__(self, client: Any, options: Any) -> None:
+        self.method = str(options.method).upper()
+        base = client.base_url
+        url = type(base)(options.url)
+        if not url.is_absolute_url:
+            url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + b"/" + url.raw_path.lstrip(b"/"))
+        self.url = url
+
+
+def _body(options: Any) -> bytes:
+    """The body that the SDK will send, as JSON; of a form, its fields."""
+    data = getattr(options, "json_data", None)
+    more = getattr(options, "extra_json", None)
+    if isinstance(more, Mapping):
+        data = {**data, **more} if isinstance(data, Mapping) else more
+    if data is None:
+        return b""
+    return json.dumps(data, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    """What the SDK makes of values that are no JSON: a model's fields; anything else is as long as its text."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json", exclude_unset=True) if dump is not None else str(value)
+
+
+def _outlook(place: Place, body: bytes) -> Any:
+    """What can be said of a call before it leaves."""
+    from token_meter._meter._limits import Outlook
+
+    flavour = place.route.flavour
+    if not body:
+        return Outlook(place, None, None, None, None)
+    from token_meter import budget
+    from token_meter.estimate import ESTIMABLE, reserve_tokens
+
+    model = read_request(flavour, body).model
+    if flavour not in ESTIMABLE:
+        return Outlook(place, model, None, None, None)
+    prompt, cap = reserve_tokens(flavour, body)
+    return Outlook(place, model, _tier(body), prompt, budget.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
+
+
+def _tier(body: bytes) -> str | None:
+    if b'"service_tier"' not in body:
+        return None
+    data = json.loads(body)
+    tier = data.get("service_tier") if isinstance(data, dict) else None
+    return tier if isinstance(tier, str) else None

@@ -1,0 +1,239 @@
+"""The meter: a tally with a block, a name and settings. It knows no SDK, no wire and no seam."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from token_meter._meter._chain import METER, push, remove
+from token_meter._meter._tally import Tally
+from token_meter.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from token_meter._meter._hub import Hub
+    from token_meter._meter._limits import MeterBudget, Suspension
+    from token_meter._meter._listener import Listener
+    from token_meter._meter._sink import Sink
+    from token_meter.budget import Amounts
+    from token_meter.ledger import Ledger
+    from token_meter.prices import PriceBook
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_found_hub: Hub | None = None
+
+
+def _hub() -> Hub:
+    """The process's hub, loaded with the first meter that opens: it brings the wire and the seams along."""
+    global _found_hub
+    if _found_hub is None:
+        from token_meter._meter._hub import HUB
+
+        _found_hub = HUB
+    return _found_hub
+
+
+class Meter(Tally):
+    """Adds up the LLM calls of a block; see `meter`."""
+
+    kind = METER
+
+    # Programs that come from LangChain may hand their counter to it as well, as `callbacks=[cb]`. LangChain then finds
+    # a handler that wants no event: what a meter counts, it has seen on the wire.
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
+    ignore_retry = ignore_custom_event = True
+    raise_error = run_inline = False
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        tags: Iterable[str] | Mapping[str, object] | None = None,
+        handlers: Iterable[Any] = (),
+        max_cost: Decimal | str | float | None = None,
+        max_tokens: int | str | None = None,
+        max_calls: int | str | None = None,
+        on_exceed: Literal["raise", "warn"] = "raise",
+        warn_at: float | None = 0.8,
+        prices: PriceBook | str | os.PathLike[str] | None = None,
+        on_unpriced: Literal["warn", "raise", "ignore"] = "warn",
+        keep_calls: bool | int = False,
+        scope: Literal["context", "process"] = "context",
+        exact_streams: bool = False,
+        ledger: Ledger | Sink | str | os.PathLike[str] | None = None,
+    ) -> None:
+        if on_unpriced != "warn":
+            _check_choice("on_unpriced", on_unpriced, ("warn", "raise", "ignore"))
+        if scope != "context":
+            _check_choice("scope", scope, ("context", "process"))
+        if keep_calls is not False and (not isinstance(keep_calls, int) or keep_calls < 0):
+            msg = f"keep_calls must be True, or how many calls to keep at most, not {keep_calls!r}"
+            raise ConfigError(msg)
+        super().__init__(prices, on_unpriced, keep_calls)
+        self.name = name
+        self.tags = _tags(tags)
+        self.scope = scope
+        self.can_wait = True
+        self.exact_streams = exact_streams
+        self.budget: MeterBudget | None = None
+        self.listeners: tuple[Listener, ...] = ()
+        self.sink: Sink | None = None
+        self._settings = {
+            "name": name, "tags": tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
+            "keep_calls": keep_calls, "scope": scope,
+            "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls,
+            "on_exceed": on_exceed, "warn_at": warn_at, "exact_streams": exact_streams, "ledger": ledger,
+        }  # fmt: skip
+        if handlers != ():
+            self._settings["handlers"] = self._listen(handlers)
+        self._depth = 0
+        if not (max_cost is max_tokens is max_calls is None and on_unpriced != "raise" and on_exceed == "raise"):
+            self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
+        if ledger is not None:
+            from token_meter._meter._sink import sink_of
+
+            self.sink = sink_of(ledger)
+            self._settings["ledger"] = self.sink
+            self.can_wait = False
+
+    # The block.
+
+    def __enter__(self) -> Meter:
+        if self._depth == 0:
+            self.is_open = True
+            _hub().open(self)
+        self._depth += 1
+        push(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove(self)
+        if self._depth == 0:
+            return
+        self._depth -= 1
+        if self._depth == 0:
+            self.is_open = False
+            _hub().close(self)
+            self._read_up()
+            if self.sink is not None:
+                self.sink.close()
+        _hub().tell_late()
+
+    async def __aenter__(self) -> Meter:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _read_up(self) -> None:
+        """Keep no body in a meter that has closed. Leaving a block never fails."""
+        try:
+            if self._inbox:
+                self._fold()
+        except Exception:
+            _hub().internal_error("fold")
+
+    def __call__(self, function: F) -> F:
+        """Meter every call of *function* with a new meter of these settings; `current()` gives it inside."""
+        from token_meter._meter._decorate import metered
+
+        decorated: F = metered(function, self._twin)
+        return decorated
+
+    def _twin(self, name: str) -> Meter:
+        """A new meter with the same settings, for one call of a decorated function."""
+        return type(self)(**{**self._settings, "name": self.name or name})  # type: ignore[arg-type]  # as __init__ took them
+
+    def _listen(self, handlers: Iterable[Any]) -> tuple[Any, ...]:
+        """Make the handlers ready; return them, for the twins of a decorated function."""
+        from token_meter._meter._listener import listeners
+
+        self.listeners = listeners(handlers)
+        return tuple(listener.handler for listener in self.listeners)
+
+    # Limits.
+
+    def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
+        from token_meter._meter._limits import MeterBudget
+        from token_meter.budget import Amounts, parse_limits, parse_share
+
+        _check_choice("on_exceed", on_exceed, ("raise", "warn"))
+        limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
+        if limits is not None or self.on_unpriced == "raise":
+            self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
+
+    @property
+    def remaining(self) -> Amounts:
+        """What one more call may use: `cost`, `tokens` and `calls`; `None` where this meter has no limit."""
+        from token_meter.budget import Amounts
+
+        return self.budget.account.remaining if self.budget is not None else Amounts()
+
+    @property
+    def reserved(self) -> Amounts:
+        """What calls in flight may still use of the limits: `cost`, `tokens` and `calls`."""
+        from token_meter.budget import Amounts
+
+        return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
+
+    def suspended(self) -> Suspension:
+        """Let calls pass this meter's limits: `with cb.suspended(): ...`, in this context and what it starts."""
+        from token_meter._meter._limits import Suspension
+
+        return Suspension(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
+        return {
+            "name": self.name,
+            "tags": list(self.tags),
+            **self._numbers(),
+            "by_model": {name: sub.to_dict() for name, sub in self.by_model.items()},
+            "by_tag": {name: sub.to_dict() for name, sub in self.by_tag.items()},
+            "unpriced_models": dict(self.unpriced_models),
+            "price_source": self.price_source,
+        }
+
+    def __str__(self) -> str:
+        from token_meter._meter._show import block
+
+        return block(self)
+
+    def __repr__(self) -> str:
+        from token_meter._meter._show import line
+
+        return line(self)
+
+    def _repr_html_(self) -> str:
+        from token_meter._meter._show import card
+
+        return card(self)
+
+    def on_text(self, *args: object, **kwargs: object) -> None:
+        """Hear nothing: the one event of LangChain's that no `ignore_...` covers."""
+
+
+def _tags(tags: Iterable[str] | Mapping[str, object] | None) -> tuple[str, ...]:
+    """Labels as a tuple of words; a mapping gives `key=value`."""
+    if tags is None:
+        return ()
+    if isinstance(tags, str):
+        msg = f"tags must be several labels, such as [{tags!r}], not one string"
+        raise ConfigError(msg)
+    if isinstance(tags, Mapping):
+        return tuple(f"{key}={value}" for key, value in tags.items())
+    return tuple(dict.fromkeys(str(tag) for tag in tags))
+
+
+def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        msg = f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
+        raise ConfigError(msg)

@@ -1,0 +1,72 @@
+"""A later look at a background response: it counts for the call that started it. It knows no meter and no seam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from token_meter._meter._chain import FLIGHT
+from token_meter._wire import read_body
+
+if TYPE_CHECKING:
+    from token_meter._meter._flight import Flight
+    from token_meter._meter._hub import Hub
+
+
+class Return:
+    """A later look at a background response (a `Watch`): it counts for the call that started it, once, at its end."""
+
+    kind = FLIGHT
+    wants_body = False
+    inner = instead = sieve = None
+
+    def __init__(self, hub: Hub, parked: Flight, response_id: str) -> None:
+        self._hub = hub
+        self._flight = parked
+        self._id = response_id
+        self._chunks: list[bytes] = []
+
+    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
+        self.wants_body = 200 <= status < 300
+
+    def body(self, data: bytes) -> None:
+        if not self.wants_body:
+            return
+        try:
+            reading = read_body(self._flight.place.route.flavour, data)
+            if reading.usage is None and reading.status in (None, "pending"):
+                return
+            flight = self._hub.unpark(self._flight.place.base_url, self._id)
+            if flight is not None:
+                flight.resume(reading)
+        except Exception:
+            self._hub.internal_error("return")
+
+    def feed(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+
+    def exhausted(self) -> None:
+        chunks, self._chunks = self._chunks, []
+        if chunks:
+            self.body(b"".join(chunks))
+
+    closed = abandoned = exhausted
+
+    def failed(self, error: BaseException, *, was_sent: bool) -> None:
+        self.exhausted()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the call that this is a look at has ended, and handlers wait to be told."""
+        return self._flight.has_news
+
+    def tell(self) -> None:
+        self._flight.tell()
+
+    async def atell(self) -> None:
+        await self._flight.atell()
+
+
+def response_id(request: Any) -> str:
+    """The id in `/responses/{id}` and `/responses/{id}/cancel`."""
+    parts: list[str] = request.url.path.rstrip("/").split("/")
+    return parts[-2] if parts[-1] == "cancel" else parts[-1]

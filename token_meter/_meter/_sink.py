@@ -1,0 +1,66 @@
+"""Where a meter's single calls go, besides its sums: told at departure and at arrival. It knows no file format.
+
+A sink is told when a call departs, so that it can bind what is true then (the test that runs, say), and gets that back
+with the finished call, wherever the arrival happens.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from token_meter.ledger import Ledger
+from token_meter.types import Call
+
+
+class Sink(Protocol):
+    """Takes single calls; called in the caller's thread, and must be quick."""
+
+    def departs(self, id: str, model: str | None) -> Any:
+        """A call departs; what this returns comes back with it."""
+
+    def ended(self, call: Call, token: Any) -> None:
+        """The call ended."""
+
+    def dropped(self, id: str) -> None:
+        """A call that departed is none after all: it was vetoed, or it was counted further in."""
+
+    def refused(self, field: str) -> None:
+        """A call was refused, because the limit on *field* (`cost`, `tokens`, `calls`) would not hold."""
+
+    def close(self) -> None:
+        """The meter closed."""
+
+
+class LedgerSink:
+    """Writes a meter's calls to a ledger."""
+
+    def __init__(self, ledger: Ledger, *, is_ours: bool) -> None:
+        self.ledger = ledger
+        self._is_ours = is_ours
+
+    def departs(self, id: str, model: str | None) -> None:
+        self.ledger.start(id, model)
+
+    def ended(self, call: Call, token: Any) -> None:
+        self.ledger.call(call)
+
+    def dropped(self, id: str) -> None:
+        self.ledger.note("drop", id=id)
+
+    def refused(self, field: str) -> None:
+        self.ledger.note("run", refused=field)
+
+    def close(self) -> None:
+        if self._is_ours:
+            self.ledger.close()
+
+
+def sink_of(given: Any) -> Sink:
+    """Make a data directory, a ledger or a sink ready to take calls."""
+    if isinstance(given, str | os.PathLike):
+        return LedgerSink(Ledger.create(given, lazy=True), is_ours=True)
+    if isinstance(given, Ledger):
+        return LedgerSink(given, is_ours=False)
+    sink: Sink = given
+    return sink

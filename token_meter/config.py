@@ -1,0 +1,249 @@
+"""`[tool.token_meter]`, environment, ini and command line as one table of settings. It knows no face and no limit.
+
+Precedence: command line, then `TOKEN_METER_*` in the environment, then pytest's ini file, then pyproject.toml, then the
+default. A key that nobody knows is an error with a suggestion: a typo must not switch a budget off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from token_meter.exceptions import ConfigError
+
+PREFIX = "TOKEN_METER_"
+OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
+"""Variables of ours that are no settings."""
+
+_LIMITS = ("max_cost", "max_spend", "max_tokens", "max_calls")
+_EXCEED = ("warn", "fail", "stop")
+_WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+class Key(NamedTuple):
+    """One setting: `text`, `flag`, `list`, `table`, `tables`, `count`, `amount`, or a choice of words."""
+
+    kind: str | tuple[str, ...]
+    default: Any = None
+
+
+KEYS: dict[str, Key] = {
+    "enabled": Key("flag", True),
+    "prices": Key("text"),
+    "data_dir": Key("text", ".token_meter"),
+    "unpriced": Key(("ignore", "warn", "fail"), "warn"),
+    "subprocess": Key("flag", False),
+    "labels": Key("table", {}),
+    "report.formats": Key("list"),
+    "report.sort": Key("text", "-cost"),
+    "report.top": Key("count"),
+    "report.redact_params": Key("flag", False),
+    **{f"budget.{name}": Key("amount") for name in _LIMITS},
+    "budget.on_exceed": Key(_EXCEED, "fail"),
+    **{f"budget.test.{name}": Key("amount") for name in _LIMITS},
+    "budget.match": Key("tables", []),
+    "diff.base": Key("text"),
+    "diff.fail_on": Key("list", []),
+    "diff.warn_on": Key("list", []),
+    "diff.min_change": Key("amount", Decimal(0)),
+    "diff.if_no_base": Key(("pass", "warn", "fail"), "pass"),
+}
+_MATCH_KEYS = ("tests", *_LIMITS, "on_exceed")
+
+
+class Setting(NamedTuple):
+    """A value and who said so."""
+
+    value: Any
+    origin: str
+
+
+class Config:
+    """All settings of one run."""
+
+    def __init__(self, settings: Mapping[str, Setting]) -> None:
+        self._settings = dict(settings)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.setting(key).value
+
+    def setting(self, key: str) -> Setting:
+        """The value of *key*, with its origin."""
+        return self._settings.get(key) or Setting(KEYS[key].default, "default")
+
+
+def load_config(
+    pyproject: str | os.PathLike[str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    ini: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Config:
+    """Merge all sources; *ini* and *given* (the command line) count where they are not `None` or empty.
+
+    Raises:
+        ConfigError: a key is unknown or a value cannot be meant; the message says where, and what was expected.
+    """
+    settings: dict[str, Setting] = {}
+    if pyproject is not None:
+        settings.update(_from_pyproject(Path(pyproject)))
+    for key, value in (ini or {}).items():
+        if value not in (None, "", []):
+            settings[key] = Setting(_checked(key, value, "the ini file"), "ini")
+    settings.update(_from_environment(os.environ if environment is None else environment))
+    for key, value in (given or {}).items():
+        if value not in (None, (), []):
+            settings[key] = Setting(_checked(key, value, "the command line"), "command line")
+    return Config(settings)
+
+
+def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
+    """The nearest pyproject.toml at or above *start*."""
+    here = Path(start).resolve()
+    return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
+
+
+def suggestion(word: str, known: Any) -> str:
+    """`; did you mean 'max_cost'?`, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _from_pyproject(path: Path) -> dict[str, Setting]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        msg = f"{path} cannot be read: {exc.strerror}"
+        raise ConfigError(msg) from exc
+    if "token_meter" not in text:
+        return {}
+    import tomllib
+
+    try:
+        data = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as exc:
+        msg = f"{path} is not valid TOML: {exc}"
+        raise ConfigError(msg) from None
+    table = data.get("tool", {}).get("token_meter", {})
+    where = f"{path.name} [tool.token_meter]"
+    found: dict[str, Setting] = {}
+    _flatten(table, "", where, found)
+    return found
+
+
+def _flatten(table: Any, prefix: str, where: str, found: dict[str, Setting]) -> None:
+    if not isinstance(table, dict):
+        msg = f"{where}: {prefix.rstrip('.') or 'it'} must be a table"
+        raise ConfigError(msg)
+    sections = {name for key in KEYS if key.startswith(prefix) and "." in (name := key[len(prefix) :])}
+    inner = {name.partition(".")[0] for name in sections}
+    for name, value in table.items():
+        key = prefix + name
+        if key in KEYS:
+            found[key] = Setting(_checked(key, value, where), where.partition(" ")[0])
+        elif name in inner:
+            _flatten(value, f"{key}.", where, found)
+        else:
+            here = [key[len(prefix) :].partition(".")[0] for key in KEYS if key.startswith(prefix)]
+            elsewhere = next((k for k in KEYS if k.rpartition(".")[2] == name), None)
+            hint = suggestion(name, here) or (f"; did you mean {elsewhere!r}?" if elsewhere else suggestion(key, KEYS))
+            msg = f"{where}: unknown key {key!r}{hint}; keys are {', '.join(dict.fromkeys(here))}"
+            raise ConfigError(msg)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Setting]:
+    by_variable = {PREFIX + key.replace(".", "_").upper(): key for key in KEYS if key != "budget.match"}
+    found: dict[str, Setting] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable in OWN_VARIABLES or value == "":
+            continue
+        key = by_variable.get(variable)
+        if key is None:
+            hint = suggestion(variable, by_variable)
+            if hint:  # not like any of ours: somebody else's
+                msg = f"environment variable {variable} is no setting of token_meter{hint}"
+                raise ConfigError(msg)
+            continue
+        found[key] = Setting(_checked(key, _of_text(key, value), f"environment variable {variable}"), variable)
+    return found
+
+
+def _of_text(key: str, text: str) -> Any:
+    kind = KEYS[key].kind
+    if kind == "list":
+        return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+    if kind == "table":
+        return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    if kind == "flag":
+        return _WORDS.get(text.strip().lower(), text)
+    return text
+
+
+def _checked(key: str, value: Any, where: str) -> Any:
+    """*value* as its kind wants it; amounts stay as written, the rule of limits reads them."""
+    kind = KEYS[key].kind
+    if isinstance(kind, tuple):
+        if value not in kind:
+            hint = suggestion(value, kind) if isinstance(value, str) else ""
+            raise _wrong(where, key, f"one of {', '.join(kind)}", value, hint)
+        return value
+    if kind == "flag" and not isinstance(value, bool):
+        raise _wrong(where, key, "true or false", value)
+    if kind == "text" and not isinstance(value, str):
+        raise _wrong(where, key, "a string", value)
+    if kind == "list":
+        items = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else None
+        if items is None or not all(isinstance(item, str) for item in items):
+            raise _wrong(where, key, "a list of strings", value)
+        return items
+    if kind == "table":
+        if not isinstance(value, dict):
+            raise _wrong(where, key, "a table", value)
+        return {str(name): str(word) for name, word in value.items()}
+    if kind == "tables":
+        return _matches(value, where)
+    if kind == "count":
+        from token_meter._money import parse_count
+
+        return parse_count(value, name=f"{where}: {key}")
+    if kind == "amount":
+        return _amount(key, value, where)
+    return value
+
+
+def _amount(key: str, value: Any, where: str) -> Any:
+    from token_meter._money import parse_count, parse_usd
+
+    if key.endswith(("tokens", "calls")):
+        return parse_count(value, name=f"{where}: {key}")
+    return parse_usd(value, name=f"{where}: {key}")
+
+
+def _matches(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise _wrong(where, "budget.match", "a list of tables, [[tool.token_meter.budget.match]]", value)
+    for row in value:
+        for name in row:
+            if name not in _MATCH_KEYS:
+                msg = f"{where}: unknown key 'budget.match.{name}'{suggestion(name, _MATCH_KEYS)}"
+                raise ConfigError(msg)
+        if not isinstance(row.get("tests"), str):
+            raise _wrong(where, "budget.match.tests", "a pattern such as tests/evals/**", row.get("tests"))
+        if row.get("on_exceed", "fail") not in _EXCEED:
+            raise _wrong(where, "budget.match.on_exceed", f"one of {', '.join(_EXCEED)}", row["on_exceed"])
+        for name in _LIMITS:
+            if name in row:
+                row[name] = _amount(f"budget.match.{name}", row[name], where)
+    return value
+
+
+def _wrong(where: str, key: str, expected: str, value: Any, hint: str = "") -> ConfigError:
+    return ConfigError(f"{where}: {key} must be {expected}, not {value!r}{hint}")

@@ -1,0 +1,116 @@
+"""What a request would cost, before it is sent. It knows no wire and no meter; prices and estimates meet here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from token_meter.estimate import output_cap, prompt_tokens
+from token_meter.prices import DEFAULT_BOOK, PriceBook
+from token_meter.types import Call, Certainty, Price, Usage
+
+EXPECTED_OUTPUT_TOKENS = 256
+"""A plain round figure for an answer's length, where the caller names no better one; nothing was measured for it."""
+
+_OPENAI = "https://api.openai.com/v1"
+
+
+class CostEstimate(NamedTuple):
+    """US dollars that a request would cost, at list or private prices; `None` where a price or a limit is missing.
+
+    Attributes:
+        low: the prompt alone, at the uncached rate.
+        expected: the prompt and an answer of `expected_output_tokens`.
+        high: the prompt and all the output that the request allows; `None` when it sets no limit.
+        prompt_tokens: tokens of the prompt.
+        expected_output_tokens: the assumed length of the answer, never above the limit.
+        max_output_tokens: the request's own limit over all its choices, or the one given.
+        certainty: how `prompt_tokens` is known; a `lower_bound` leaves out files, hosted tools or earlier turns.
+        method: the encoding and rules of the count.
+        source: where the price comes from.
+        reason: why there is no price.
+    """
+
+    low: Decimal | None
+    expected: Decimal | None
+    high: Decimal | None
+    prompt_tokens: int
+    expected_output_tokens: int
+    max_output_tokens: int | None
+    certainty: Certainty
+    method: str
+    source: str | None = None
+    reason: str | None = None
+
+
+def estimate_cost(
+    request: Mapping[str, Any] | str,
+    model: str | None = None,
+    *,
+    prices: PriceBook | None = None,
+    max_tokens: int | None = None,
+    expected_tokens: int = EXPECTED_OUTPUT_TOKENS,
+    base_url: str = _OPENAI,
+    flavour: str | None = None,
+) -> CostEstimate:
+    """Estimate what *request* would cost; nothing is sent.
+
+    Args:
+        request: the body of a chat, responses, completions or embeddings request, or a text: one user message.
+        model: the model, where the request does not name it or names a deployment.
+        prices: the price book; the list prices without one.
+        max_tokens: a limit on the output, instead of the request's own.
+        expected_tokens: how long the answer probably is.
+        base_url: where it would be sent, which decides who is paid.
+        flavour: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
+    """
+    body: Mapping[str, Any] = request if isinstance(request, Mapping) else {"messages": [_user_message(request)]}
+    named = body.get("model")
+    chosen = model or (named if isinstance(named, str) else None)
+    kind = flavour or _flavour_of(body, chosen)
+    counted = prompt_tokens(kind, body, chosen)
+    prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
+    cap = output_cap(kind, body) if max_tokens is None or kind == "embeddings" else max_tokens
+    expected = expected_tokens if cap is None else min(cap, expected_tokens)
+    book = DEFAULT_BOOK if prices is None else prices
+
+    def price(output: int) -> Price:
+        usage = Usage(prompt, output, prompt + output)
+        return book.price(
+            Call("", time.time(), 0.0, None, kind, chosen, usage=usage, service_tier=_tier(body), base_url=base_url)
+        )
+
+    low = price(0)
+    return CostEstimate(
+        low=low.cost,
+        expected=price(expected).cost,
+        high=None if cap is None else price(cap).cost,
+        prompt_tokens=prompt,
+        expected_output_tokens=expected,
+        max_output_tokens=cap,
+        certainty=counted.certainty,
+        method=counted.method,
+        source=low.source,
+        reason=low.reason,
+    )
+
+
+def _flavour_of(body: Mapping[str, Any], model: str | None) -> str:
+    """Tell the api from the shape of its request."""
+    if "messages" in body:
+        return "chat"
+    if "prompt" in body and "input" not in body:
+        return "completions"
+    is_embedding = "embed" in (model or "").lower() or "encoding_format" in body or "dimensions" in body
+    return "embeddings" if is_embedding else "responses"
+
+
+def _user_message(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _tier(body: Mapping[str, Any]) -> str | None:
+    tier = body.get("service_tier")
+    return tier if isinstance(tier, str) else None

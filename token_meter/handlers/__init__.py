@@ -1,0 +1,13 @@
+"""Handlers worth shipping, and bases for your own. They are told of calls by a meter and know none.
+
+A handler is any object with some of the `on_llm_*` methods, or a function that takes a finished call.
+"""
+
+from __future__ import annotations
+
+from token_meter.handlers._base import AsyncCallbackHandler, CallbackHandler
+from token_meter.handlers._file import FileHandler
+from token_meter.handlers._logging import LoggingHandler
+from token_meter.handlers._stdout import StdOutHandler
+
+__all__ = ["AsyncCallbackHandler", "CallbackHandler", "FileHandler", "LoggingHandler", "StdOutHandler"]

@@ -1,0 +1,85 @@
+"""Bases to subclass: every event has a method that does nothing. They know no meter.
+
+A method that is only inherited from here is not called, and nothing is read from the wire for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict, Unpack
+
+from token_meter.types import Answer, Call
+
+# The keywords are spelled out so that a type checker lets an override name those that it needs: with `**kwargs: Any`
+# here, `def on_llm_end(self, response, *, meter, **kwargs)` would be an incompatible override.
+
+
+class _Every(TypedDict):
+    """Keywords of every event."""
+
+    run_id: str
+    model: str | None
+    tags: tuple[str, ...]
+    meter: Any
+
+
+class _OfToken(_Every):
+    kind: str
+    choice: int
+
+
+class _OfEnd(_Every):
+    answer: NotRequired[Answer | None]
+
+
+class _OfError(_OfEnd):
+    response: Call
+
+
+class CallbackHandler:
+    """A handler with ordinary methods; override those that you need.
+
+    Keywords of every event: `run_id` (the id of the call's record), `model`, `tags`, `meter` (the innermost one).
+
+    Attributes:
+        raise_error: let the handler's exceptions reach the caller; otherwise they are logged once.
+    """
+
+    raise_error: bool = False
+
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Unpack[_Every]
+    ) -> Any:
+        """A chat departs; without this method, `on_llm_start` is told with the messages as text."""
+
+    def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Unpack[_Every]) -> Any:
+        """A call departs."""
+
+    def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
+        """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
+
+    def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
+        """A call ended, by itself or because its reader closed it; see `response.end`."""
+
+    def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
+        """A call failed or was cancelled; keyword `response` has its record."""
+
+
+class AsyncCallbackHandler(CallbackHandler):
+    """A handler with `async def` methods; awaited on async calls, run to their end on sync ones."""
+
+    async def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Unpack[_Every]
+    ) -> Any:
+        """A chat departs; without this method, `on_llm_start` is told with the messages as text."""
+
+    async def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Unpack[_Every]) -> Any:
+        """A call departs."""
+
+    async def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
+        """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
+
+    async def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
+        """A call ended, by itself or because its reader closed it; see `response.end`."""
+
+    async def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
+        """A call failed or was cancelled; keyword `response` has its record."""

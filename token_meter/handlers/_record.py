@@ -1,0 +1,101 @@
+"""What the shipped handlers share: a record of a call, one line about it, and texts only when they were asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from token_meter._money import fine_usd
+from token_meter.types import Answer, Call
+
+_ASKED_LIMIT = 10_000
+
+
+class Recorder:
+    """A handler with one record for each finished call; subclasses say where it goes.
+
+    Attributes:
+        wants_answer: the wire is read for what was asked and answered, and both stand in the record.
+    """
+
+    def __init__(self, *, include_text: bool = False) -> None:
+        self.wants_answer = include_text
+        self._lock = threading.Lock()
+        self._asked: OrderedDict[str, Any] = OrderedDict()
+        if include_text:
+            # Methods of the object and not of the class: without them no request is parsed.
+            self.on_chat_model_start = self._remember
+            self.on_llm_start = self._remember
+
+    def on_llm_end(self, response: Call, **kwargs: Any) -> None:
+        """Record a call that ended."""
+        self._write(response, self._record(response, kwargs))
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Record a call that failed."""
+        response: Call = kwargs["response"]
+        self._write(response, self._record(response, kwargs))
+
+    def _write(self, call: Call, record: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _remember(self, serialized: Mapping[str, Any], asked: Any, **kwargs: Any) -> None:
+        """Keep what was asked until its call has ended."""
+        with self._lock:
+            self._asked[kwargs["run_id"]] = asked
+            if len(self._asked) > _ASKED_LIMIT:
+                self._asked.popitem(last=False)
+
+    def _record(self, call: Call, kwargs: dict[str, Any]) -> dict[str, Any]:
+        record = call.to_dict()
+        meter = kwargs.get("meter")
+        record["meter"] = getattr(meter, "name", None)
+        if self.wants_answer:
+            with self._lock:
+                record["asked"] = self._asked.pop(call.id, None)
+            answer: Answer | None = kwargs.get("answer")
+            record["answer"] = None if answer is None else list(answer.texts)
+            record["tool_calls"] = [] if answer is None else [list(tool_call) for tool_call in answer.tool_calls]
+        return record
+
+
+def is_failure(call: Call) -> bool:
+    """Whether the call is one of those that `on_llm_error` is told of."""
+    return call.end in ("error", "cancelled") or not (call.is_success or call.status is None)
+
+
+def line(call: Call) -> str:
+    """One line about a call: model, tokens, cost, time, and what is not as usual. Nothing in it moves a cursor."""
+    parts = [inert(call.model or call.flavour)]
+    if call.usage is None:
+        parts.append("tokens unknown")
+    else:
+        prompt, completion = call.usage.prompt_tokens, call.usage.completion_tokens
+        parts.append(f"{_count(prompt)} prompt + {_count(completion)} completion tokens")
+    parts.append("cost unknown" if call.cost is None else fine_usd(call.cost))
+    parts.append(f"{call.duration_s:.2f} s")
+    if call.certainty not in ("exact", "unmeasured"):
+        parts.append(call.certainty.replace("_", " "))
+    if call.end != "complete":
+        parts.append(call.end)
+    if call.error is not None:
+        parts.append(inert(call.error))
+    if call.attempt:
+        parts.append(f"retry {call.attempt}")
+    return ", ".join(parts)
+
+
+def _count(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
+
+
+def inert(text: str) -> str:
+    """Make control, format and bidi characters visible: foreign text must not drive a terminal."""
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata
+
+    unsafe = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in unsafe else c for c in text)

@@ -1,0 +1,22 @@
+"""The record on disk: one JSON-lines shard per process, append, read, combine. It knows no price and no meter."""
+
+from __future__ import annotations
+
+from token_meter.ledger._combine import combine
+from token_meter.ledger._line import Row
+from token_meter.ledger._place import RUN_DIR_VARIABLE, find_shards, new_run_dir, run_dirs
+from token_meter.ledger._read import RunFacts, RunReader, read_run
+from token_meter.ledger._write import Ledger
+
+__all__ = [
+    "RUN_DIR_VARIABLE",
+    "Ledger",
+    "Row",
+    "RunFacts",
+    "RunReader",
+    "combine",
+    "find_shards",
+    "new_run_dir",
+    "read_run",
+    "run_dirs",
+]

@@ -1,0 +1,68 @@
+"""Many shards to one file, each record once. It knows no call."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from token_meter.ledger import _line
+from token_meter.ledger._place import find_shards
+from token_meter.ledger._read import RunFacts, _lines, read_run
+
+
+def combine(
+    paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str], *, append: bool = False
+) -> RunFacts:
+    """Write the records of *paths* to one file, each once; with *append* also those that the file already has.
+
+    The file appears whole or not at all. Nothing that was read is deleted.
+
+    Raises:
+        LedgerError: a path does not exist.
+        OSError: the file cannot be written.
+    """
+    target = Path(output)
+    sources = find_shards(paths)
+    if append and target.exists():
+        sources = [target, *(source for source in sources if source.resolve() != target.resolve())]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.writelines(line + b"\n" for line in _distinct(sources))
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    reader = read_run(target)
+    for _ in reader:
+        pass
+    return reader.facts
+
+
+def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
+    """Give each record once, behind the opening line of the process that wrote it."""
+    seen: set[int] = set()
+    written_in = b""
+    for source in sources:
+        section = b""
+        for line in _lines(source):
+            try:
+                found = json.loads(line)
+                kind, version, id_ = found["t"], found["v"], found.get("id")
+            except (ValueError, TypeError, KeyError, RecursionError):
+                continue
+            if version != _line.VERSION:
+                continue
+            if kind == "open":
+                section = line
+            key = hash((kind, id_)) if kind in ("call", "start") else hash((section, line))
+            if key in seen:
+                continue
+            seen.add(key)
+            if section != written_in and kind != "open" and section:
+                yield section
+            written_in = section
+            yield line

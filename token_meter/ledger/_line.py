@@ -1,0 +1,338 @@
+"""What a ledger line says: `Call` to line, line to `Row`. It knows no file.
+
+One line is one JSON object in ASCII. The fields stand in one order: first what differs from call to call, then the
+counts, then what most calls of a run have in common. Writer and reader remember that last part by its text, which is
+what makes an append cost 4 us and a million lines some seconds. A line in another order is read too, only slower.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring_ascii
+from typing import Any, NamedTuple
+
+from token_meter.types import Call, Usage
+
+VERSION = 1
+
+quoted = encode_basestring_ascii
+"""A JSON string in ASCII: lone surrogates and control characters are written as escapes."""
+
+COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+"""The counts that stand in every line, `null` when unknown; the rarer ones stand there only when known."""
+
+_RARE = tuple(name for name in Usage._fields if name not in COUNTS)
+_FIRST_RARE = 7
+_NAME_LIMIT = 200
+_CONTEXT_LIMIT = 500
+_MEMO_LIMIT = 2_000  # while writing
+_READ_MEMO_LIMIT = 10_000
+
+CALL_LINE = re.compile(
+    rb'\{"t":"call","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":(\d{1,11})(\.\d{6}),"ms":(\d{1,12}\.\d{3}),'
+    rb'"first_ms":(null|\d{1,12}\.\d{3}),'
+    rb"(" + b",".join(rb'"%s":(?:null|\d{1,18})' % name.encode() for name in COUNTS) + rb")(,.*\})"
+)
+"""A call's line as we write it: what no two calls share, the counts, and what is left."""
+
+_NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
+_BEFORE_COMMON = b',"flavour":'  # in a JSON string no quote follows a comma: no name can imitate a field
+
+START_HEAD = re.compile(rb'\{"t":"start","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
+
+
+class Row(NamedTuple):
+    """One call as the ledger has it, or several that differ only in id, time within 15 minutes, duration and counts.
+
+    Attributes:
+        call: the call, unpriced; of several merged ones the first, with their mean duration.
+        context: who pays: a test id, `fixture:name[scope]`, `(outside tests)`, a label; `None` when nobody said.
+        phase: `setup`, `call` or `teardown` of a test.
+        attempt: which try of a test this was, from 1.
+        worker: the test worker, `gw0`.
+        late: the call ended after its test.
+        process: host and pid of the writer.
+        calls: how many calls this row stands for.
+        duration_s: the sum of their durations.
+        usages: the counts of several merged ones, each with how many calls had them; of one call, nothing.
+    """
+
+    call: Call
+    context: str | None = None
+    phase: str | None = None
+    attempt: int = 1
+    worker: str | None = None
+    late: bool = False
+    process: str = ""
+    calls: int = 1
+    duration_s: float = 0.0
+    usages: tuple[tuple[Usage | None, int], ...] = ()
+
+
+_memo: dict[tuple[Any, ...], str] = {}
+
+
+def call_line(
+    call: Call, context: str | None, phase: str | None, attempt: int | None, worker: str | None, late: bool
+) -> bytes:
+    """Write *call* as one line. No price (it is computed when reporting) and no `base_url` (it may hold a key)."""
+    (id_, ts, duration, host, flavour, asked, served, usage, certainty, end, status, error, tier, first, *_) = call
+    rest = call[14:20]
+    key = (
+        host,
+        flavour,
+        asked,
+        served,
+        certainty,
+        end,
+        status,
+        error,
+        tier,
+        rest,
+        context,
+        phase,
+        attempt,
+        worker,
+        late,
+    )
+    common = _memo.get(key)
+    if common is None:
+        if len(_memo) >= _MEMO_LIMIT:
+            _memo.clear()
+        common = _memo[key] = _common(call, context, phase, attempt, worker, late)
+    first_ms = "null" if first is None else f"{first * 1e3:.3f}"
+    if usage is None:
+        counts = _NO_COUNTS
+    else:
+        prompt, completion, total, cached, written, _, reasoning = usage[:7]
+        counts = (
+            f'"prompt_tokens":{_n(prompt)},"completion_tokens":{_n(completion)},"total_tokens":{_n(total)},'
+            f'"cached_tokens":{_n(cached)},"cache_write_tokens":{_n(written)},"reasoning_tokens":{_n(reasoning)}'
+        )
+        if usage[5] is not None or usage[7:] != _NOTHING_RARE:
+            counts += _rare(usage)
+    return (
+        f'{{"t":"call","v":1,"id":{quoted(id_)},"ts":{ts:.6f},"ms":{duration * 1e3:.3f},"first_ms":{first_ms},'
+        f"{counts},{common}}}\n"
+    ).encode("ascii")
+
+
+_new = tuple.__new__
+_NO_USAGE = Usage()
+_NO_COUNTS = ",".join(f'"{name}":null' for name in COUNTS)
+_NOTHING_RARE = (None,) * (len(Usage._fields) - _FIRST_RARE)
+
+
+def _n(count: int | None) -> int | str:
+    return "null" if count is None else count
+
+
+def _rare(usage: Usage) -> str:
+    found = ((name, getattr(usage, name)) for name in _RARE)
+    return "".join(
+        f',"{name}":{quoted(str(v)) if isinstance(v, Decimal) else json.dumps(v)}' for name, v in found if v is not None
+    )
+
+
+def _common(
+    call: Call, context: str | None, phase: str | None, attempt: int | None, worker: str | None, late: bool
+) -> str:
+    fields = {
+        "flavour": cut(call.flavour),
+        "host": cut(call.host),
+        "provider": cut(call.provider),
+        "model_asked": cut(call.model_asked),
+        "model": cut(call.model_served),
+        "tier": cut(call.service_tier),
+        "processing": cut(call.processing),
+        "certainty": call.certainty,
+        "end": call.end,
+        "status": call.status,
+        "error": cut(call.error),
+        "attempt": call.attempt,
+        "streamed": call.streamed,
+        "tags": [cut(tag) for tag in call.tags[:50]],
+        "src": call.source,
+        "ctx": cut(context, _CONTEXT_LIMIT),
+        "phase": phase,
+        "try": attempt,
+        "worker": worker,
+        "late": late or None,
+    }
+    present = {k: v for k, v in fields.items() if v is not None or k == "flavour"}
+    return json.dumps(present, separators=(",", ":"))[1:-1]
+
+
+def cut(name: str | None, limit: int = _NAME_LIMIT) -> str | None:
+    """Bound a name that somebody else chose. The tail becomes a digest, so that two long names stay two names."""
+    if name is None or len(name) <= limit:
+        return name
+    import zlib
+
+    digest = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+    return f"{name[: limit - 12]}...{digest:08x}"
+
+
+def record(kind: str, **fields: Any) -> bytes:
+    """Write one of the rarer lines (`open`, `start`, `close`, …)."""
+    present = {k: v for k, v in fields.items() if v is not None}
+    return json.dumps({"t": kind, "v": VERSION, **present}, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def row_of(line: dict[str, Any], process: str = "") -> Row:
+    """Read the object of a `call` line.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is none.
+    """
+    usage = usage_of(line)
+    duration_s = _number(line, "ms", 0.0) / 1e3
+    first_ms = line.get("first_ms")
+    call = Call(
+        id_of(line),
+        _number(line, "ts"),
+        duration_s,
+        _text(line, "host"),
+        _text(line, "flavour") or "unknown",
+        model_asked=_text(line, "model_asked"),
+        model_served=_text(line, "model"),
+        usage=usage,
+        certainty=_one_of(line, "certainty", ("exact", "estimated", "lower_bound", "unmeasured")),
+        end=_one_of(line, "end", ("complete", "closed", "cancelled", "error", "abandoned")),
+        status=_count(line, "status"),
+        error=_text(line, "error"),
+        service_tier=_text(line, "tier"),
+        first_token_s=None if first_ms is None else _number(line, "first_ms") / 1e3,
+        attempt=_count(line, "attempt") or 0,
+        streamed=line.get("streamed") is True,
+        tags=tuple(tag for tag in line.get("tags", ()) if isinstance(tag, str)),
+        source=_one_of(line, "src", ("live", "replay", "mock")),
+        processing=_text(line, "processing"),
+        provider=_text(line, "provider"),
+    )
+    return Row(
+        call,
+        _text(line, "ctx"),
+        _text(line, "phase"),
+        _count(line, "try") or 1,
+        _text(line, "worker"),
+        line.get("late") is True,
+        process,
+        1,
+        duration_s,
+    )
+
+
+def id_of(line: dict[str, Any]) -> str:
+    """Read a record's id.
+
+    Raises:
+        ValueError, KeyError: there is none.
+    """
+    if not isinstance(line["id"], str):
+        raise ValueError(line["t"])
+    return line["id"]
+
+
+def usage_of(line: dict[str, Any]) -> Usage | None:
+    """Read a line's counts; `None` when not one is known.
+
+    Raises:
+        ValueError, TypeError: a count is none.
+    """
+    usage = Usage(*(_count(line, name) for name in Usage._fields))
+    return usage if any(v is not None for v in usage) else None
+
+
+class LineReader:
+    """Makes rows of what `CALL_LINE` has found, remembering what it has read of the parts that calls share."""
+
+    def __init__(self, process: str) -> None:
+        self.process = process
+        self._common: dict[tuple[str, bytes], Row] = {}
+        self._rare: dict[bytes, tuple[int | None, tuple[Any, ...]]] = {}
+
+    def shared(self, tail: bytes) -> Row | None:
+        """Read what stands behind the counts: a row without id, time and counts; `None` when it is torn."""
+        rare, _, common = tail.partition(_BEFORE_COMMON)
+        key = (self.process, common)
+        try:
+            row = self._common.get(key)
+            if row is None:
+                if len(self._common) >= _READ_MEMO_LIMIT:
+                    self._common.clear()
+                line = json.loads(b'{"flavour":' + common)
+                row = self._common[key] = row_of({**line, "id": "", "ts": 0}, self.process)
+            self._rarer(rare)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return row
+
+    def usage(self, counts: bytes, tail: bytes) -> Usage | None:
+        """Read the counts of a line that has a shared part; `None` when not one is known."""
+        rare = tail.partition(_BEFORE_COMMON)[0]
+        long, others = self._rarer(rare) if rare else (None, _NOTHING_RARE)
+        digits = counts.translate(None, _NO_DIGITS).split(b",")  # half the time of a pattern
+        prompt, completion, total, cached, written, reasoning = [int(count) if count else None for count in digits]
+        usage = _new(Usage, (prompt, completion, total, cached, written, long, reasoning, *others))
+        return usage if usage != _NO_USAGE else None
+
+    def _rarer(self, text: bytes) -> tuple[int | None, tuple[Any, ...]]:
+        if not text:
+            return None, _NOTHING_RARE
+        found = self._rare.get(text)
+        if found is None:
+            if len(self._rare) >= _READ_MEMO_LIMIT:
+                self._rare.clear()
+            usage = usage_of(json.loads(b"{" + text[1:] + b"}")) or _NO_USAGE
+            found = self._rare[text] = (usage.cache_write_long_tokens, usage[_FIRST_RARE:])
+        return found
+
+
+def _text(line: dict[str, Any], key: str) -> str | None:
+    value = line.get(key)
+    if value is None or isinstance(value, str):
+        return cut(value, _CONTEXT_LIMIT)
+    raise ValueError(key)
+
+
+def _number(line: dict[str, Any], key: str, default: float | None = None) -> float:
+    value = line.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e15 < value < 1e15:
+        raise ValueError(key)
+    return float(value)
+
+
+def _count(line: dict[str, Any], key: str) -> Any:
+    value = line.get(key)
+    if value is None:
+        return None
+    if key == "provider_cost":
+        try:
+            money = Decimal(value)
+        except InvalidOperation:
+            raise ValueError(key) from None
+        if not money.is_finite() or not 0 <= money < 10**12:
+            raise ValueError(key)
+        return money
+    if key == "audio_seconds":
+        return _number(line, key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**18:
+        raise ValueError(key)
+    return value
+
+
+def _one_of(line: dict[str, Any], key: str, allowed: tuple[Any, ...]) -> Any:
+    value = line.get(key, allowed[0])
+    if value not in allowed:
+        raise ValueError(key)
+    return value

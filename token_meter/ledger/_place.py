@@ -1,0 +1,111 @@
+"""Where runs and shards lie, and whether it is safe to write there. It knows nothing of what is in a shard."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from token_meter.exceptions import LedgerError
+
+RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
+"""The environment variable that tells child processes where the run's shards lie (an absolute path)."""
+
+# A shard is made by us alone: never follow a link that somebody else laid there, never share a file.
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+)
+
+
+def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
+    """Name a run directory that nobody else has: `<data_dir>/runs/<utc>-<random>`. Nothing is made yet."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    return Path(os.path.abspath(data_dir), "runs", f"{stamp}-{os.urandom(3).hex()}")
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Make the directory, and beside its runs a `.gitignore` of its own, or raise `OSError` or `LedgerError`."""
+    os.makedirs(run_dir.parent, exist_ok=True)
+    _refuse_if_unsafe(run_dir.parent)
+    if run_dir.parent.name == "runs":
+        _refuse_if_unsafe(run_dir.parent.parent)
+        _ignore_by_git(run_dir.parent.parent)
+    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    if run_dir.is_symlink():
+        msg = f"{run_dir} is a symbolic link; a run directory must be a real one"
+        raise LedgerError(msg)
+    _refuse_if_unsafe(run_dir)
+
+
+def open_shard(path: Path, *, again: bool = False) -> int:
+    """Open a descriptor that only appends; a new shard must not exist yet, one opened *again* must."""
+    return os.open(path, _FLAGS if again else _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def new_shard(run_dir: Path) -> Path:
+    """Name a shard for this process. Equal pids are normal in containers, so host and chance are in the name."""
+    return run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}.jsonl"
+
+
+def run_dirs(data_dir: str | os.PathLike[str] = ".token_meter") -> list[Path]:
+    """List the runs of a data directory, the oldest first."""
+    try:
+        found = sorted(p for p in Path(data_dir, "runs").iterdir() if p.is_dir())
+    except OSError:
+        return []
+    return found
+
+
+def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """List the shard files behind *paths*: a data directory stands for its latest run, a run directory for its shards.
+
+    Raises:
+        LedgerError: a path does not exist.
+    """
+    found: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        if (path / "runs").is_dir():
+            path = (run_dirs(path) or [path])[-1]
+        if path.is_dir():
+            found += sorted(p for p in path.glob("*.jsonl") if p.is_file())
+        elif path.exists():
+            found.append(path)
+        else:
+            msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
+            raise LedgerError(msg)
+    return list(dict.fromkeys(found))  # a file that was named twice is one file
+
+
+def _ignore_by_git(data_dir: Path) -> None:
+    """Keep runs out of repositories, as pytest's cache does. If this fails, the shard will say why."""
+    path = data_dir / ".gitignore"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    except OSError:
+        return
+    try:
+        os.write(fd, b"# Made by token_meter.\n*\n")
+    finally:
+        os.close(fd)
+
+
+def _refuse_if_unsafe(directory: Path) -> None:
+    if os.name == "nt":  # the mode bits mean nothing there
+        return
+    mode = os.stat(directory).st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        msg = f"{directory} may be written by everybody and has no sticky bit: others could replace its files"
+        raise LedgerError(msg)
+
+
+def host_name() -> str:
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name)[:40] or "host"

@@ -1,0 +1,285 @@
+"""Read shards back, whatever happened to them. It knows no price; it judges nothing, it counts what it cannot read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from token_meter.ledger import _line
+from token_meter.ledger._line import LineReader, Row
+from token_meter.ledger._place import find_shards
+from token_meter.ledger._seen import SeenIds, split_id
+
+_CHUNK = 1 << 20
+_LONGEST_LINE = 1 << 20
+_MERGED = 20_000  # rows that wait to be merged with equal ones; bounds the memory
+_SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
+_IN_FLIGHT_SHOWN = 1_000
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class RunFacts(NamedTuple):
+    """What a ledger says beside its calls.
+
+    Attributes:
+        runs: the run ids, in order of appearance.
+        processes: how many processes wrote.
+        unclean_processes: how many of them never said that they ended (killed, crashed, or still running).
+        in_flight: calls that started and never ended: billed, cost unknown.
+        in_flight_contexts: who started them (bounded).
+        skipped_records: lines that are torn, foreign or of an unknown version.
+        duplicates: records that had been read before.
+        lost_records: records that their writer could not write.
+        began_s: the first moment on record, seconds since the epoch; `None` when there is none.
+        ended_s: the last one.
+        contexts: what `note("context", id=..., ...)` said of each.
+        run: what `note("run", ...)` said, the later ones winning.
+    """
+
+    runs: tuple[str, ...] = ()
+    processes: int = 0
+    unclean_processes: int = 0
+    in_flight: int = 0
+    in_flight_contexts: tuple[str, ...] = ()
+    skipped_records: int = 0
+    duplicates: int = 0
+    lost_records: int = 0
+    began_s: float | None = None
+    ended_s: float | None = None
+    contexts: Mapping[str, Mapping[str, Any]] = _NOTHING
+    run: Mapping[str, Any] = _NOTHING
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every call that started is in the sums."""
+        return not (self.unclean_processes or self.in_flight or self.skipped_records or self.lost_records)
+
+
+def read_run(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, merge: bool = True) -> RunReader:
+    """Read a data directory's latest run, run directories or shards; iterate the result for its rows.
+
+    With *merge*, calls that differ only in id, time within 15 minutes, duration and counts come as one row with
+    `calls` > 1 and `usages`.
+
+    Raises:
+        LedgerError: a path does not exist.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return RunReader(find_shards(given), merge=merge)
+
+
+class RunReader:
+    """The rows of some shards, streamed once; `facts` is whole when they are read to the end."""
+
+    def __init__(self, shards: Iterable[Path], *, merge: bool = True) -> None:
+        self._shards = list(shards)
+        self._merge = merge
+        self._seen = SeenIds()
+        self._in_flight: dict[tuple[bytes, bytes], bytes] = {}
+        self._closed: dict[bytes, bool] = {}  # by opening line: a process that was combined twice is still one
+        self._section = b""
+        self._process = ""
+        self._skipped = self._duplicates = self._lost = self._began = self._ended = 0
+        self._runs: dict[str, None] = {}
+        self._contexts: dict[str, dict[str, Any]] = {}
+        self._run: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[Row]:
+        for shard in self._shards:
+            yield from self._rows(shard)
+
+    @property
+    def facts(self) -> RunFacts:
+        """What the lines so far said beside their calls."""
+        contexts = (_context_of(line) for line in list(self._in_flight.values())[:_IN_FLIGHT_SHOWN])
+        return RunFacts(
+            runs=tuple(self._runs),
+            processes=len(self._closed),
+            unclean_processes=sum(not closed for closed in self._closed.values()),
+            in_flight=len(self._in_flight),
+            in_flight_contexts=tuple(dict.fromkeys(c for c in contexts if c is not None)),
+            skipped_records=self._skipped,
+            duplicates=self._duplicates,
+            lost_records=self._lost,
+            began_s=float(self._began) if self._began else None,
+            ended_s=float(self._ended) if self._ended else None,
+            contexts=self._contexts,
+            run=self._run,
+        )
+
+    def _rows(self, shard: Path) -> Iterator[Row]:
+        """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
+        self._section, self._process = b"", shard.name
+        call_of, in_flight, seen = _line.CALL_LINE.fullmatch, self._in_flight, self._seen.add
+        reader = LineReader(self._process)
+        batches: dict[bytes, _Batch] = {}
+        waiting = 0
+        slot = range(0)
+        last, marks = b"", bytearray()
+        for line in _lines(shard):
+            found = call_of(line)
+            if found is None:
+                if line.startswith(b'{"t":"open"'):
+                    yield from _release(batches, reader)
+                row = self._other(line)
+                reader.process = self._process
+                if row is not None:
+                    yield row
+                continue
+            prefix, number, second, fraction, ms, first, counts, tail = found.groups()
+            at = int(second)
+            if at not in slot or waiting >= _MERGED:
+                yield from _release(batches, reader)
+                waiting, slot = 0, range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
+            batch = batches.get(tail)
+            shared = reader.shared(tail) if batch is None else batch.shared
+            if shared is None:  # a torn line must not use up its id: the whole one may follow
+                self._skipped += 1
+                continue
+            if prefix != last:
+                marks, last = self._seen.marks_of(prefix), prefix
+            n = int(number, 16)
+            if n < len(marks) and not marks[n]:
+                marks[n] = 1
+            else:
+                last = b""  # the marks may be others now
+                if seen(prefix, number):
+                    self._duplicates += 1
+                    continue
+            if in_flight:
+                in_flight.pop((prefix, number), None)
+            if batch is None:
+                batch = _Batch(shared, prefix + b"-" + number, float(second + fraction), first)
+                if self._merge:
+                    batches[tail] = batch
+            if at > self._ended:
+                self._ended = at
+            if at < self._began or not self._began:
+                self._began = at
+            batch.ms += float(ms)
+            if counts in batch.counts:
+                batch.counts[counts] += 1
+            else:
+                batch.counts[counts] = 1
+                waiting += 1
+            if not self._merge:
+                yield batch.row(tail, reader)
+        yield from _release(batches, reader)
+
+    def _other(self, line: bytes) -> Row | None:
+        """Read any other line; a call that is written in another way comes back as its row."""
+        start = _line.START_HEAD.match(line)
+        if start is not None and line.endswith(b"}"):
+            self._started((start[1], start[2]), line)
+            return None
+        if not line.strip():
+            return None
+        try:
+            found = json.loads(line)
+            if found["v"] != _line.VERSION:
+                raise ValueError
+            return self._take(found, line)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self._skipped += 1
+            return None
+
+    def _take(self, found: dict[str, Any], line: bytes) -> Row | None:
+        kind = found["t"]
+        if kind == "call":
+            row = _line.row_of(found, self._process)
+            id_ = split_id(row.call.id)
+            if self._seen.add(*id_):
+                self._duplicates += 1
+                return None
+            self._in_flight.pop(id_, None)
+            self._began = min(self._began or int(row.call.started_s), int(row.call.started_s))
+            self._ended = max(self._ended, int(row.call.started_s))
+            return row
+        if kind == "open":
+            self._section = line
+            self._process = _line.cut(f"{found.get('host')}:{found.get('pid')}") or ""
+            self._runs.setdefault(str(_line.cut(str(found.get("run")))))
+            self._closed.setdefault(line, False)
+        elif kind == "close":
+            if self._section in self._closed and not self._closed[self._section]:
+                self._closed[self._section] = True
+                self._lost += int(found.get("lost", 0))
+        elif kind == "start":
+            self._started(split_id(_line.id_of(found)), line)
+        elif kind == "drop":
+            self._in_flight.pop(split_id(_line.id_of(found)), None)
+        elif kind == "context":
+            self._contexts.setdefault(str(found["id"]), {}).update(found)
+        elif kind == "run":
+            self._run.update(found)
+        else:
+            raise ValueError(kind)
+        return None
+
+    def _started(self, id_: tuple[bytes, bytes], line: bytes) -> None:
+        if id_ not in self._seen:
+            self._in_flight[id_] = line
+
+
+def _lines(shard: Path) -> Iterator[bytes]:
+    """Stream the lines without their ends. A last line that lacks its end is given too: it may be whole."""
+    rest = b""
+    try:
+        with open(shard, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+                if len(rest) > _LONGEST_LINE:  # no line of ours; what is left of it will not be one either
+                    yield b"too long"
+                    rest = b""
+    except OSError:
+        yield b"unreadable"
+    if rest:
+        yield rest
+
+
+class _Batch:
+    """Calls of one shard and 15 minutes that differ only in id, time, duration and counts."""
+
+    __slots__ = ("counts", "first", "id", "ms", "shared", "started_s")
+
+    def __init__(self, shared: Row, id: bytes, started_s: float, first: bytes) -> None:
+        self.shared = shared
+        self.id = id
+        self.started_s = started_s
+        self.first = first
+        self.ms = 0.0
+        self.counts: dict[bytes, int] = {}
+
+    def row(self, tail: bytes, reader: LineReader) -> Row:
+        """All of them as one row, which has the id, the time and the counts of the first."""
+        usages = tuple([(reader.usage(counts, tail), calls) for counts, calls in self.counts.items()])
+        calls, duration_s = sum(self.counts.values()), self.ms / 1e3
+        call = self.shared.call._replace(
+            id=self.id.decode(),
+            started_s=self.started_s,
+            duration_s=duration_s if calls == 1 else duration_s / calls,
+            usage=usages[0][0],
+            first_token_s=None if self.first == b"null" else float(self.first) / 1e3,
+        )
+        row = self.shared._replace(call=call, calls=calls, duration_s=duration_s)
+        return row if calls == 1 else row._replace(usages=usages)
+
+
+def _release(batches: dict[bytes, _Batch], reader: LineReader) -> Iterator[Row]:
+    for tail, batch in batches.items():
+        yield batch.row(tail, reader)
+    batches.clear()
+
+
+def _context_of(line: bytes) -> str | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    context = found.get("ctx") if isinstance(found, dict) else None
+    return context if isinstance(context, str) else None

@@ -1,0 +1,54 @@
+"""Which ids were read already, at about one byte each. It knows no line."""
+
+from __future__ import annotations
+
+_SLACK = 4096
+
+
+def split_id(id_: str) -> tuple[bytes, bytes]:
+    """Take an id of any form apart as ours are: a process's prefix and a number in hex."""
+    prefix, dash, number = id_.encode("utf-8", "surrogatepass").rpartition(b"-")
+    return prefix if dash else b"no dash", number
+
+
+class SeenIds:
+    """Ids count up from 0 behind a process's prefix, so a byte a call is enough; any other id costs a hash."""
+
+    def __init__(self) -> None:
+        self._marks: dict[bytes, bytearray] = {}
+        self._odd: set[int] = set()
+
+    def marks_of(self, prefix: bytes) -> bytearray:
+        """The marks of a process's numbers, for whoever sets those that are there already without a call for each."""
+        return self._marks.setdefault(prefix, bytearray()) if not self._odd else bytearray()
+
+    def add(self, prefix: bytes, number: bytes) -> bool:
+        """Note an id; say whether it was there already."""
+        marks = self._marks.get(prefix)
+        if marks is None:
+            marks = self._marks[prefix] = bytearray()
+        n = _value(number)
+        if not 0 <= n < len(marks):
+            if n < 0 or n > len(marks) + _SLACK:  # a mere claim in a foreign file must not reserve memory
+                key = hash((prefix, number))
+                was_there = key in self._odd
+                self._odd.add(key)
+                return was_there
+            marks.extend(bytes(n + 1024 - len(marks)))
+        if marks[n] or (self._odd and hash((prefix, number)) in self._odd):
+            return True
+        marks[n] = 1
+        return False
+
+    def __contains__(self, id_: tuple[bytes, bytes]) -> bool:
+        prefix, number = id_
+        n = _value(number)
+        marks = self._marks.get(prefix, b"")
+        return (0 <= n < len(marks) and bool(marks[n])) or hash(id_) in self._odd
+
+
+def _value(number: bytes) -> int:
+    try:
+        return int(number, 16)
+    except ValueError:
+        return -1

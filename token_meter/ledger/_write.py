@@ -1,0 +1,269 @@
+"""Append what happened to this process's shard, at once and whole. It never raises into the code it observes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from token_meter.exceptions import LedgerError
+from token_meter.ledger import _line, _place
+from token_meter.types import Call
+
+_KEPT = 1_000  # records that wait for space on a full disk
+_CHECK_EVERY = 64  # records: whether the shard still has a name costs 1 us to ask
+_log = logging.getLogger("token_meter")
+
+
+class _Shard(NamedTuple):
+    pid: int
+    fd: int
+    path: Path
+
+
+class Ledger:
+    """One run's record, as this process writes it.
+
+    A record is on its way to the disk when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
+    Any thread may write, and so may a forked child, which gets a shard of its own. What cannot be written is kept in
+    memory (bounded) and tried again with the next record; `lost` counts what is not on disk, `problem` says why.
+    """
+
+    def __init__(self, run_dir: str | os.PathLike[str], *, worker: str | None = None, lazy: bool = False) -> None:
+        self.run_dir = Path(os.path.abspath(run_dir))
+        self.worker = worker
+        self.problem: str | None = None
+        self._shard: _Shard | None = None
+        self._waiting: deque[bytes] = deque()
+        self._dropped = 0
+        self._torn = False
+        self._unchecked = 0
+        self._pid = os.getpid()
+        self._refused_pid: int | None = None
+        self._locks: dict[int, threading.RLock] = {}
+        if not lazy:
+            self._descriptor(os.getpid())
+
+    @classmethod
+    def create(
+        cls, data_dir: str | os.PathLike[str] = ".token_meter", *, worker: str | None = None, lazy: bool = False
+    ) -> Ledger:
+        """Begin a new run under *data_dir*; with *lazy* nothing is made before the first record."""
+        return cls(_place.new_run_dir(data_dir), worker=worker, lazy=lazy)
+
+    @classmethod
+    def join(cls, run_dir: str | os.PathLike[str], *, worker: str | None = None, lazy: bool = False) -> Ledger:
+        """Take part in a run that another process began."""
+        return cls(run_dir, worker=worker, lazy=lazy)
+
+    @classmethod
+    def from_environment(cls, *, worker: str | None = None, lazy: bool = False) -> Ledger | None:
+        """Take part in the run that `TOKEN_METER_RUN_DIR` names, if it names one."""
+        run_dir = os.environ.get(_place.RUN_DIR_VARIABLE)
+        return cls(run_dir, worker=worker, lazy=lazy) if run_dir else None
+
+    @property
+    def lost(self) -> int:
+        """How many records are not on disk."""
+        return self._dropped + len(self._waiting)
+
+    @property
+    def shard(self) -> Path | None:
+        """This process's file, once there is one."""
+        shard = self._shard
+        return shard.path if shard is not None and shard.pid == os.getpid() else None
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.run_dir)!r}, lost={self.lost})"
+
+    def start(
+        self,
+        id: str,
+        model: str | None = None,
+        *,
+        context: str | None = None,
+        phase: str | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        """A call departs: a `start` without its `call` was in flight when the process died."""
+        quoted = _line.quoted
+        rest = f',"model":{quoted(_line.cut(model) or "")}' if model is not None else ""
+        if context is not None:
+            rest += f',"ctx":{quoted(_line.cut(context, 500) or "")}'
+        if phase is not None:
+            rest += f',"phase":{quoted(phase)}'
+        if attempt is not None:
+            rest += f',"try":{attempt:d}'
+        self._append(f'{{"t":"start","v":1,"id":{quoted(id)},"ts":{time.time():.6f}{rest}}}\n'.encode("ascii"))
+
+    def call(
+        self,
+        call: Call,
+        *,
+        context: str | None = None,
+        phase: str | None = None,
+        attempt: int | None = None,
+        late: bool = False,
+    ) -> None:
+        """A call ended."""
+        try:
+            line = _line.call_line(call, context, phase, attempt, self.worker, late)
+        except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
+            self._dropped += 1
+            self._report(f"a record could not be written as JSON: {type(exc).__name__}")
+            return
+        self._append(line)
+
+    def note(self, kind: str, **facts: Any) -> None:
+        """Add a fact that is no call: `context` (id, outcome, file, line, attempts) or `run` (labels, exit_status)."""
+        try:
+            line = _line.record(kind, **facts)
+        except (TypeError, ValueError) as exc:
+            self._report(f"a note could not be written as JSON: {type(exc).__name__}")
+            return
+        self._append(line)
+
+    def close(self) -> None:
+        """Say that this process ended in order. A record after that opens the shard again."""
+        shard = self._shard
+        if shard is None or shard.pid != os.getpid():
+            return
+        if shard.fd >= 0 and self._still_there(shard.fd):
+            self._append(_line.record("close", ts=round(time.time(), 6), lost=self.lost or None))
+            self._shard = shard._replace(fd=-1)
+            with suppress(OSError):
+                os.close(shard.fd)
+
+    def _append(self, line: bytes) -> None:
+        pid = os.getpid()
+        shard = self._shard
+        fd = shard.fd if shard is not None and shard.pid == pid and shard.fd >= 0 else self._descriptor(pid)
+        if fd < 0:
+            self._keep(line)
+            return
+        if self._waiting or self._torn:
+            self._catch_up(fd, line)
+            return
+        if self._unchecked >= _CHECK_EVERY and not self._still_there(fd):
+            self._keep(line)
+        elif (failed := _write(fd, line)) is not None:
+            self._torn = True
+            self._keep(line)
+            self._report(failed)
+        else:
+            self._unchecked += 1
+
+    def _catch_up(self, fd: int, line: bytes) -> None:
+        """Write what waited, the oldest first; each begins a line of its own, for the one before may be torn."""
+        self._keep(line)
+        while self._waiting:
+            try:
+                oldest = self._waiting.popleft()
+            except IndexError:  # another thread was faster
+                break
+            failed = _write(fd, b"\n" + oldest if self._torn else oldest)
+            if failed is not None:
+                self._torn = True
+                self._waiting.appendleft(oldest)
+                return
+            self._torn = False
+
+    def _still_there(self, fd: int) -> bool:
+        """Find out whether the shard was removed: writing to a removed file succeeds, and is lost."""
+        since, self._unchecked = self._unchecked, 0
+        try:
+            removed = os.name != "nt" and os.fstat(fd).st_nlink == 0
+        except OSError:
+            removed = True
+        if removed:
+            self._dropped += since
+            self._let_go()
+            self._refused_pid = os.getpid()
+            self._report("the shard was removed while it was being written")
+        return not removed
+
+    def _let_go(self) -> None:
+        shard, self._shard = self._shard, None
+        if shard is not None and shard.fd >= 0:
+            with suppress(OSError):
+                os.close(shard.fd)
+
+    def _keep(self, line: bytes) -> None:
+        if len(self._waiting) < _KEPT:
+            self._waiting.append(line)
+        else:
+            self._dropped += 1
+
+    def _descriptor(self, pid: int) -> int:
+        """Open this process's shard; a forked child finds its parent's and lets go of it."""
+        # One lock per process: a lock that another thread held while we were forked would never be given back.
+        with self._locks.setdefault(pid, threading.RLock()):
+            shard = self._shard
+            if shard is not None and shard.pid == pid and shard.fd >= 0:
+                return shard.fd
+            if self._refused_pid == pid:
+                return -1
+            if self._pid != pid:
+                self._forget_parent(pid)
+                shard = None
+            try:
+                if shard is None:
+                    _place.make_run_dir(self.run_dir)
+                    path = _place.new_shard(self.run_dir)
+                    fd = _place.open_shard(path)
+                else:
+                    path = shard.path
+                    fd = _place.open_shard(path, again=True)
+            except (OSError, LedgerError) as exc:
+                if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors come back
+                    self._refused_pid = pid
+                self._report(str(exc))
+                return -1
+            self._shard = _Shard(pid, fd, path)
+            if shard is None and (failed := _write(fd, self._opening())) is not None:
+                self._torn = True
+                self._waiting.appendleft(self._opening())
+                self._report(failed)
+            return fd
+
+    def _forget_parent(self, pid: int) -> None:
+        """What waited, and the torn line, are the parent's to mend."""
+        self._pid = pid
+        self._let_go()
+        self._waiting = deque()
+        self._dropped = 0
+        self._torn = False
+
+    def _opening(self) -> bytes:
+        program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
+        return _line.record(
+            "open",
+            run=self.run_dir.name,
+            host=_place.host_name(),
+            pid=os.getpid(),
+            ppid=os.getppid(),
+            argv0=_line.cut(program),
+            worker=self.worker,
+            ts=round(time.time(), 6),
+        )
+
+    def _report(self, problem: str) -> None:
+        if self.problem is None:
+            self.problem = problem
+            _log.warning("token_meter: ledger not written: %s", problem)
+
+
+def _write(fd: int, line: bytes) -> str | None:
+    """Write *line* with one system call; say what went wrong, if it did."""
+    try:
+        written = os.write(fd, line)
+    except OSError as exc:
+        return exc.strerror or type(exc).__name__
+    return None if written == len(line) else f"only {written} of {len(line)} bytes fitted (disk full, or a limit)"

@@ -1,0 +1,54 @@
+"""One group of a report, before and after. It knows no rule and no price book."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from token_meter.report._show import change_text, percent_text
+from token_meter.report._summary import ZERO, Totals
+
+State: TypeAlias = Literal["changed", "same", "new", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One group, before and after.
+
+    Attributes:
+        state: `new` has no base, `gone` no head (removed, deselected or not reached: a report cannot tell).
+        base: its base, priced as the comparison is.
+        recorded: its base as it was priced then.
+        comparable: both sides are wholly priced.
+    """
+
+    id: str
+    state: State
+    base: Totals | None
+    head: Totals | None
+    recorded: Totals | None
+    comparable: bool
+
+    @property
+    def cost(self) -> Decimal:
+        """How many US dollars more."""
+        return (self.head.cost if self.head else ZERO) - (self.base.cost if self.base else ZERO)
+
+    @property
+    def calls(self) -> int:
+        """How many calls more."""
+        return (self.head.calls if self.head else 0) - (self.base.calls if self.base else 0)
+
+    @property
+    def text(self) -> str:
+        """The cell of a table: `+4.1%`, `+$0.0009`, `new`, `=`."""
+        if self.state in ("new", "gone"):
+            return self.state
+        if not self.comparable:
+            return "?"
+        if self.cost == 0:
+            return "=" if self.calls == 0 else f"{self.calls:+,} calls"
+        assert self.base is not None
+        percent = percent_text(self.cost, self.base.cost)
+        return change_text(self.cost) if percent is None else f"{change_text(self.cost)} ({percent})"

@@ -1,0 +1,29 @@
+"""`Summary` to CSV: one row per context and model, every cell of text inert for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from token_meter.report._show import csv_cell, exact
+from token_meter.report._summary import Summary, Tokens
+from token_meter.report._view import DEFAULT_VIEW, View
+
+HEADER = ("context", "type", "model", "calls", *Tokens._fields, "cost_usd", "spent_usd", "unpriced_calls")
+
+
+def render_csv(summary: Summary, view: View = DEFAULT_VIEW) -> str:
+    """Write every group; an unknown count or cost is an empty cell, never 0."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(HEADER)
+    for group in summary.largest:
+        for line in group.models:
+            t = line.totals
+            known = t.unpriced < t.calls or t.cost
+            counts = ["" if n is None else n for n in t.tokens]
+            money = [exact(t.cost), exact(t.spent)] if known else ["", ""]
+            writer.writerow(
+                [csv_cell(group.id), group.type, csv_cell(line.kind.model), t.calls, *counts, *money, t.unpriced]
+            )
+    return out.getvalue()

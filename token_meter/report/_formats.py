@@ -1,0 +1,187 @@
+"""The table of formats, and `TYPE[:DEST]`, read in one place for every face. It writes files, and prints nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from token_meter.exceptions import ConfigError
+from token_meter.report import _diff_faces as faces
+from token_meter.report._csv import render_csv
+from token_meter.report._hosts import (
+    render_azure,
+    render_benchmark,
+    render_buildkite,
+    render_github,
+    render_github_output,
+    render_gitlab_codequality,
+)
+from token_meter.report._html import render_html
+from token_meter.report._html_diff import diff_html
+from token_meter.report._json import render_json
+from token_meter.report._junit import render_junit
+from token_meter.report._markdown import COMMENT_LIMIT, SUMMARY_LIMIT, render_markdown
+from token_meter.report._openmetrics import render_openmetrics
+from token_meter.report._summary import Summary
+from token_meter.report._table import render_table
+from token_meter.report._vcs import ci_host
+from token_meter.report._view import DEFAULT_VIEW, View
+from token_meter.report.diff import Diff
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes:
+        render: a summary to text.
+        diff: a comparison to text, where the format has a face for it.
+        everything: it shows all rows unless told otherwise.
+        size_limit: what the host accepts, in bytes.
+        help: one line for a list of formats.
+    """
+
+    render: Callable[[Summary, View], str]
+    help: str
+    diff: Callable[[Diff, View], str] | None = None
+    everything: bool = True
+    size_limit: int = COMMENT_LIMIT
+
+
+FORMATS: dict[str, Format] = {
+    "table": Format(render_table, "for a terminal", faces.diff_table, everything=False),
+    "json": Format(render_json, "everything, by docs/report.schema.json", faces.diff_json),
+    "md": Format(render_markdown, "for a pull request's comment, at most 60,000 bytes", faces.diff_markdown),
+    "summary": Format(
+        render_markdown, "for a job summary, at most 900 KiB", faces.diff_markdown, size_limit=SUMMARY_LIMIT
+    ),
+    "csv": Format(render_csv, "one row per context and model"),
+    "html": Format(render_html, "one page for a browser (needs the extra [html])", diff_html),
+    "openmetrics": Format(render_openmetrics, "for GitLab's metrics report and Prometheus"),
+    "junit": Format(render_junit, "one test case per limit"),
+    "github": Format(render_github, "workflow commands: annotations", faces.diff_github),
+    "github-output": Format(render_github_output, "step outputs, for $GITHUB_OUTPUT", faces.diff_github_output),
+    "gitlab-codequality": Format(render_gitlab_codequality, "GitLab's code quality report"),
+    "azure": Format(render_azure, "Azure logging commands, for the step's stdout"),
+    "buildkite": Format(render_buildkite, "for buildkite-agent annotate", faces.diff_markdown),
+    "benchmark": Format(render_benchmark, "github-action-benchmark's customSmallerIsBetter"),
+}
+_ALIASES = {"term": "table", "markdown": "md"}
+
+
+_HOSTS: dict[str | None, tuple[str, ...]] = {
+    "github": ("github", "summary-append:$GITHUB_STEP_SUMMARY", "github-output-append:$GITHUB_OUTPUT"),
+    "gitlab": ("table", "openmetrics:metrics.txt", "gitlab-codequality:gl-code-quality-report.json"),
+    "azure": ("azure",),
+    "buildkite": ("buildkite",),
+}
+
+
+class Target(NamedTuple):
+    """Where one report goes: `TYPE[:DEST]`; without a destination to the face's own output."""
+
+    format: str
+    destination: str | None = None
+    append: bool = False
+    top: int | None = None
+    everything: bool = False
+
+
+def expanded(
+    texts: Iterable[str], environment: Mapping[str, str] | None = None, *, compared: bool = False
+) -> list[str]:
+    """Put what this CI host reads in the place of `ci`: the table where there is no CI, or none that we know.
+
+    With *compared*, only what has a face for a comparison.
+    """
+    env = os.environ if environment is None else environment
+    found: list[str] = []
+    for text in texts:
+        if text.strip() != "ci":
+            found.append(text)
+            continue
+        here: list[str] = []
+        for target in _HOSTS.get(ci_host(env), ()):
+            kind, dollar, variable = target.partition("$")
+            if compared and FORMATS[parse_target(target).format].diff is None:
+                continue
+            if not dollar:
+                here.append(target)
+            elif path := env.get(variable):
+                here.append(kind + path)
+        found += here or ["table"]
+    return found
+
+
+def parse_target(text: str) -> Target:
+    """Read `json:report.json`, `md`, `md-append:$FILE`, `term:20`, `term-all`, ….
+
+    Raises:
+        ConfigError: the type is unknown; the message names the nearest one.
+    """
+    kind, _, destination = text.strip().partition(":")
+    append = kind.endswith("-append")
+    kind = kind.removesuffix("-append")
+    everything = kind == "term-all"
+    name = "table" if everything else _ALIASES.get(kind, kind)
+    if name not in FORMATS:
+        close = get_close_matches(kind, [*FORMATS, *_ALIASES, "term-all", "ci"], 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        msg = f"report {text!r}: {kind!r} is none of {', '.join(FORMATS)}{hint}"
+        raise ConfigError(msg)
+    if name == "table" and destination.isascii() and destination.isdigit():
+        return Target(name, None, append, int(destination))
+    if append and not destination:
+        msg = f"report {text!r}: -append needs a file, as in md-append:summary.md"
+        raise ConfigError(msg)
+    return Target(name, destination or None, append, None, everything)
+
+
+def render(what: Summary | Diff, target: Target | str, view: View = DEFAULT_VIEW) -> str:
+    """Write a summary or a comparison in a target's format.
+
+    Raises:
+        ConfigError: the format is unknown, has no face for a comparison, or needs something that is not installed.
+    """
+    target = parse_target(target) if isinstance(target, str) else target
+    chosen = FORMATS[target.format]
+    view = replace(view, size_limit=chosen.size_limit)
+    if target.top is not None:
+        view = replace(view, top=target.top)
+    elif target.everything or (chosen.everything and view.top == DEFAULT_VIEW.top):
+        view = replace(view, top=None)
+    if isinstance(what, Summary):
+        return chosen.render(what, view)
+    if chosen.diff is None:
+        able = ", ".join(name for name, f in FORMATS.items() if f.diff is not None)
+        msg = f"a comparison cannot be written as {target.format}; it can as {able}"
+        raise ConfigError(msg)
+    return chosen.diff(what, view)
+
+
+def write(text: str, path: str | os.PathLike[str], *, append: bool = False) -> None:
+    """Write a report to a file: whole or not at all, unless it is appended.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target = Path(path)
+    data = text.encode("utf-8", "backslashreplace")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if append:
+        with open(target, "ab") as out:
+            out.write(data)
+        return
+    if target.exists() and not target.is_file():  # /dev/stdout, a pipe
+        target.write_bytes(data)
+        return
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,102 @@
+"""What each run came to, a line each, beside the runs themselves. It knows no call and no format."""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from token_meter._money import format_usd
+from token_meter.report._show import exact
+from token_meter.report._summary import Summary
+
+FILE = "history.jsonl"
+_READ = 256 * 1024  # from the end: some 1,000 runs
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
+class Point(NamedTuple):
+    """One run.
+
+    Attributes:
+        created: when it was reported, ISO 8601 in UTC.
+        cost: US dollars; a lower bound while *unpriced* is above 0.
+        spent: the part of it that live calls caused.
+        command: the program and its first words.
+    """
+
+    created: str
+    run: str
+    calls: int
+    tokens: int
+    cost: Decimal
+    spent: Decimal
+    unpriced: int = 0
+    commit: str = ""
+    branch: str = ""
+    command: str = ""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        bound = ">=" if self.unpriced else ""
+        parts = (self.created[:16].replace("T", " "), self.commit[:12], f"{self.calls:,} calls")
+        return f"{bound}{format_usd(self.cost)} · {' · '.join(part for part in parts if part)}"
+
+
+def point_of(summary: Summary) -> Point:
+    """What the history keeps of a summary."""
+    vcs, t = summary.vcs, summary.totals
+    return Point(
+        summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
+        (vcs.commit or "")[:12] if vcs is not None else "", (vcs.branch or "")[:100] if vcs is not None else "",
+        " ".join(summary.run.command)[:200],
+    )  # fmt: skip
+
+
+def remember(summary: Summary, data_dir: str | os.PathLike[str]) -> None:
+    """Add a run to the history, with one write.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = {k: exact(v) if isinstance(v, Decimal) else v for k, v in point_of(summary)._asdict().items()}
+    fd = os.open(Path(data_dir, FILE), _FLAGS, 0o600)
+    try:
+        os.write(fd, json.dumps(data).encode("ascii") + b"\n")
+    finally:
+        os.close(fd)
+
+
+def history(data_dir: str | os.PathLike[str], last: int = 30) -> tuple[Point, ...]:
+    """Read the last runs, the oldest first; a run that was reported again counts as it was reported last."""
+    try:
+        with open(Path(data_dir, FILE), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ))
+            lines = file.read().splitlines()
+    except OSError:
+        return ()
+    found: dict[str, Point] = {}
+    for line in lines:
+        point = _point(line)
+        if point is not None:
+            found.pop(point.run, None)
+            found[point.run] = point
+    return tuple(found.values())[-last:]
+
+
+def _point(line: bytes) -> Point | None:
+    try:
+        data = json.loads(line)
+        text: dict[str, Any] = {
+            name: str(data.get(name, "")) for name in ("created", "run", "commit", "branch", "command")
+        }
+        counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
+        cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation):
+        return None  # torn, or somebody else's
+    if not (cost.is_finite() and spent.is_finite() and cost >= 0):
+        return None
+    return Point(cost=cost, spent=spent, **text, **counts)

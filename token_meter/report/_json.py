@@ -1,0 +1,176 @@
+"""`Summary` to JSON v1, as docs/report.schema.json has it. It knows no file.
+
+Keys are never renamed inside v1. Money is a number with exact decimal text: `parse_float=Decimal` gives it back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from token_meter.report._show import exact
+from token_meter.report._summary import Check, Group, ModelLine, Run, Summary, Totals, Vcs
+from token_meter.report._view import DEFAULT_VIEW, View
+
+SCHEMA = "token-meter/report/v1"
+
+
+def render_json(summary: Summary, view: View = DEFAULT_VIEW) -> str:
+    """Write the whole summary; every group is in it, whatever *view* shows elsewhere."""
+    return dumps(summary_data(summary))
+
+
+def dumps(data: Any) -> str:
+    """Write JSON in ASCII with Decimals as numbers, digit for digit.
+
+    `json` cannot write a Decimal as a number; and `##` is written so that no log reader takes it for a command.
+    """
+    return _written(data, "").replace("##", "#\\u0023") + "\n"
+
+
+def _written(value: Any, indent: str) -> str:
+    deeper = indent + " "
+    if isinstance(value, Decimal):
+        return exact(value)
+    if isinstance(value, Mapping):
+        if not value:
+            return "{}"
+        pairs = (f"{deeper}{json.dumps(str(k))}: {_written(v, deeper)}" for k, v in value.items())
+        return "{\n" + ",\n".join(pairs) + f"\n{indent}}}"
+    if isinstance(value, list | tuple):
+        if not value:
+            return "[]"
+        if all(isinstance(v, str | int | None) for v in value):
+            return json.dumps(list(value))
+        return "[\n" + ",\n".join(deeper + _written(v, deeper) for v in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
+
+
+def summary_data(summary: Summary) -> dict[str, Any]:
+    """Give the summary as plain data; money stays Decimal."""
+    return {
+        "schema": SCHEMA,
+        "kind": "report",
+        "tool": {"name": "token-meter", "version": summary.tool_version},
+        "created": summary.created,
+        "by": summary.by,
+        "as_model": summary.as_model,
+        "run": _run(summary.run),
+        "vcs": vcs_data(summary.vcs),
+        "prices": {"version": summary.prices, "currency": "USD", "overrides": summary.overrides},
+        "totals": totals_data(summary.totals),
+        "models": [model_data(m) for m in summary.models],
+        "contexts": [_group(g) for g in summary.largest],
+        "budgets": [check_data(c) for c in summary.checks],
+        "warnings": [
+            {
+                k: v
+                for k, v in (("code", n.code), ("text", n.text), ("model", n.model), ("calls", n.calls))
+                if v is not None
+            }
+            for n in summary.notices
+        ],
+    }
+
+
+def totals_data(totals: Totals) -> dict[str, Any]:
+    """Give sums as plain data."""
+    return {
+        "calls": totals.calls,
+        "live": totals.live,
+        "replayed": totals.replayed,
+        "mocked": totals.mocked,
+        "failed": totals.failed,
+        "unpriced": totals.unpriced,
+        "estimated": totals.estimated,
+        "unmeasured": totals.unmeasured,
+        "late": totals.late,
+        "retries": totals.retries,
+        "tokens": totals.tokens._asdict(),
+        "cost": totals.cost,
+        "spent": totals.spent,
+        "duration_s": round(totals.duration_s, 3),
+    }
+
+
+def model_data(line: ModelLine) -> dict[str, Any]:
+    """Give a model's share as plain data; `usages` lets a later report price the same tokens again."""
+    kind = line.kind
+    data: dict[str, Any] = {"model": kind.model, "priced": not line.totals.unpriced, **totals_data(line.totals)}
+    optional = {
+        "model_asked": kind.model_asked,
+        "model_served": kind.model_served,
+        "provider": kind.provider,
+        "host": kind.host,
+        "flavour": kind.flavour,
+        "service_tier": kind.tier,
+        "processing": kind.processing,
+        "price_source": line.source,
+        "unpriced_reason": line.reason,
+    }
+    data.update({k: v for k, v in optional.items() if v is not None})
+    if line.usages is not None:
+        data["usages"] = [{"calls": n, **usage.to_dict()} for usage, n in line.usages]
+    return data
+
+
+def check_data(check: Check) -> dict[str, Any]:
+    """Give a judged limit as plain data."""
+    money = check.field in ("cost", "spent")
+    data: dict[str, Any] = {
+        "scope": check.scope,
+        "field": check.field,
+        "limit": check.limit if money else _plain(check.limit),
+        "actual": check.actual if money else _plain(check.actual),
+        "status": check.status,
+        "text": check.text,
+    }
+    data.update({k: v for k, v in (("rule", check.rule), ("context", check.culprit)) if v is not None})
+    return data
+
+
+def vcs_data(vcs: Vcs | None) -> dict[str, Any] | None:
+    """Give where the code stood as plain data."""
+    if vcs is None:
+        return None
+    names = ("commit", "branch", "dirty", "merge_base", "ci", "run_url", "pr")
+    return {name: getattr(vcs, name) for name in names}
+
+
+def _plain(number: Decimal) -> int | Decimal:
+    return int(number) if number == number.to_integral_value() else number
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "command": list(run.command),
+        "exit_status": run.exit_status,
+        "complete": run.complete,
+        "began_s": run.began_s,
+        "duration_s": None if run.duration_s is None else round(run.duration_s, 3),
+        "processes": run.processes,
+        "unclean_processes": run.unclean_processes,
+        "in_flight": run.in_flight,
+        "in_flight_contexts": list(run.in_flight_contexts),
+        "skipped_records": run.skipped_records,
+        "lost_records": run.lost_records,
+        "labels": dict(run.labels),
+    }
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "id": group.id,
+        "type": group.type,
+        "outcome": group.outcome,
+        "attempts": group.attempts,
+        "processes": group.processes,
+        "file": group.file,
+        "line": group.line,
+        **totals_data(group.totals),
+        "phases": dict(group.phases),
+        "models": [model_data(m) for m in group.models],
+    }

@@ -1,0 +1,124 @@
+"""Running sums of rows that are alike. It knows no groups, no price book and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import mul
+
+from token_meter.ledger import Row
+from token_meter.report._summary import ZERO, Kind, Tokens, Totals
+from token_meter.types import Price, Usage
+
+MOST_USAGES = 32
+"""Different usages that are kept of a line; with more of them it cannot be priced anew exactly."""
+
+
+class Leaf:
+    """Running sums of one model in one group, phase, attempt, source and process."""
+
+    __slots__ = (
+        "cached", "calls", "completion", "cost", "duration_s", "estimated", "failed", "group", "kind", "late", "live",
+        "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed", "retries", "source", "spent",
+        "total", "try_", "unmeasured", "unpriced", "usages", "written",
+    )  # fmt: skip
+
+    def __init__(self, group: str, kind: Kind, phase: str | None, try_: int, process: str) -> None:
+        self.group, self.kind, self.phase, self.try_, self.process = group, kind, phase, try_, process
+        self.calls = self.live = self.replayed = self.mocked = self.retries = 0
+        self.failed = self.unpriced = self.estimated = self.unmeasured = self.late = 0
+        self.prompt: int | None = None
+        self.completion: int | None = None
+        self.total: int | None = None
+        self.cached: int | None = None
+        self.written: int | None = None
+        self.reasoning: int | None = None
+        self.cost = self.spent = ZERO
+        self.duration_s = 0.0
+        self.reason: str | None = None
+        self.source: str | None = None
+        self.usages: dict[Usage, int] | None = {}
+
+    def add(self, row: Row, prices: Iterator[Price]) -> None:
+        """Add a row; *prices* are those of its usages, each for one call."""
+        call, n = row.call, row.calls
+        self.calls += n
+        self.duration_s += row.duration_s
+        if call.source == "live":
+            self.live += n
+        elif call.source == "replay":
+            self.replayed += n
+        else:
+            self.mocked += n
+        if row.late:
+            self.late += n
+        if call.attempt:
+            self.retries += n
+        failed = not call.is_success
+        if failed:
+            self.failed += n
+        usages = usages_of(row)
+        self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
+        cost = ZERO
+        for (usage, n), price in zip(usages, prices, strict=False):
+            if price.cost is not None:
+                cost += price.cost if n == 1 else price.cost * n
+                self.source = price.source
+            elif usage is not None or not failed:  # a refused call without usage costs nothing that anybody knows of
+                self.unpriced += n
+                self.reason = price.reason
+            if call.certainty != "exact" and (usage is not None or not failed):
+                if call.certainty == "unmeasured":
+                    self.unmeasured += n
+                else:
+                    self.estimated += n
+        self.cost += cost
+        if call.source == "live":
+            self.spent += cost
+
+    def _add_tokens(self, usages: list[tuple[Usage, int]]) -> None:
+        if not usages:
+            return
+        times = [n for _, n in usages]
+        prompts, completions, totals, cached, written, _, reasoning, *_ = zip(
+            *(usage for usage, _ in usages), strict=True
+        )
+        if None in totals:
+            totals = tuple(
+                p + c if t is None and p is not None and c is not None else t
+                for p, c, t in zip(prompts, completions, totals, strict=True)
+            )
+        self.prompt = _plus(self.prompt, prompts, times)
+        self.completion = _plus(self.completion, completions, times)
+        self.total = _plus(self.total, totals, times)
+        self.cached = _plus(self.cached, cached, times)
+        self.written = _plus(self.written, written, times)
+        self.reasoning = _plus(self.reasoning, reasoning, times)
+        if self.usages is not None:
+            for usage, n in usages[: MOST_USAGES + 1]:
+                self.usages[usage] = self.usages.get(usage, 0) + n
+            if len(self.usages) > MOST_USAGES:
+                self.usages = None
+
+    def totals(self) -> Totals:
+        tokens = Tokens(self.prompt, self.cached, self.written, self.completion, self.reasoning, self.total)
+        return Totals(
+            self.calls, self.live, self.replayed, self.mocked, self.failed, self.unpriced, self.estimated,
+            self.unmeasured, self.late, tokens, self.cost, self.spent, self.duration_s,
+            (self.kind.model,) if self.unpriced else (), self.retries,
+        )  # fmt: skip
+
+
+def usages_of(row: Row) -> tuple[tuple[Usage | None, int], ...]:
+    """The counts in *row*, each with how many of its calls had them."""
+    return row.usages or ((row.call.usage, row.calls),)
+
+
+def _plus(sum_: int | None, counts: Sequence[int | None], times: Sequence[int]) -> int | None:
+    """Add each count as often as it came; what nobody reported stays unknown."""
+    known = [count for count in counts if count is not None]
+    if not known:
+        return sum_
+    if len(known) < len(counts):
+        times = [n for count, n in zip(counts, times, strict=True) if count is not None]
+    total: int = sum(map(mul, known, times), sum_ or 0)
+    return total

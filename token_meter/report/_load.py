@@ -1,0 +1,232 @@
+"""Read a report back: JSON v1, or a ledger. It knows no price book; what it cannot read is a `LedgerError`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, get_args
+
+from token_meter.exceptions import LedgerError
+from token_meter.ledger import read_run
+from token_meter.report._collect import Pricing, summarise
+from token_meter.report._json import SCHEMA
+from token_meter.report._summary import (
+    By,
+    Check,
+    Group,
+    GroupType,
+    Kind,
+    ModelLine,
+    Notice,
+    Run,
+    Status,
+    Summary,
+    Tokens,
+    Totals,
+    Vcs,
+)
+from token_meter.report._vcs import read_from_git
+from token_meter.types import Usage
+
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation, RecursionError)
+
+
+def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | None = None) -> Summary:
+    """Read `git:REF:PATH`, `-` (stdin), a JSON report, or a ledger (a file, a run or a data directory).
+
+    Raises:
+        LedgerError: there is nothing there, or it is not ours.
+    """
+    given = str(source)
+    if given.startswith("git:"):
+        ref, _, path = given[4:].partition(":")
+        return loads(read_from_git(ref, path or ".token-meter-baseline.json"), given)
+    if given == "-":
+        return loads(sys.stdin.buffer.read(), "stdin")
+    path_ = Path(source)
+    if path_.is_dir() or path_.suffix == ".jsonl":
+        return summarise(read_run(path_), by=by, book=book)
+    try:
+        return loads(path_.read_bytes(), given)
+    except OSError as exc:
+        msg = f"{given!r} cannot be read: {exc.strerror}"
+        raise LedgerError(msg) from exc
+
+
+def loads(text: bytes | str, name: str = "report") -> Summary:
+    """Read a JSON report; numbers come back digit for digit.
+
+    Raises:
+        LedgerError: it is no report of a version that this token_meter knows.
+    """
+    try:
+        data = json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError) as exc:
+        where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
+        msg = f"{name!r} is not JSON{where}; expected a report as `token-meter report -f json:FILE` writes it"
+        raise LedgerError(msg) from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA or data.get("kind") != "report":
+        said = [data.get("schema"), data.get("kind")] if isinstance(data, dict) else [None, None]
+        found = f"it says {said[0]!r}, {said[1]!r}" if any(said) else "it has no schema"
+        msg = f"{name!r} is not a report of schema {SCHEMA!r}, kind 'report': {found}"
+        raise LedgerError(msg)
+    try:
+        return _summary(data)
+    except _WRONG as exc:
+        msg = f"{name!r} is not a whole {SCHEMA} report: {type(exc).__name__} at {str(exc)[:100]}"
+        raise LedgerError(msg) from None
+
+
+def _summary(data: Mapping[str, Any]) -> Summary:
+    run, vcs = data.get("run", {}), data.get("vcs")
+    by = data.get("by", "test")
+    return Summary(
+        by=by if by in get_args(By) else "test",
+        totals=_totals(data["totals"]),
+        models=tuple(_model(m) for m in data["models"]),
+        groups=tuple(_group(g) for g in data["contexts"]),
+        run=Run(
+            id=_text(run.get("id")),
+            command=tuple(str(w) for w in run.get("command", ())),
+            exit_status=_whole(run.get("exit_status")),
+            complete=run.get("complete") is not False,
+            began_s=_float(run.get("began_s")),
+            duration_s=_float(run.get("duration_s")),
+            processes=_whole(run.get("processes")) or 0,
+            unclean_processes=_whole(run.get("unclean_processes")) or 0,
+            in_flight=_whole(run.get("in_flight")) or 0,
+            in_flight_contexts=tuple(str(c) for c in run.get("in_flight_contexts", ())),
+            skipped_records=_whole(run.get("skipped_records")) or 0,
+            lost_records=_whole(run.get("lost_records")) or 0,
+            labels={str(k): str(v) for k, v in run.get("labels", {}).items()},
+        ),
+        vcs=None
+        if vcs is None
+        else Vcs(
+            _text(vcs.get("commit")),
+            _text(vcs.get("branch")),
+            vcs.get("dirty") if isinstance(vcs.get("dirty"), bool) else None,
+            _text(vcs.get("merge_base")),
+            _text(vcs.get("ci")),
+            _text(vcs.get("run_url")),
+            _whole(vcs.get("pr")),
+        ),
+        prices=str(data.get("prices", {}).get("version", "")),
+        overrides=_whole(data.get("prices", {}).get("overrides")) or 0,
+        created=str(data.get("created", "")),
+        checks=tuple(_check(c) for c in data.get("budgets", ())),
+        notices=tuple(
+            Notice(str(n["code"]), str(n["text"]), _text(n.get("model")), _whole(n.get("calls")))
+            for n in data.get("warnings", ())
+        ),
+        as_model=_text(data.get("as_model")),
+        tool_version=str(data.get("tool", {}).get("version", "")),
+    )
+
+
+def _check(data: Mapping[str, Any]) -> Check:
+    status = data["status"]
+    return Check(
+        str(data["scope"]),
+        str(data["field"]),
+        _money(data["limit"]),
+        _money(data["actual"]),
+        status if status in get_args(Status) else "unknown",
+        str(data["text"]),
+        _text(data.get("rule")),
+        _text(data.get("context")),
+    )
+
+
+def _totals(data: Mapping[str, Any]) -> Totals:
+    tokens = data["tokens"]
+    models = data.get("models", ())
+    unpriced = tuple(str(m["model"]) for m in models if m.get("unpriced")) if isinstance(models, list) else ()
+    if not unpriced and data.get("unpriced") and "model" in data:
+        unpriced = (str(data["model"]),)
+    names = ("calls", "live", "replayed", "mocked", "failed", "unpriced", "estimated", "unmeasured", "late", "retries")
+    counts: dict[str, Any] = {name: _whole(data.get(name)) or 0 for name in names}
+    return Totals(
+        **counts,
+        tokens=Tokens(*(_whole(tokens.get(name)) for name in Tokens._fields)),
+        cost=_money(data["cost"]),
+        spent=_money(data["spent"]),
+        duration_s=_float(data.get("duration_s")) or 0.0,
+        unpriced_models=unpriced,
+    )
+
+
+def _model(data: Mapping[str, Any]) -> ModelLine:
+    served, asked = _text(data.get("model_served")), _text(data.get("model_asked"))
+    kind = Kind(
+        asked,
+        served if served or asked else str(data["model"]),
+        _text(data.get("provider")),
+        _text(data.get("host")),
+        _text(data.get("flavour")) or "chat",
+        _text(data.get("service_tier")),
+        _text(data.get("processing")),
+    )
+    usages = data.get("usages")
+    kept = None if usages is None else tuple((_usage(u), _whole(u["calls"]) or 0) for u in usages)
+    reason, source = _text(data.get("unpriced_reason")), _text(data.get("price_source"))
+    return ModelLine(kind, _totals(data), kept, reason, source)
+
+
+def _usage(data: Mapping[str, Any]) -> Usage:
+    values = {name: data[name] for name in Usage._fields if data.get(name) is not None}
+    for name, value in values.items():
+        if name == "provider_cost":
+            values[name] = _money(Decimal(value))
+        elif name == "audio_seconds":
+            values[name] = _float(value)
+        else:
+            values[name] = _whole(value)
+    return Usage(**values)
+
+
+def _group(data: Mapping[str, Any]) -> Group:
+    kind = data.get("type", "test")
+    return Group(
+        str(data["id"]),
+        kind if kind in get_args(GroupType) else "test",
+        _totals(data),
+        tuple(_model(m) for m in data.get("models", ())),
+        {str(k): _money(v) for k, v in data.get("phases", {}).items()},
+        _whole(data.get("attempts")) or 1,
+        _whole(data.get("processes")) or 1,
+        _text(data.get("outcome")),
+        _text(data.get("file")),
+        _whole(data.get("line")),
+    )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(type(value).__name__)
+
+
+def _whole(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _money(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise TypeError(type(value).__name__)
+    amount = Decimal(value)
+    if not amount.is_finite():
+        raise ValueError(value)
+    return amount

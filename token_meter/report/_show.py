@@ -1,0 +1,162 @@
+"""How numbers and foreign names are shown, once for every format. It knows no summary's shape beyond its sums.
+
+Names come from models, tests and labels: anybody may have chosen them. Each format has one function here that makes a
+name inert for it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from decimal import Decimal
+
+from token_meter._money import format_usd
+from token_meter.report._summary import Totals
+
+_TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
+
+
+def cost_text(totals: Totals, *, spent: bool = False) -> str:
+    """Show a sum that may be partly a guess or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
+    amount = totals.spent if spent else totals.cost
+    guessed = "~" if totals.estimated else ""
+    if spent and not totals.live:
+        return format_usd(amount)
+    if not totals.unpriced:
+        return guessed + format_usd(amount)
+    if amount == 0:
+        return "unpriced"
+    shown = format_usd(amount)
+    return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
+
+
+def cost_sentence(totals: Totals) -> str:
+    """Show a sum with the reason why it is no more than a lower bound: `>=$0.0123 (2 calls unpriced: acme-7b)`."""
+    text = cost_text(totals)
+    if not totals.unpriced:
+        return text
+    named = ", ".join(visible(name) for name in totals.unpriced_models[:3])
+    more = f" and {len(totals.unpriced_models) - 3} more" if len(totals.unpriced_models) > 3 else ""
+    calls = f"{totals.unpriced} call{'' if totals.unpriced == 1 else 's'} unpriced: {named}{more}"
+    return f"unknown ({calls})" if text == "unpriced" else f"{text} ({calls})"
+
+
+def tone_of(line: str) -> str | None:
+    """The colour of a line of a table, where a terminal has colours: what is wrong shall be seen first."""
+    if line.startswith("budget  "):
+        return _TONES.get(line.rpartition("  ")[2])
+    if line.startswith("warning: "):
+        return "yellow"
+    word, gap, _ = line.partition("  ")
+    return _TONES.get(word) if gap else None
+
+
+def change_text(change: Decimal) -> str:
+    """Show a difference with its sign: `+$0.0080`, `-$0.0002`, `=`."""
+    if change == 0:
+        return "="
+    return f"{'+' if change > 0 else '-'}{format_usd(abs(change))}"
+
+
+def percent_text(change: Decimal, base: Decimal) -> str | None:
+    """Show a change relative to *base*; `None` when there is nothing to be relative to."""
+    if base <= 0:
+        return None
+    part = change / base * 100
+    if change and abs(part) < Decimal("0.1"):
+        return f"{'+' if change > 0 else '-'}<0.1%"
+    return f"{part:+.1f}%"
+
+
+def count_text(count: int | None) -> str:
+    """Show a count; one that nobody reported is a dash."""
+    return "-" if count is None else f"{count:,}"
+
+
+def exact(amount: Decimal) -> str:
+    """Show money for machines: exact to 1e-9, without an exponent."""
+    return f"{amount.quantize(Decimal('1e-9')).normalize():f}"
+
+
+def visible(name: str) -> str:
+    """Make every character visible that could move a cursor, reverse a line, end it or hide in it.
+
+    Also `##`: `##[` and `##vso[` are commands to a CI's log reader, wherever in a line they stand.
+    """
+    if not (name.isascii() and name.isprintable()):
+        name = "".join(c if _is_plain(c) else _escape(c) for c in name)
+    return name.replace("##", "#\\x23") if "##" in name else name
+
+
+def _is_plain(c: str) -> bool:
+    # Cc, Cf (bidi, zero width), Cs (lone surrogates), Co, Cn, Zl, Zp.
+    return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _escape(c: str) -> str:
+    return c.encode("unicode_escape").decode("ascii")
+
+
+def shortened(name: str, width: int) -> str:
+    """Cut in the middle: a test's file and its last words both help to find it."""
+    if len(name) <= width:
+        return name
+    if width < 8:
+        return name[:width]
+    head = (width - 1) // 3
+    return f"{name[:head]}…{name[head + 1 - width :]}"
+
+
+def terminal(name: str, width: int = 10_000) -> str:
+    """Make a name inert at the start of a line too, where a CI's log reader would take `::error::` for a command."""
+    shown = visible(name)
+    if shown.lstrip().startswith("::"):
+        shown = shown.replace("::", "\\x3a:", 1)
+    return shortened(shown, width)
+
+
+def markdown(name: str) -> str:
+    """Make a name a code span that no cell, fence, link, mention or tag can leave."""
+    shown = visible(name).replace("|", "\\|")
+    longest = run = 0
+    for c in shown:
+        run = run + 1 if c == "`" else 0
+        longest = max(longest, run)
+    fence = "`" * (longest + 1)
+    pad = " " if not shown.strip() or shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{pad}{shown or '(empty)'}{pad}{fence}"
+
+
+def csv_cell(name: str) -> str:
+    """Make a cell inert for a spreadsheet: text that begins like a formula gets an apostrophe."""
+    shown = visible(name)
+    return f"'{shown}" if name.lstrip()[:1] in ("=", "+", "-", "@") or name[:1] in ("\t", "\r", "\n") else shown
+
+
+def xml(name: str) -> str:
+    """Leave nothing that XML 1.0 forbids; `<` and `&` are the writer's to escape."""
+    return visible(name)
+
+
+def label_value(name: str) -> str:
+    """Escape a label value of OpenMetrics."""
+    return visible(name).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def command_data(text: str) -> str:
+    """Escape the message of a GitHub workflow command."""
+    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def command_property(text: str) -> str:
+    """Escape a property of a GitHub workflow command."""
+    return command_data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def azure_data(text: str) -> str:
+    """Escape the message of an Azure logging command."""
+    return visible(text).replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def azure_property(text: str) -> str:
+    """Escape a property of an Azure logging command."""
+    return azure_data(text).replace(";", "%3B").replace("]", "%5D")

@@ -1,0 +1,240 @@
+"""What a report says, as frozen values. They know no file, no price book and no format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from token_meter.types import Usage
+
+By: TypeAlias = Literal["test", "model", "file", "label", "process", "day"]
+GroupType: TypeAlias = Literal["test", "fixture", "outside", "label", "script", "model", "file", "process", "day"]
+Status: TypeAlias = Literal["ok", "warn", "exceeded", "unknown"]
+
+ZERO = Decimal(0)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Tokens(NamedTuple):
+    """The six counts that every report shows; `None` when no call reported one."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+    def plus(self, other: Tokens) -> Tokens:
+        """Add field by field; an unknown plus a number is the number."""
+        return Tokens(
+            *(a if b is None else b if a is None else a + b for a, b in zip(self, other, strict=True)),
+        )
+
+
+NO_TOKENS = Tokens()
+
+
+class Kind(NamedTuple):
+    """Everything but the usage and the time that a price depends on."""
+
+    model_asked: str | None = None
+    model_served: str | None = None
+    provider: str | None = None
+    host: str | None = None
+    flavour: str = "chat"
+    tier: str | None = None
+    processing: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The name to show."""
+        return self.model_served or self.model_asked or "(no model)"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over some calls. `cost` and `spent` are sums of the priced ones: with `unpriced` they are lower bounds.
+
+    An SDK's retries are calls too, each with its own fate; a limit on calls leaves them out, as a budget does.
+    """
+
+    calls: int = 0
+    live: int = 0
+    replayed: int = 0
+    mocked: int = 0
+    failed: int = 0
+    unpriced: int = 0
+    estimated: int = 0
+    unmeasured: int = 0
+    late: int = 0
+    tokens: Tokens = NO_TOKENS
+    cost: Decimal = ZERO
+    spent: Decimal = ZERO
+    duration_s: float = 0.0
+    unpriced_models: tuple[str, ...] = ()
+    retries: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.calls + other.calls,
+            self.live + other.live,
+            self.replayed + other.replayed,
+            self.mocked + other.mocked,
+            self.failed + other.failed,
+            self.unpriced + other.unpriced,
+            self.estimated + other.estimated,
+            self.unmeasured + other.unmeasured,
+            self.late + other.late,
+            self.tokens.plus(other.tokens),
+            self.cost + other.cost,
+            self.spent + other.spent,
+            self.duration_s + other.duration_s,
+            tuple(dict.fromkeys(self.unpriced_models + other.unpriced_models)),
+            self.retries + other.retries,
+        )
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether some of the cost is not known."""
+        return bool(self.unpriced)
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens that were reported, for display and limits."""
+        t = self.tokens
+        return t.total_tokens if t.total_tokens is not None else (t.prompt_tokens or 0) + (t.completion_tokens or 0)
+
+
+def total_of(parts: Iterable[Totals]) -> Totals:
+    """Sum up."""
+    total = Totals()
+    for part in parts:
+        total += part
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """One model's share of a group.
+
+    Attributes:
+        usages: the distinct usages and how often each came, for exact re-pricing; `None` when there were too many.
+        reason: why its calls have no price.
+        source: where its price comes from.
+    """
+
+    kind: Kind
+    totals: Totals
+    usages: tuple[tuple[Usage, int], ...] | None = None
+    reason: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One row of a report: a test, a fixture, a model, a day, …"""
+
+    id: str
+    type: GroupType
+    totals: Totals
+    models: tuple[ModelLine, ...] = ()
+    phases: Mapping[str, Decimal] = field(default_factory=dict)
+    attempts: int = 1
+    processes: int = 1
+    outcome: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run behind a report, and how whole its record is."""
+
+    id: str | None = None
+    command: tuple[str, ...] = ()
+    exit_status: int | None = None
+    complete: bool = True
+    began_s: float | None = None
+    duration_s: float | None = None
+    processes: int = 0
+    unclean_processes: int = 0
+    in_flight: int = 0
+    in_flight_contexts: tuple[str, ...] = ()
+    skipped_records: int = 0
+    lost_records: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vcs:
+    """Where the code stood."""
+
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+    merge_base: str | None = None
+    ci: str | None = None
+    run_url: str | None = None
+    pr: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit or rule and what became of it.
+
+    Attributes:
+        scope: `run`, a test id, `total` of a diff, …
+        field: `cost`, `spent`, `tokens`, `calls`, `unpriced`.
+        limit: as a number, or as the rule's text.
+        actual: what was found.
+        status: `unknown` when unpriced calls make it undecidable.
+        text: one line for people.
+        culprit: a test's id, for annotations.
+    """
+
+    scope: str
+    field: str
+    limit: Decimal
+    actual: Decimal
+    status: Status
+    text: str
+    rule: str | None = None
+    culprit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the reader must know; `code` is stable, `text` is for people."""
+
+    code: str
+    text: str
+    model: str | None = None
+    calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A whole report."""
+
+    by: By
+    totals: Totals
+    models: tuple[ModelLine, ...]
+    groups: tuple[Group, ...]
+    run: Run = field(default_factory=Run)
+    vcs: Vcs | None = None
+    prices: str = ""
+    overrides: int = 0
+    created: str = ""
+    checks: tuple[Check, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    as_model: str | None = None
+    tool_version: str = field(default="0")
+
+    @property
+    def largest(self) -> tuple[Group, ...]:
+        """The groups, the dearest first."""
+        return tuple(sorted(self.groups, key=lambda g: (-g.totals.cost, -g.totals.total_tokens, g.id)))

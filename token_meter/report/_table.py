@@ -1,0 +1,98 @@
+"""`Summary` to a terminal table: 80 columns, more when there are more. It knows no colour and no pager."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+from token_meter.report._show import cost_sentence, cost_text, count_text, terminal
+from token_meter.report._summary import Group, Summary, Totals
+from token_meter.report._view import DEFAULT_VIEW, View, selected
+
+_WIDE = 110
+
+
+def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
+    """Show the groups, the total, what was spent, and whatever the reader must know beside it."""
+    groups, rest, others = selected(summary, view)
+    wide = view.width >= _WIDE
+    headers = [summary.by, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
+    compared = bool(view.changes)
+    if compared:
+        headers.append("vs base")
+    rows = [[_name(g), *_cells(g.totals, wide), *([view.changes.get(g.id, "")] if compared else [])] for g in groups]
+    if rest is not None:
+        word = summary.by if others == 1 else f"{summary.by}s"
+        rows.append([f"{others} more {word}", *_cells(rest, wide), *([""] if compared else [])])
+    total = ["total", *_cells(summary.totals, wide), *([view.changes.get("total", "")] if compared else [])]
+    lines = columns([headers, *rows], view.width, footer=total)
+    return "\n".join([*lines, *_below(summary, view.width)]) + "\n"
+
+
+def columns(rows: Sequence[Sequence[str]], width: int, footer: Sequence[str] | None = None) -> list[str]:
+    """Align *rows*: the first column to the left, cut where it must be; the others to the right."""
+    every = [*rows, footer] if footer is not None else list(rows)
+    widths = [max(cells(row[i]) for row in every) for i in range(len(every[0]))]
+    first = max(12, width - sum(widths[1:]) - 2 * (len(widths) - 1))
+    widths[0] = max(cells(terminal(row[0], first)) for row in every)
+    fill = first if widths[0] > first - 12 else widths[0]
+
+    def line(row: Sequence[str]) -> str:
+        name = terminal(row[0], first)
+        left = name + " " * max(0, fill - cells(name))
+        right = "".join("  " + " " * (w - cells(c)) + c for c, w in zip(row[1:], widths[1:], strict=True))
+        return (left + right).rstrip()
+
+    lines = [line(row) for row in rows]
+    if footer is not None:
+        lines += ["-" * (fill + sum(widths[1:]) + 2 * (len(widths) - 1)), line(footer)]
+    return lines
+
+
+def cells(text: str) -> int:
+    """Count the columns that a terminal takes for *text*."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _name(group: Group) -> str:
+    name = group.id
+    if group.type == "fixture" and group.processes > 1:
+        name += f" x{group.processes} workers"
+    return f"{name} (attempts {group.attempts})" if group.attempts > 1 else name
+
+
+def _cells(totals: Totals, wide: bool) -> list[str]:
+    more = [
+        count_text(totals.tokens.cached_tokens),
+        count_text(totals.tokens.reasoning_tokens),
+        cost_text(totals, spent=True),
+    ]
+    return [f"{totals.calls:,}", count_text(totals.tokens.total_tokens), *(more if wide else []), cost_text(totals)]
+
+
+def _below(summary: Summary, width: int) -> list[str]:
+    totals = summary.totals
+    kinds = [f"{totals.live:,} live call{'' if totals.live == 1 else 's'}"]
+    kinds += [f"{n:,} {word}" for n, word in ((totals.replayed, "replayed"), (totals.mocked, "mocked")) if n]
+    kinds += [f"{totals.failed:,} failed"] if totals.failed else []
+    lines = [f"spent {cost_text(totals, spent=True)} ({', '.join(kinds)})"]
+    if totals.unpriced:
+        lines.append(f"cost {cost_sentence(totals)}")
+    if len(summary.models) > 1:
+        best = [f"{terminal(m.kind.model, 40)} {cost_text(m.totals)}" for m in summary.models[:4]]
+        more = len(summary.models) - len(best)
+        lines += _wrapped("models " + ", ".join(best) + (f" and {more} more" if more > 0 else ""), width)
+    checks = [[f"budget  {terminal(c.text)}", c.status.upper() if c.status != "ok" else "ok"] for c in summary.checks]
+    lines += [f"{text}  {status}" for text, status in checks]
+    for notice in summary.notices:
+        lines += _wrapped(f"warning: {terminal(notice.text)}", width)
+    as_model = f" as {terminal(summary.as_model)}" if summary.as_model else ""
+    lines += _wrapped(f"prices {summary.prices}{as_model}", width)
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

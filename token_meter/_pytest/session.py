@@ -1,0 +1,263 @@
+"""One pytest session: where its record lies, the run's limits, xdist, the end of the run. It renders nothing itself.
+
+The shards are the truth: a crashed worker's calls are there like any other's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Generator
+from contextvars import Context
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from token_meter._pytest.paying import Now, Paying
+from token_meter._pytest.settings import check_marker
+from token_meter._pytest.waiting import Waiting
+from token_meter.config import Config
+
+if TYPE_CHECKING:
+    from token_meter._meter import Meter
+    from token_meter._pytest.ending import Ending
+    from token_meter._run import RunSums
+    from token_meter.report import Limit
+
+_RUN_DIR, _HOST, _SHARD = "token_meter_run_dir", "token_meter_host", "token_meter_shard"
+
+
+class Session:
+    """The plugin object of a session.
+
+    Nothing is metered, and next to nothing loaded, before a library is imported that can make a call.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Config) -> None:
+        self.config = config
+        self.settings = settings
+        self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self.is_worker = self._worker is not None
+        self.paying = Paying(config, settings, self._fail)
+        self.ending: Ending | None = None
+        self.problems: list[str] = []
+        self._waiting = Waiting(self.start)
+        self._not_started = [True]  # popped by whoever starts: once, also between threads
+        self._meters: list[Meter] = []
+        self._session: pytest.Session | None = None
+        self._is_ours = False  # who ended the run early
+        self._sums: RunSums | None = None
+        self._limits: list[Limit] = []
+        self._environment: dict[str, str | None] = {}
+
+    @property
+    def now(self) -> Now:
+        """Who pays now."""
+        return self.paying.now
+
+    @cached_property
+    def is_remote(self) -> bool:
+        """Whether this is a worker on another host than its controller."""
+        from token_meter.ledger._place import host_name
+
+        return self._worker is not None and self._worker.get(_HOST, host_name()) != host_name()
+
+    @cached_property
+    def run_dir(self) -> Path:
+        """Where the shards of the run lie."""
+        from token_meter.ledger._place import new_run_dir, run_dirs
+
+        if self.is_remote:  # the controller's path means nothing there
+            return Path(tempfile.mkdtemp(prefix="token_meter-"), "runs", "remote")
+        if self._worker is not None and _RUN_DIR in self._worker:
+            return Path(self._worker[_RUN_DIR])
+        if told := os.environ.get("TOKEN_METER_RUN_DIR"):
+            return Path(told)
+        data_dir = self.config.rootpath / self.settings["data_dir"]
+        earlier = run_dirs(data_dir)[-1:] if self.config.getoption("meter_append") else []
+        return earlier[0] if earlier else new_run_dir(data_dir)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+        self.config.pluginmanager.register(self.paying, "token_meter_paying")
+        if "token_meter._child" in sys.modules:
+            from token_meter._child import silence
+
+            silence()
+        if self.settings["budget.on_exceed"] == "stop":
+            self._limit()
+        if self.settings["subprocess"]:
+            from token_meter import _run
+
+            for name, value in _run.environment_of(self.run_dir, self.settings).items():
+                self._environment[name] = os.environ.get(name)
+                os.environ[name] = value
+        self._waiting.start()
+
+    def start(self) -> None:
+        """Meter from here on. It never raises: it may be an import of the user's that leads here."""
+        try:
+            self._not_started.pop()
+        except IndexError:
+            return
+        try:
+            self._start()
+        except Exception as error:  # noqa: BLE001 - the observer never harms the observed
+            self.problems.append(f"nothing is metered: {type(error).__name__}: {error}")
+
+    def _start(self) -> None:
+        from token_meter import _run
+        from token_meter._meter import Meter
+        from token_meter.ledger import Ledger
+
+        settings, paying = self.settings, self.paying
+        worker = None if self._worker is None else str(self._worker.get("workerid"))
+        paying.ledger = Ledger(self.run_dir, worker=worker, lazy=True)
+        book = paying.book = _run.book_of(settings["prices"]) if settings["prices"] else None
+        limits = {n: settings[f"budget.{n}"] for n in ("max_cost", "max_tokens", "max_calls")} if self._limits else {}
+        common: dict[str, Any] = {"scope": "process", "prices": book, "on_unpriced": "ignore", "warn_at": None}
+        meters = [Meter("pytest", ledger=paying, tags=settings["labels"] or None, **limits, **common)]
+        if self._limits:
+            spend = settings["budget.max_spend"]
+            if spend is not None:
+                meters.append(Meter("pytest, what live calls cost", max_cost=spend, **common))
+            from token_meter._holds import RunLock, shares
+
+            sums, lock = _run.RunSums(self.run_dir, book or _run.book_of(None)), RunLock(self.run_dir)
+            for meter, name in zip(meters, ("pytest", "spend"), strict=False):
+                shares(meter, sums, lock, name, live_only=name == "spend")
+        for meter in meters:
+            _apart(meter.__enter__)
+            self._meters.append(meter)
+
+    def _limit(self) -> None:
+        """Let a worker that finds a limit of the run used up skip what it has queued."""
+        from token_meter import _run
+
+        settings = self.settings
+        self._limits = _run.limits_of(_run.budget_settings(settings), "run", "stop")
+        if self._limits:
+            self._sums = _run.RunSums(self.run_dir, _run.book_of(settings["prices"]))
+            self.config.pluginmanager.register(_Stopper(self), "token_meter_stopper")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("token_budget") is not None:
+                check_marker(item)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the meter; where the run is reported, read all shards and judge. Runs on Ctrl-C too."""
+        if self._session is None:
+            return
+        self._session = None
+        self._waiting.stop()
+        for meter in reversed(self._meters):
+            _apart(meter.__exit__, None, None, None)
+        self.paying.leave()
+        for name, value in self._environment.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+        ledger = self.paying.ledger
+        shard = None if ledger is None else ledger.shard
+        if ledger is not None:
+            if shard is not None and not self.is_worker:
+                ledger.note("run", exit_status=int(session.exitstatus))
+            ledger.close()
+            if ledger.problem:
+                self.problems.append(f"ledger not written: {ledger.problem}")
+        if self.is_worker:
+            if shard is not None and self.is_remote:
+                self._send(shard)
+        elif self._has_something_to_say():
+            from token_meter._pytest.ending import Ending
+
+            self.ending = Ending(self)
+            if self.ending.fails and (session.exitstatus in (0, 5) or self._is_ours):
+                session.exitstatus = 1
+
+    def _has_something_to_say(self) -> bool:
+        option = self.config.getoption
+        asked = self.settings["report.formats"] or option("meter_table") or self.problems
+        compared = option("meter_compare") is not None or option("meter_fail_on")
+        return bool(asked or compared) or ("run_dir" in self.__dict__ and self.run_dir.is_dir())
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """xdist makes an interruption of our stop; it is a failure."""
+        self._is_ours = str(excinfo.value).startswith("token_meter: ")
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.ending is not None:
+            self.ending.show(terminalreporter)
+
+    # The run's limits.
+
+    def _fail(self, text: str) -> None:
+        if self._session is not None:
+            self._session.shouldfail = f"token_meter: {text}"
+
+    def stop_if_over(self) -> bool:
+        """End the session when a limit of the run is used up, in whichever process."""
+        if self._sums is None:
+            return False
+        limit = self._sums.read().over(self._limits)
+        refused = self.paying.refused_field
+        if limit is None and refused is None:
+            return False
+        self._fail(f"the run is over its limit on {limit.field}" if limit is not None else f"refused by {refused}")
+        return True
+
+    # xdist.
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where the run is."""
+        from token_meter.ledger._place import host_name
+
+        node.workerinput[_RUN_DIR] = str(self.run_dir)
+        node.workerinput[_HOST] = host_name()
+
+    def _send(self, shard: Path) -> None:
+        """A worker on another host gives its record to the controller."""
+        output: dict[str, Any] = getattr(self.config, "workeroutput", {})
+        output[_SHARD] = shard.read_text(encoding="utf-8")
+        shutil.rmtree(self.run_dir.parent.parent, ignore_errors=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Lay what a worker on another host has sent beside the other shards."""
+        text = getattr(node, "workeroutput", {}).get(_SHARD)
+        if text:
+            from token_meter.ledger._place import make_run_dir, new_shard
+
+            make_run_dir(self.run_dir)
+            new_shard(self.run_dir).write_text(text, encoding="utf-8")
+
+
+def _apart(function: Callable[..., Any], *args: Any) -> None:
+    """Open or close a meter of the process in a context of its own: no test's context shall keep it."""
+    Context().run(function, *args)
+
+
+class _Stopper:
+    """Skips the tests that a worker still has in its queue when the run's budget is used up."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        if self._session.stop_if_over():
+            pytest.skip("token_meter: the run's budget is used up")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
+        try:
+            return (yield)
+        finally:
+            self._session.stop_if_over()

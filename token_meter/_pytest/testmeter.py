@@ -1,0 +1,58 @@
+"""The meter of one test, fed by the session. It knows no pytest."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from token_meter._meter import Meter
+from token_meter.types import Call
+
+if TYPE_CHECKING:
+    from token_meter.report import Totals
+
+
+class TestMeter(Meter):
+    """What the calls of this test cost so far; called, it gives a meter of its own, as `token_meter.meter` does."""
+
+    __test__ = False  # the name is no test class
+
+    def __init__(self, prices: Any = None) -> None:
+        super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Do as the `meter` that this fixture's name hides: `with meter() as cb`, `@meter`, `meter("name")`."""
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return Meter()(args[0])
+        return Meter(*args, **kwargs)
+
+    @property
+    def records(self) -> tuple[Call, ...]:
+        """The test's calls, priced, oldest first."""
+        return self.calls
+
+    @property
+    def spent(self) -> Decimal:
+        """What live calls cost, US dollars; a replayed cassette is free."""
+        return sum((c.cost for c in self.calls if c.source == "live" and c.cost is not None), Decimal(0))
+
+    def totals(self) -> Totals:
+        """The sums as reports and limits want them."""
+        from token_meter.report import Tokens, Totals
+
+        calls = self.calls
+        tokens = Tokens(
+            self.prompt_tokens, self.cached_tokens, self.cache_write_tokens, self.completion_tokens,
+            self.reasoning_tokens, self.total_tokens,
+        )  # fmt: skip
+        return Totals(
+            calls=len(calls),
+            live=sum(c.source == "live" for c in calls),
+            replayed=sum(c.source == "replay" for c in calls),
+            mocked=sum(c.source == "mock" for c in calls),
+            unpriced=sum(c.cost is None and (c.usage is not None or c.is_success) for c in calls),
+            tokens=tokens,
+            cost=self.cost,
+            spent=self.spent,
+            retries=sum(c.attempt > 0 for c in calls),
+        )

@@ -1,0 +1,58 @@
+"""The command `token-meter`: which commands there are. It knows no rule; each command is loaded when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import token_meter
+
+_COMMANDS = {
+    "run": "meter a command and every Python process that it starts",
+    "report": "show what calls cost: of the latest run, or of files",
+    "diff": "compare two reports, and fail on rules",
+    "combine": "put the shards of many jobs in one file",
+    "html": "write a report for a browser",
+    "history": "what the last runs came to",
+    "count": "tokens and price of a text before it is sent",
+    "prices": "the price tables",
+    "baseline": "a committed report to compare with",
+    "debug": "settings with their origin, data, versions",
+    "erase": "remove recorded runs",
+    "demo": "the lesson's dialogue through the real SDK, metered, beside the server's own bill",
+    "simulator": "serve the OpenAI protocol on this machine, with a bill",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are modules of this package, imported on demand: `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"token_meter.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from token_meter.config import suggestion
+
+            msg = f"no such command {args[0]!r}{suggestion(args[0], _COMMANDS)}"
+            raise click.UsageError(msg, ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(token_meter.__version__, prog_name="token-meter")
+def main() -> None:
+    """Tell what LLM calls cost, exactly."""

@@ -1,0 +1,224 @@
+"""Options that commands share, and how their errors become exit codes. It knows no command."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from token_meter.exceptions import ConfigError, LedgerError
+
+if TYPE_CHECKING:
+    from token_meter.config import Config
+    from token_meter.report import View
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _precision(context: click.Context, _parameter: click.Parameter, places: int | None) -> None:
+    from token_meter._money import PLACES
+
+    if places is not None:
+        before = PLACES.set(places)
+        context.call_on_close(lambda: PLACES.reset(before))
+
+
+def _no_color(context: click.Context, _parameter: click.Parameter, is_set: bool) -> None:
+    if is_set or os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+BY = ("test", "model", "file", "label", "process", "day")
+_SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
+    "budget": [
+        click.option("--max-cost", metavar="USD", help="Limit on the list price of all tokens."),
+        click.option("--max-spend", metavar="USD", help="Limit on what live calls cost (replays are free)."),
+        click.option("--max-tokens", metavar="N", help="Limit on tokens."),
+        click.option("--max-calls", metavar="N", help="Limit on calls."),
+        click.option(
+            "--on-exceed", type=click.Choice(["warn", "fail", "stop"]),
+            help="Over a limit: warn says so; fail and stop exit with 3, and `run` refuses the call.",
+        ),
+        click.option("--unpriced", type=click.Choice(["ignore", "warn", "fail"]),
+                     help="What a call without a price is."),
+    ],
+    "run": [
+        click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Label all calls; repeatable."),
+        click.option("--append", is_flag=True, help="Add to the latest run instead of beginning a new one."),
+        click.option("--exit-code", metavar="N", type=click.IntRange(0, 255), default=3, show_default=True,
+                     help="Exit code for an exceeded limit."),
+        click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]"),
+        click.option("-q", "--quiet", is_flag=True, help="Print no report, only what was exceeded."),
+    ],
+    "view": [
+        click.option("--by", metavar="WHAT", type=click.Choice(BY), default="test",
+                     help="A row for each test, model, file, label, process or day.  [default: test]"),
+        click.option("--sort", metavar="[-]KEY", help="cost, tokens, calls or name; - for the largest first."),
+        click.option("--top", metavar="N", help="How many rows to show."),
+        click.option("--min-cost", metavar="USD", help="Sum up smaller rows in one."),
+        click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON."),
+        click.option("--precision", metavar="N", type=click.IntRange(0, 9), expose_value=False, callback=_precision,
+                     help="Decimal places of dollars.  [default: 4, and 2 from $10 on]"),
+        click.option("--no-color", is_flag=True, expose_value=False, callback=_no_color,
+                     help="No colours in a terminal (NO_COLOR does the same)."),
+        click.option("--config", metavar="FILE", help="The pyproject.toml to read."),
+    ],
+}  # fmt: skip
+
+formats_option = click.option(
+    "-f", "--format", "formats", metavar="TYPE[:DEST]", multiple=True,
+    help="A report: table, json, md, html, csv, ...; with :DEST to a file; ci for what this CI host reads; repeatable.",
+)  # fmt: skip
+
+
+def examples(*lines: str) -> str:
+    """The last words of a command's help: lines to copy."""
+    return "\b\nExamples:\n" + "\n".join(f"  token-meter {line}" for line in lines)
+
+
+def options(*sections: str) -> Callable[[F], F]:
+    """Add the options of *sections* to a command."""
+
+    def add(function: F) -> F:
+        for section in reversed(sections):
+            for option in reversed(_SECTIONS[section]):
+                function = option(function)
+        return function
+
+    return add
+
+
+def wrapped(function: F) -> F:
+    """Turn errors of ours into one clear line and an exit code: 2 for what was asked, 1 for what cannot be read."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from None
+        except LedgerError as error:
+            raise click.ClickException(str(error)) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            msg = f"{error.filename or 'a file'}: {error.strerror}"
+            raise click.ClickException(msg) from None
+
+    return call  # type: ignore[return-value]  # the same signature
+
+
+def config_from(given: dict[str, Any]) -> Config:
+    """The settings, with the command line on top."""
+    from token_meter.config import find_pyproject, load_config
+
+    labels = dict(_label(text) for text in given.get("labels") or ())
+    path = given.get("config") or os.environ.get("TOKEN_METER_CONFIG") or find_pyproject()
+    mine = {
+        "prices": given.get("prices"),
+        "data_dir": given.get("data_dir"),
+        "unpriced": given.get("unpriced"),
+        "labels": labels or None,
+        "report.sort": given.get("sort"),
+        "report.top": given.get("top"),
+        "budget.on_exceed": given.get("on_exceed"),
+        "diff.fail_on": list(given.get("fail_on") or ()),
+        "diff.warn_on": list(given.get("warn_on") or ()),
+        "diff.min_change": given.get("min_change"),
+        "diff.if_no_base": given.get("if_no_base"),
+        **{f"budget.{name}": given.get(name) for name in ("max_cost", "max_spend", "max_tokens", "max_calls")},
+    }
+    try:
+        return load_config(path, given=mine)
+    except ConfigError as error:
+        text = str(error)
+        for key in mine:  # whoever wrote an option knows it by its own name
+            text = text.replace(f"the command line: {key} ", f"--{key.rpartition('.')[2].replace('_', '-')} ")
+        raise ConfigError(text) from None
+
+
+def read(paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | None = None) -> Any:
+    """One report, or the records of several shards and directories, as a summary.
+
+    Raises:
+        LedgerError: there is nothing to read.
+    """
+    from dataclasses import replace
+    from pathlib import Path
+
+    from token_meter._run import book_of, checks_on_record
+    from token_meter.ledger import find_shards, read_run
+    from token_meter.report import find_vcs, load, summarise
+
+    book = book_of(config["prices"])
+    is_report = len(paths) == 1 and not Path(paths[0]).is_dir() and not paths[0].endswith(".jsonl")
+    if is_report and as_model is None:
+        if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
+            msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
+            raise LedgerError(msg)
+        return load(paths[0], by=by, book=book)
+    for path in paths:
+        if path.endswith(".json"):
+            msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
+            raise LedgerError(msg)
+    if not find_shards(paths):
+        where = ", ".join(map(repr, paths))
+        msg = f"no recorded calls in {where}; run something first: token-meter run COMMAND, or pytest"
+        raise LedgerError(msg)
+    rows = read_run(paths)
+    summary = summarise(rows, by=by, book=book, as_model=as_model, vcs=find_vcs(), labels=config["labels"])
+    summary = replace(summary, checks=tuple(checks_on_record(rows.facts)))
+    run = summary.run
+    if run.skipped_records and not run.processes and not summary.totals.calls:
+        msg = f"no records of token-meter in {', '.join(map(repr, paths))}: no line can be read"
+        raise LedgerError(msg)
+    return summary
+
+
+def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:
+    """The reports to write: what was asked for, else what the settings say, else the table.
+
+    Raises:
+        ConfigError: one of them is unknown. It is found before anything runs.
+    """
+    from token_meter.report import FORMATS, expanded, parse_target
+
+    wanted = list(formats) or (config["report.formats"] or [] if not compared else []) or ["table"]
+    wanted = expanded(wanted, compared=compared)
+    for text in wanted:
+        target = parse_target(text)
+        if compared and FORMATS[target.format].diff is None:
+            able = ", ".join(name for name, f in FORMATS.items() if f.diff is not None)
+            msg = f"a comparison cannot be written as {target.format}; it can as {able}"
+            raise ConfigError(msg)
+    return wanted
+
+
+def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False) -> View:
+    """How rows are shown; *with_history* beside the runs of the data directory."""
+    from token_meter._money import parse_usd
+    from token_meter.report import View, history
+
+    least = given.get("min_cost")
+    top = config["report.top"]
+    return View(
+        sort=config["report.sort"],
+        top=View().top if top is None else top,
+        min_cost=None if least is None else parse_usd(least, name="--min-cost"),
+        width=shutil.get_terminal_size((80, 24)).columns,
+        history=history(config["data_dir"]) if with_history else (),
+    )
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        msg = f"--label must be KEY=VALUE, not {text!r}"
+        raise ConfigError(msg)
+    return key, value

@@ -1,0 +1,31 @@
+"""`token-meter combine`: shards of many jobs in one file. It knows no record."""
+
+from __future__ import annotations
+
+import click
+
+from token_meter.cli._options import examples, wrapped
+
+
+@click.command("combine", epilog=examples("combine job-*/.token_meter -o all.jsonl", "report all.jsonl"))
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", required=True, help="The file to write, *.jsonl.")
+@click.option("--append", is_flag=True, help="Keep what FILE already has.")
+@wrapped
+def command(paths: tuple[str, ...], output: str, append: bool) -> None:
+    """Write the records of PATHS (shards, run or data directories) to one file, each once.
+
+    Doing so twice changes nothing; nothing that was read is deleted.
+    """
+    from token_meter.exceptions import LedgerError
+    from token_meter.ledger import combine, read_run
+
+    facts = combine(paths, output, append=append)
+    if not facts.processes and not append:
+        msg = f"no records of token-meter in {', '.join(map(repr, paths))}; {output} is empty"
+        raise LedgerError(msg)
+    calls = sum(row.calls for row in read_run(output))
+    n = facts.processes
+    click.echo(f"wrote {output}: {calls:,} call{'' if calls == 1 else 's'} of {n} process{'' if n == 1 else 'es'}")
+    if facts.skipped_records:
+        click.echo(f"warning: {facts.skipped_records} unreadable lines were skipped", err=True)

@@ -1,0 +1,47 @@
+"""`token-meter history`: what the last runs came to. It knows no call."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import Any
+
+import click
+
+from token_meter.cli._options import config_from, wrapped
+
+
+@click.command("history")
+@click.option("--last", metavar="N", type=click.IntRange(1), default=20, show_default=True, help="How many runs.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
+@click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
+@wrapped
+def command(last: int, as_json: bool, **given: Any) -> None:
+    """Show the last runs of `token-meter run` and of pytest, the oldest first: cost, calls, commit.
+
+    Exits with 1 when there is none.
+    """
+    from token_meter._money import format_usd
+    from token_meter.exceptions import LedgerError
+    from token_meter.report import history
+    from token_meter.report._show import exact
+    from token_meter.report._table import columns
+
+    data_dir = config_from(given)["data_dir"]
+    points = history(data_dir, last)
+    if not points:
+        file = os.path.join(data_dir, "history.jsonl")
+        msg = f"no run in {file!r}; run something first: token-meter run COMMAND, or pytest"
+        raise LedgerError(msg)
+    if as_json:
+        rows = [{**p._asdict(), "cost": exact(p.cost), "spent": exact(p.spent)} for p in points]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = [["command", "when (UTC)", "commit", "calls", "spent", "cost"]]
+    for p in points:
+        sums = [format_usd(p.spent), f"{'>=' if p.unpriced else ''}{format_usd(p.cost)}"]
+        table.append([p.command, p.created[:16].replace("T", " "), p.commit[:7] or "-", f"{p.calls:,}", *sums])
+    for line in columns(table, shutil.get_terminal_size((80, 24)).columns):
+        click.echo(line)

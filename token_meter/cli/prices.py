@@ -1,0 +1,100 @@
+"""`token-meter prices`: the price tables, for people. It knows no price."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from token_meter.cli._options import wrapped
+
+_provider = click.option("--provider", default="openai", show_default=True, help="Who is paid.")
+_prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
+
+
+@click.group("prices")
+def command() -> None:
+    """Show where prices come from and what they are."""
+
+
+@command.command("list")
+@_provider
+@_prices
+@wrapped
+def list_(provider: str, prices: str | None) -> None:
+    """List the models that have a price; names that end in * are patterns."""
+    from token_meter.prices import known_models, known_providers
+
+    book = _book(prices)
+    if provider not in (known := known_providers(book=book)):
+        from token_meter.config import suggestion
+
+        msg = f"no provider {provider!r}{suggestion(provider, known)}; known are {', '.join(known)}"
+        raise click.UsageError(msg)
+    for name in known_models(provider, book=book):
+        click.echo(name)
+    click.echo(f"prices: {book.version}", err=True)
+
+
+@command.command("show")
+@click.argument("model")
+@_provider
+@_prices
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@wrapped
+def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
+    """Show every rate of MODEL. Exits with 1 when it has none."""
+    from token_meter.prices import describe, nearest
+
+    book = _book(prices)
+    rows = describe(model, provider, book=book)
+    if not rows:
+        close = nearest(model, provider, book=book)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        msg = f"no price for {model!r} at {provider!r}{hint}"
+        raise click.ClickException(msg)
+    if as_json:
+        click.echo(json.dumps([{**row._asdict(), "rate": str(row.rate)} for row in rows], indent=1))
+        return
+    for row in rows:
+        above = f" above {row.above:,} input tokens" if row.above else ""
+        click.echo(f"{row.tier:10} {row.unit:24} ${row.rate.normalize():f} per {row.per}{above}  ({row.source})")
+
+
+@command.command("check")
+@click.argument("file")
+@wrapped
+def check(file: str) -> None:
+    """Check a file of private prices. Exits with 2 when something in it cannot be meant."""
+    from token_meter.prices import PriceBook
+
+    book = PriceBook.from_file(file)
+    click.echo(f"{file}: ok, {len(book.overrides)} overrides; reports will say: {book.version}")
+
+
+@command.command("export")
+@_provider
+@_prices
+@wrapped
+def export(provider: str, prices: str | None) -> None:
+    """Write all rates as CSV, in US dollars."""
+    import csv
+
+    from token_meter.prices import PriceRow, describe, known_models
+
+    book = _book(prices)
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(PriceRow._fields)
+    for name in known_models(provider, book=book):
+        if not name.endswith("*"):
+            out.writerows(
+                (*row[:4], f"{row.rate.normalize():f}", *row[5:]) for row in describe(name, provider, book=book)
+            )
+
+
+def _book(path: str | None) -> Any:
+    from token_meter._run import book_of
+
+    return book_of(path)

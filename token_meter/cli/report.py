@@ -1,0 +1,60 @@
+"""`token-meter report`: a ledger or a report, shown again. It knows no rule and no format."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from token_meter.cli._options import config_from, examples, formats_option, options, read, targets, view_of, wrapped
+
+
+@click.command(
+    "report",
+    epilog=examples(
+        "report --by model",
+        "report --as-model gpt-4o-mini",
+        "report -f md:comment.md -f json:report.json --max-cost 0.50",
+    ),
+)
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@options("view", "budget")
+@formats_option
+@click.option("-o", "--output", metavar="FILE", help="Write the report to FILE.")
+@click.option("--json", "as_json", is_flag=True, help="The same as -f json.")
+@click.option("--as-model", metavar="MODEL", help="What the same tokens would cost with MODEL (or PROVIDER:MODEL).")
+@click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
+@wrapped
+def command(
+    paths: tuple[str, ...],
+    formats: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    as_model: str | None,
+    **given: Any,
+) -> None:
+    """Show what calls cost: of the latest run, or of PATHS (shards, run or data directories, JSON reports).
+
+    Exits with 3 when a limit is exceeded, and with 1 when there is nothing to read.
+    """
+    from token_meter import _run
+    from token_meter.report import check_limits, judge
+
+    config = config_from(given)
+    wanted = targets(("json", *formats) if as_json else formats, config)
+    if output is not None:
+        wanted = [f"{wanted[0]}:{output}", *wanted[1:]]
+    view = view_of(given, config, with_history=not paths)
+    summary = read(paths or (config["data_dir"],), given["by"], config, as_model=as_model)
+    limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])
+    now = check_limits(summary, limits)
+    judged = {(check.scope, check.field) for check in now}
+    checks = [*now, *(check for check in summary.checks if (check.scope, check.field) not in judged)]
+    verdict = judge(checks, unpriced=config["unpriced"])
+    summary = replace(summary, checks=verdict.checks)
+    _run.deliver(summary, wanted, view, lambda text: click.echo(text, nl=False))
+    if verdict.exit_code:
+        click.echo(verdict.headline, err=True)
+    sys.exit(verdict.exit_code)

@@ -1,0 +1,20 @@
+"""`token-meter simulator`: serve the OpenAI protocol on this machine. It knows only how to start it."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("simulator")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; loopback only.")
+@click.option("--port", default=8123, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port.")
+def command(host: str, port: int) -> None:
+    """Serve the OpenAI protocol on loopback, with deterministic answers and a bill at /__bill.
+
+    Point any client at it: OpenAI(base_url="http://127.0.0.1:8123/v1", api_key="sim-anything").
+    """
+    try:
+        from token_meter.simulator import serve
+    except ImportError as error:
+        raise click.ClickException(str(error)) from None
+    serve(host=host, port=port)

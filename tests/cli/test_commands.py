@@ -1,0 +1,143 @@
+"""The smaller commands: they parse, call, print, and answer with a code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from token_meter.cli import main
+from token_meter.ledger import Ledger
+from token_meter.types import Call, Usage
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """A directory with one recorded run of two tests."""
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger.create(tmp_path / ".token_meter")
+    for number, name in enumerate(("a", "b")):
+        usage = Usage(1000, 100 * (number + 1), 1000 + 100 * (number + 1))
+        call = Call(f"{'0' * 15}{number}-1", 1_795_000_000.0, 1.0, "api.openai.com", "chat", "gpt-4o", "gpt-4o",
+                    usage=usage, status=200, provider="openai")  # fmt: skip
+        ledger.call(call, context=f"test_x.py::test_{name}")
+    ledger.close()
+    for file, text in {
+        "bad.jsonl": "garbage\n", "bad.json": "garbage", "other.json": "{}",
+        "diff.json": '{"schema": "token-meter/report/v1", "kind": "diff"}',
+    }.items():  # fmt: skip
+        (tmp_path / file).write_text(text)
+    return CliRunner()
+
+
+COMMANDS = (
+    "run", "report", "diff", "combine", "html", "history", "count", "prices", "baseline", "debug", "erase", "demo", "simulator",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_a_terminal(name: str) -> None:
+    """Every command explains itself within 80 columns."""
+    done = CliRunner().invoke(main, [name, "--help"], terminal_width=80)
+
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert len(done.output) > 150
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("report", 0, "test_x.py::test_b"),
+        ("report --by model", 0, "gpt-4o"),
+        ("report --max-calls 1", 3, "run was limited to 1 call but made 2 calls"),
+        ("report --max-calls x", 2, "must be a whole number such as 5000"),
+        ("report --as-model gpt-4o-mini", 0, 'as if every call had gone to "gpt-4o-mini"'),
+        ("report nowhere", 1, "run something first"),
+        ("reprot", 2, "no such command 'reprot'; did you mean 'report'?"),
+        ("report --max-cost much", 2, "--max-cost must be an amount of US dollars such as 0.05, not 'much'"),
+        ("report empty --sort price", 2, "sort must be one of cost, tokens, calls, name"),
+        ("report bad.jsonl", 1, "no records of token-meter in 'bad.jsonl': no line can be read"),
+        ("report bad.json", 1, "'bad.json' is not JSON (line 1, column 1); expected a report as"),
+        ("report other.json", 1, "it has no schema"),
+        ("report diff.json", 1, "it says 'token-meter/report/v1', 'diff'"),
+        ("combine bad.jsonl -o all.jsonl", 1, "no records of token-meter in 'bad.jsonl'"),
+        ("baseline show", 1, "make one from the latest run: token-meter baseline update"),
+        ("prices show gpt-4o", 0, "$2.5 per 1M tokens"),
+        ("prices show gpt4o", 1, "did you mean gpt-4o"),
+        ("prices list --provider opanai", 2, "did you mean 'openai'?"),
+        ("report --precision 6", 0, "$0.008000"),
+        ("report --precision 12", 2, "12 is not in the range 0<=x<=9"),
+        ("report -f cii", 2, "did you mean 'ci'?"),
+        ("report -f azure -f github-output", 0, "status=ok"),
+        ("diff .token_meter -f csv", 2, "a comparison cannot be written as csv"),
+        ("history", 1, "no run in '.token_meter/history.jsonl'; run something first"),
+        ("debug config", 0, "budget.max_cost"),
+        ("debug data", 0, "2 calls, 1 processes, complete"),
+        ("count missing.txt", 1, "missing.txt: No such file or directory"),
+        ("diff nowhere.json", 0, "no base to compare with"),
+        ("diff nowhere.json --if-no-base fail --fail-on cost:1%", 1, "1 rule not judged"),
+        ("diff nowhere.json --fail-on cst:1", 2, "did you mean 'cost'?"),
+        ("erase", 0, "removed 1 run"),
+    ],
+)
+def test_commands_answer(cli: CliRunner, words: str, code: int, said: str) -> None:
+    """0 fine, 1 broken, 2 usage, 3 over; and the words for it."""
+    done = cli.invoke(main, words.split())
+
+    assert done.exit_code == code, done.output
+    assert said in " ".join(done.output.split())
+
+
+def test_limits_of_tests_and_refusals_are_on_record(cli: CliRunner) -> None:
+    """A report after the run, from a killed job say, shows them; it answers 3, and JSON and pages have them."""
+    (run_dir,) = Path(".token_meter", "runs").iterdir()
+    ledger = Ledger.join(run_dir)
+    text = "test_x.py::test_a was limited to 0 calls but made 1 call"
+    ledger.note("context", id="test_x.py::test_a", checks=[["calls", "0", "1", "exceeded", text], ["odd"], 7])
+    ledger.note("run", refused="cost")
+    ledger.close()
+
+    done = cli.invoke(main, ["report", "-f", "table", "-f", "json:r.json"])
+    again = cli.invoke(main, ["report", "r.json"])
+    baseline = cli.invoke(main, ["baseline", "update"])
+
+    for said in (done.output, again.output):
+        assert f"budget  {text}  EXCEEDED" in said
+        assert "calls were refused, because the limit on cost would not have held  EXCEEDED" in said
+    assert (done.exit_code, again.exit_code, baseline.exit_code) == (3, 3, 0)
+    assert "limited" not in Path(".token-meter-baseline.json").read_text()
+
+
+def test_a_baseline_changes_only_when_costs_do(cli: CliRunner) -> None:
+    """Written twice it is the same file, and a comparison with it finds nothing."""
+    cli.invoke(main, ["baseline", "update"])
+    first = Path(".token-meter-baseline.json").read_text()
+    cli.invoke(main, ["baseline", "update"])
+
+    assert Path(".token-meter-baseline.json").read_text() == first
+    done = cli.invoke(main, ["diff", ".token-meter-baseline.json", "--fail-on", "cost:0", "--fail-on", "calls:0"])
+    assert done.exit_code == 0, done.output
+
+
+def test_combining_twice_changes_nothing(cli: CliRunner) -> None:
+    """One file of many shards; the same again is the same."""
+    said = [cli.invoke(main, ["combine", ".token_meter", "-o", "all.jsonl", "--append"]).output for _ in range(2)]
+
+    assert said == ["wrote all.jsonl: 2 calls of 1 process\n"] * 2
+
+
+def test_count_streams_files_and_sums(cli: CliRunner) -> None:
+    """A character that is cut by a chunk's end is one character."""
+    Path("a.txt").write_text("hello world " * 10_000 + "玫瑰" * 30_000, encoding="utf-8")
+    Path("b.txt").write_text("hello")
+
+    done = cli.invoke(main, ["count", "-m", "gpt-4o", "--json", "a.txt", "b.txt"])
+
+    from token_meter.estimate import count_text
+
+    data = json.loads(done.output)
+    assert data["files"][0]["tokens"] == count_text(Path("a.txt").read_text(encoding="utf-8"), "gpt-4o").tokens
+    assert data["total"]["tokens"] == sum(row["tokens"] for row in data["files"])

@@ -1,0 +1,64 @@
+"""What every test gets: a clean process before and after, and a simulator of the OpenAI protocol."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+
+import token_meter
+from token_meter._meter._chain import CHAIN
+from token_meter._meter._hub import HUB
+
+pytest_plugins = ["token_meter.simulator.pytest_fixture", "pytester"]
+
+sdk_http: Any = httpx2 if int(openai.__version__.partition(".")[0]) >= 3 else httpx
+"""The HTTP library that the installed SDK is built on: it takes no client of the other."""
+
+PATCHED = [
+    (httpx2.Client, "send"),
+    (httpx2.AsyncClient, "send"),
+    (httpx.Client, "send"),
+    (httpx.AsyncClient, "send"),
+    (threading.Thread, "start"),
+    (ThreadPoolExecutor, "submit"),
+    (openai._base_client.SyncAPIClient, "request"),
+    (openai._base_client.AsyncAPIClient, "request"),
+]
+ORIGINALS = {(owner, name): owner.__dict__[name] for owner, name in PATCHED}
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    """No meter open, no patch left, no failure of ours swallowed: before a test and after it."""
+    assert CHAIN.get() == ()
+    HUB.internal_errors.clear()
+    yield
+    if HUB._installed:
+        gc.collect()  # abandoned streams end here and not in the next test
+    left = CHAIN.get()
+    CHAIN.set(())
+    token_meter.uninstall()
+    still = [f"{owner.__name__}.{name}" for (owner, name), f in ORIGINALS.items() if owner.__dict__[name] is not f]
+    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    assert left == (), "a meter was left open in this context"
+    assert HUB.is_listening is False, "a meter was left open"
+    assert still == [], "uninstall() left patches behind"
+    assert errors == {}, "token_meter failed inside a hook"
+
+
+CHAT_BODY: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4o-mini-2024-07-18",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+}

@@ -1,0 +1,170 @@
+"""Streams whose usage nobody reported: estimated when somebody looks, marked, or asked for when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from tests.conftest import sdk_http
+from tests.contract import shapes
+from token_meter import meter
+from token_meter._meter import _guess, _record
+from token_meter.estimate import count_text
+
+
+async def _text_of(events: Any, limit: int | None = None) -> str:
+    said = ""
+    count = 0
+    async for event in shapes.each(events):
+        said += event.choices[0].delta.content or "" if event.choices else ""
+        count += 1
+        if count == limit:
+            break
+    return said
+
+
+async def test_a_stream_without_usage_is_estimated_as_the_server_counts(client, simulator, prices):
+    """A classic model's plain text: the rules are exact, and the numbers are marked all the same."""
+    with meter(prices=prices, keep_calls=True) as cb:
+        await shapes.stream_without_usage(client)
+    bill = simulator.bill("sim-test")
+
+    assert (cb.prompt_tokens, cb.completion_tokens) == (bill.prompt_tokens, bill.completion_tokens)
+    assert (cb.estimated_calls, cb.unmeasured_calls, cb.is_complete) == (1, 0, False)
+    assert cb.calls[0].certainty == "estimated"
+    assert cb.cost == bill.cost
+    assert "1 call estimated" in str(cb)
+
+
+async def test_an_aborted_stream_is_within_one_token_of_the_servers_count(make, simulator):
+    """Counted is what was seen; the server may have sent one piece more before it noticed."""
+    client = make.openai(base_url=f"{simulator.url}/__opt/delay=0.05,words=300/v1", api_key="sim-test")
+    with meter(on_unpriced="ignore", keep_calls=True) as cb:
+        events = await shapes.result(client.chat.completions.create(**shapes.CHAT, stream=True))
+        said = await _text_of(events, limit=8)
+        await shapes.result(events.close())
+    bill = await asyncio.to_thread(simulator.bill, "sim-test")  # the loop must run for aiohttp to hang up
+
+    assert cb.calls[0].end == "closed"
+    assert cb.completion_tokens >= count_text(said, "gpt-4o-mini").tokens > 0
+    assert abs(cb.completion_tokens - bill.completion_tokens) <= 1
+    assert cb.prompt_tokens == bill.prompt_tokens
+    assert cb.estimated_calls == 1
+
+
+async def test_nothing_is_counted_until_somebody_looks(client, monkeypatch):
+    """Tokenizing waits for the reader, and happens once for nested meters."""
+    counted = []
+    real = _guess.Guess._settle
+    monkeypatch.setattr(_guess.Guess, "_settle", lambda *args: (counted.append(1), real(*args))[1])
+    with meter(on_unpriced="ignore") as outer, meter(on_unpriced="ignore") as inner:
+        await shapes.stream_without_usage(client)
+        assert counted == []
+        tokens = inner.total_tokens
+
+    assert outer.total_tokens == tokens > 0
+    assert counted == [1]
+
+
+async def test_a_stream_that_reports_usage_is_never_estimated(client, monkeypatch):
+    """Nothing is tokenized for a call whose usage arrived."""
+    monkeypatch.setattr(_record, "Guess", None)
+    with meter(on_unpriced="ignore") as cb:
+        await shapes.stream(client)
+
+    assert cb.total_tokens > 0
+    assert cb.estimated_calls == 0
+
+
+async def test_exact_streams_ask_and_hide_the_answer(client, simulator):
+    """The server's own count; the caller's events as without."""
+    bare = await shapes.stream_without_usage(client)
+    simulator.reset()
+    with meter(exact_streams=True, on_unpriced="ignore") as cb:
+        seen = await shapes.stream_without_usage(client)
+    bill = simulator.bill("sim-test")
+
+    assert [_contents(event) for event in seen] == [_contents(event) for event in bare]
+    assert (cb.prompt_tokens, cb.completion_tokens) == (bill.prompt_tokens, bill.completion_tokens)
+    assert (cb.estimated_calls, cb.unmeasured_calls) == (0, 0)
+
+
+def _contents(event: str) -> str:
+    return event.partition("choices=")[2].partition(", created=")[0]
+
+
+@pytest.mark.parametrize("options", ["chunk=1", "line=crlf", "line=cr,chunk=3", "compress=gzip", "comments"])
+async def test_exact_streams_hide_the_answer_whatever_the_bytes_look_like(make, simulator, options):
+    """Any chunking, line end and encoding."""
+    client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")
+    bare = await shapes.stream_without_usage(client)
+    with meter(exact_streams=True, on_unpriced="ignore") as cb:
+        seen = await shapes.stream_without_usage(client)
+
+    assert [_contents(event) for event in seen] == [_contents(event) for event in bare]
+    assert cb.estimated_calls == 0
+
+
+def _sent(requests: list[Any], *, refuse: bool = False) -> OpenAI:
+    def answer(request: Any) -> Any:
+        requests.append(request)
+        if refuse and b"stream_options" in request.content:
+            return sdk_http.Response(400, json={"error": {"message": "unknown field stream_options"}})
+        return sdk_http.Response(200, content=b"data: [DONE]\n\n", headers={"content-type": "text/event-stream"})
+
+    client = sdk_http.Client(transport=sdk_http.MockTransport(answer))
+    return OpenAI(api_key="sk-x", http_client=client, max_retries=0)
+
+
+def test_the_request_is_byte_for_byte_the_callers_by_default():
+    """`include_usage` is not injected unless asked for."""
+    bare: list[Any] = []
+    metered: list[Any] = []
+    with _sent(bare) as client:
+        list(client.chat.completions.create(**shapes.CHAT, stream=True))
+    with _sent(metered) as client, meter():
+        list(client.chat.completions.create(**shapes.CHAT, stream=True))
+
+    assert metered[0].content == bare[0].content
+    assert metered[0].headers.raw == bare[0].headers.raw
+
+
+def test_exact_streams_change_a_copy_and_never_the_callers_request():
+    """`response.request` is what the caller sent."""
+    requests: list[Any] = []
+    with _sent(requests) as client, meter(exact_streams=True):
+        stream = client.chat.completions.create(**shapes.CHAT, stream=True)
+        list(stream)
+
+    assert json.loads(requests[0].content)["stream_options"] == {"include_usage": True}
+    assert b"stream_options" not in stream.response.request.content
+
+
+def test_a_host_that_refuses_to_tell_is_not_asked_again():
+    """The caller gets the refusal once; the next stream goes out as it was made."""
+    requests: list[Any] = []
+    with _sent(requests, refuse=True) as client, meter(exact_streams=True):
+        with pytest.raises(Exception, match="stream_options"):
+            client.chat.completions.create(**shapes.CHAT, stream=True)
+        list(client.chat.completions.create(**shapes.CHAT, stream=True))
+
+    assert [b"stream_options" in request.content for request in requests] == [True, False]
+
+
+@pytest.mark.parametrize("chunk", [0, 1000])
+def test_speech_that_is_streamed_as_events_says_what_it_used(simulator, chunk):
+    """As sound it says nothing, and is unmeasured."""
+    options = {"base_url": simulator.base_url_with(chunk=chunk)} if chunk else {}
+    ask = {"model": "gpt-4o-mini-tts", "voice": "alloy", "input": "A rose is a rose is a rose."}
+    with simulator.client(**options) as client, meter(on_unpriced="ignore") as cb:
+        client.audio.speech.create(**ask)
+        assert (cb.total_tokens, cb.unmeasured_calls) == (0, 1)
+        with client.audio.speech.with_streaming_response.create(**ask, extra_body={"stream_format": "sse"}) as answer:
+            assert b"speech.audio.done" in answer.read()
+
+    assert cb.unmeasured_calls == 1
+    assert cb.total_tokens == simulator.bill().entries[-1].usage.total_tokens > 0

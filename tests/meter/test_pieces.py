@@ -1,0 +1,362 @@
+"""The pieces of the heart where their corners are: guesses, limits, listeners, prompts, the helper loop, returns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import openai
+import pytest
+
+import token_meter
+from tests.conftest import CHAT_BODY, sdk_http
+from tests.handlers.conftest import MESSAGES, Chunks
+from token_meter import BudgetExceededError, UnpricedModelError, callbacks, meter
+from token_meter._meter import _gatekeeper, _guess, _hub
+from token_meter._meter._guess import Guess
+from token_meter._meter._hub import HUB
+from token_meter._meter._listener import Listener
+from token_meter._meter._loop import HelperLoop
+from token_meter._meter._prompts import messages_of, prompts_of
+from token_meter.exceptions import BudgetWarning
+from token_meter.types import Answer, Call, Usage
+
+URL = "https://api.openai.com/v1/chat/completions"
+
+
+def guess(text: str, *, size: int | None = None) -> Guess:
+    """A call without usage whose answer was *text*."""
+    request = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}).encode()
+    call = Call("1", 0.0, 0.1, "api.openai.com", "chat", "gpt-4o", certainty="unmeasured", status=200)
+    return Guess(
+        call, request, lambda: Answer((text,), (("f", '{"a": 1}'),), finish="stop"),
+        size=len(request) + len(text) if size is None else size, is_stream=True, is_ended=True, is_kept=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing may wait."""
+    monkeypatch.setattr(_guess, "HELD_LIMIT", 0)
+    held = _guess._shelf.held
+    yield
+    assert _guess._shelf.held == held, "bytes were taken for held that are not"
+
+
+def test_a_small_call_that_cannot_wait_is_estimated_at_once(little_room):
+    """Whole."""
+    made = guess("a rose")
+
+    assert made.call.certainty == "estimated"
+    assert not made.is_large
+
+
+def test_a_large_call_that_cannot_wait_is_cut(little_room):
+    """What it used at least, and it says so."""
+    made = guess("a rose " * 40_000)
+
+    assert made.call.certainty == "lower_bound"
+    assert made.call.tokens.prompt_tokens > 1000
+    assert made.call.tokens.total_tokens == made.call.tokens.prompt_tokens + made.call.tokens.completion_tokens
+
+
+def test_a_guess_that_nobody_reads_gives_its_room_back():
+    """Dropped with its meter."""
+    held = _guess._shelf.held
+    made = guess("a rose " * 40_000)
+    assert made.is_large
+    assert _guess._shelf.held > held
+    del made
+
+    assert _guess._shelf.held == held
+
+
+# Limits.
+
+
+def answering(body: Any = CHAT_BODY) -> Any:
+    return sdk_http.Client(transport=sdk_http.MockTransport(lambda _: sdk_http.Response(200, json=body)))
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "outcome"),
+    [
+        ("chat/completions", "gpt-4o-mini", "passes"),
+        # Nobody is charged for these, whatever their model.
+        ("moderations", "acme", "passes"),
+        # Its answer never says what it used, so no limit in dollars could hold.
+        ("audio/translations", "whisper-1", "is refused"),
+        # Nobody can say how much it will use; its model has a price all the same.
+        ("images/generations", "gpt-image-1", "passes"),
+        ("images/generations", "acme", "is refused"),
+    ],
+)
+def test_a_limit_in_dollars_and_calls_of_other_kinds(path, model, outcome):
+    """What has a price may pass, what cannot have one may not."""
+    body = {**CHAT_BODY, "usage": None} if path != "chat/completions" else CHAT_BODY
+    with meter(max_cost=1, warn_at=None) as cb, answering(body) as client:
+        if outcome == "passes":
+            client.post(f"https://api.openai.com/v1/{path}", json={"model": model, "messages": MESSAGES})
+        else:
+            with pytest.raises(UnpricedModelError, match=model):
+                client.post(f"https://api.openai.com/v1/{path}", json={"model": model})
+
+    assert cb.successful_requests == (outcome == "passes")
+
+
+def test_a_call_without_a_price_is_let_pass_with_a_word_where_limits_only_warn():
+    """Once."""
+    with meter(max_cost=1, on_exceed="warn", warn_at=None, on_unpriced="raise") as cb, answering() as client:
+        with pytest.warns(BudgetWarning, match="was sent all the same"):
+            client.post(URL, json={"model": "acme", "messages": MESSAGES})
+        client.post(URL, json={"model": "acme", "messages": MESSAGES})  # a second warning would be an error here
+
+    assert cb.successful_requests == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "tier"),
+    [(b'{"service_tier": "flex"}', "flex"), (b'{"service_tier": 3}', None), (b'["service_tier"]', None), (b"{}", None)],
+)
+def test_the_tier_that_a_request_asks_for(body, tier):
+    """It decides what a call may cost."""
+    assert _gatekeeper._tier(body) == tier
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        ({}, b""),
+        ({"json_data": {"a": 1}}, b'{"a": 1}'),
+        ({"json_data": {"a": 1}, "extra_json": {"b": 2}}, b'{"a": 1, "b": 2}'),
+        ({"json_data": [1], "extra_json": {"b": 2}}, b'{"b": 2}'),
+        ({"json_data": {"a": Decimal(1)}}, b'{"a": "1"}'),
+        ({"json_data": {"a": SimpleNamespace(model_dump=lambda **_: {"c": 3})}}, b'{"a": {"c": 3}}'),
+    ],
+)
+def test_the_body_that_the_sdk_will_send(options, body):
+    """As far as its options say before a request is made of them."""
+    assert _gatekeeper._body(SimpleNamespace(**options)) == body
+
+
+def test_a_path_of_its_own_is_known_by_its_whole_address():
+    """`client.post("https://elsewhere/…")` is asked for where it goes."""
+    client = SimpleNamespace(base_url=sdk_http.URL("https://api.openai.com/v1/"))
+    near = _gatekeeper._Aim(client, SimpleNamespace(method="post", url="/chat/completions"))
+    far = _gatekeeper._Aim(client, SimpleNamespace(method="post", url="https://other.example/x/chat/completions"))
+
+    assert str(near.url) == URL
+    assert far.url.host == "other.example"
+
+
+def test_a_warning_that_is_an_error_gives_the_reservation_back(recwarn):
+    """The call is stopped by what the user made of the warning, and holds nothing."""
+    import warnings
+
+    with meter(max_calls=10, warn_at=0.1) as cb, answering() as client:
+        client.post(URL, json={"model": "gpt-4o-mini", "messages": MESSAGES})
+        warnings.simplefilter("error", BudgetWarning)
+        with pytest.raises(BudgetWarning):
+            client.post(URL, json={"model": "gpt-4o-mini", "messages": MESSAGES})
+        assert cb.reserved.calls == 0
+
+    assert cb.successful_requests == 1
+
+
+# Handlers.
+
+
+def test_a_listener_is_named_without_a_word_of_its_repr():
+    """Which may show anything."""
+
+    class Handler:
+        def on_llm_end(self, *_: Any) -> None: ...
+
+        def __repr__(self) -> str:
+            return "sk-secret"
+
+    assert repr(Listener(Handler())) == (
+        "<Listener test_a_listener_is_named_without_a_word_of_its_repr.<locals>.Handler>"
+    )
+
+
+def test_functions_of_every_signature_can_be_handlers():
+    """Also those whose signature nobody can look up."""
+    seen: list[Any] = []
+    partial_like = type("Call", (), {"__call__": lambda self, call, **more: seen.append(more["run_id"])})()
+    with (
+        meter(handlers=[seen.append, partial_like, lambda call, model: seen.append(model)]) as cb,
+        answering() as client,
+    ):
+        client.post(URL, json={"model": "gpt-4o-mini", "messages": MESSAGES})
+
+    assert isinstance(seen[0], Call)
+    assert seen[1:] == [seen[0].id, seen[0].model]
+    assert cb.total_tokens == 15
+
+
+@pytest.mark.parametrize(
+    ("body", "messages", "prompts"),
+    [
+        (b"--form", [[]], [""]),
+        (b"[1]", [[]], [""]),
+        (b'{"input": "hi"}', [[{"role": "user", "content": "hi"}]], ["user: hi"]),
+        (b'{"instructions": "be kind", "input": []}', [[{"role": "system", "content": "be kind"}]], ["system: be kind"]),
+        (b'{"messages": ["odd", {"type": "x"}, {"role": "user", "content": [{"text": "a"}, {"type": "image_url"}, 3]}]}',
+         None, ["odd\nx: \nuser: a<image_url>3"]),
+    ],
+)  # fmt: skip
+def test_messages_as_handlers_are_given_them(body, messages, prompts):
+    """Of what is no text only its kind."""
+    assert messages is None or messages_of(body) == messages
+    assert prompts_of(body, is_chat=True) == prompts
+
+
+@pytest.mark.parametrize(
+    ("body", "prompts"),
+    [
+        (b'{"prompt": "a"}', ["a"]), (b'{"input": ["a", "b"]}', ["a", "b"]), (b'{"input": [1, 2, 3]}', ["<3 tokens>"]),
+        (b'{"input": [[1, 2], "b"]}', ["<2 tokens>", "b"]), (b"{}", []), (b'{"prompt": null}', []),
+    ],
+)  # fmt: skip
+def test_prompts_as_handlers_are_given_them(body, prompts):
+    """One, or several."""
+    assert prompts_of(body, is_chat=False) == prompts
+
+
+def test_an_interrupt_while_a_coroutine_runs_for_a_sync_caller_reaches_it():
+    """And the coroutine is cancelled, in the loop that is not the caller's."""
+    loop = HelperLoop()
+    started, gone = threading.Event(), threading.Event()
+
+    async def long() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            gone.set()
+            raise
+
+    wait = threading.Event.wait
+
+    def interrupted(event: threading.Event, timeout: float | None = None) -> bool:
+        wait(started, 5)
+        raise KeyboardInterrupt
+
+    runs = loop._running()
+    threading.Event.wait = interrupted  # type: ignore[method-assign, assignment]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run(long())
+    finally:
+        threading.Event.wait = wait  # type: ignore[method-assign]
+
+    assert gone.wait(5)
+    runs.call_soon_threadsafe(runs.stop)
+    assert loop._thread is not None
+    loop._thread.join(5)
+    runs.close()
+
+
+def test_a_helper_loop_starts_anew_after_a_fork():
+    """The thread stayed with the parent."""
+    loop = HelperLoop()
+    loop._loop = object()  # type: ignore[assignment]
+    loop.forget()
+
+    assert loop._loop is None
+    assert not loop._lock.locked()
+
+
+def test_what_a_late_handler_raises_has_no_caller(caplog):
+    """A stream that the collector ends is told of at the next occasion, where nobody waits for it."""
+
+    class Raising:
+        raise_error = True
+
+        def on_llm_end(self, *_: Any, **__: Any) -> None:
+            raise KeyError
+
+        on_llm_error = on_llm_end
+
+    body = Chunks(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+    answer = lambda _: sdk_http.Response(200, headers={"content-type": "text/event-stream"}, stream=body)  # noqa: E731
+    with meter(handlers=[Raising()]), sdk_http.Client(transport=sdk_http.MockTransport(answer)) as client:
+        response = client.send(client.build_request("POST", URL, json={"model": "m"}), stream=True)
+        response.stream.__del__()
+        HUB.tell_late()
+
+    assert [record.message for record in caplog.records] == [
+        "token_meter: a handler raised KeyError after its call was over"
+    ]
+
+
+# Background responses that are looked at again.
+
+PENDING = {"id": "resp_9", "object": "response", "status": "queued", "model": "gpt-5", "output": [], "usage": None}
+DONE = {**PENDING, "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}}
+
+
+@pytest.mark.parametrize("how", ["body", "stream", "broken stream", "refused"])
+async def test_f33_a_background_response_counts_at_its_end_however_it_is_looked_at(how):
+    """As a body, as a stream, as a stream that breaks; a refusal says nothing."""
+    terminal = f"event: response.completed\ndata: {json.dumps({'type': 'response.completed', 'response': DONE})}\n\n"
+
+    class Breaking(Chunks):
+        def __iter__(self) -> Iterator[bytes]:
+            yield from self.chunks
+            raise sdk_http.ReadError("gone")
+
+    def answer(request: Any) -> Any:
+        if request.method == "POST":
+            return sdk_http.Response(200, json=PENDING)
+        if how == "refused":
+            return sdk_http.Response(500, json=DONE)
+        if how == "body":
+            return sdk_http.Response(200, json=DONE)
+        kind = Breaking if how == "broken stream" else Chunks
+        return sdk_http.Response(200, headers={"content-type": "text/event-stream"}, stream=kind(terminal.encode()))
+
+    url = "https://api.openai.com/v1/responses"
+    with meter() as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as client:
+        client.post(url, json={"model": "gpt-5", "background": True})
+        try:
+            with client.stream("GET", f"{url}/resp_9") as response:
+                response.read()
+        except sdk_http.ReadError:
+            assert how == "broken stream"
+
+        assert cb.total_tokens == (0 if how == "refused" else 3)
+        assert cb.open_streams == (how == "refused")
+    HUB.uninstall()  # forgets what is parked
+
+
+def test_a_form_that_cannot_be_looked_into_has_no_fields():
+    """A stream of bytes, say."""
+    assert _hub.HUB.request_body(SimpleNamespace(stream=object())) == b""
+
+
+def test_callbacks_without_a_meter_hear_of_the_end():
+    """Priced by the public book."""
+    heard: list[Call] = []
+    with callbacks(heard.append), answering() as client:
+        client.post(URL, json={"model": "gpt-4o-mini", "messages": MESSAGES})
+
+    assert heard[0].cost == Decimal("0.0000045")
+    assert token_meter.current() is None
+
+
+def test_a_refusal_is_never_retried_by_an_sdk_that_hides_it():
+    """`BudgetExceededError` itself reaches the caller."""
+    http = answering()
+    with openai.OpenAI(api_key="x", http_client=http) as client, meter(max_calls=0) as cb:
+        with pytest.raises(BudgetExceededError):
+            client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
+
+    assert cb.successful_requests == cb.failed_requests == 0
+    assert Usage() + Usage() == Usage()

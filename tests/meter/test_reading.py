@@ -1,0 +1,213 @@
+"""What a meter reads as: every name of a sum, its text, its line, its card, plain data; and what it is told wrongly."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from token_meter import meter
+from token_meter._meter._hub import HUB
+from token_meter._meter._sums import Readable
+from token_meter._money import fine_usd
+from token_meter.exceptions import ConfigError, UnpricedWarning
+from token_meter.types import Call, Usage
+
+FULL = Usage(
+    100, 50, 150, cached_tokens=40, cache_write_tokens=20, reasoning_tokens=10, input_audio_tokens=5, output_audio_tokens=6,
+    input_image_tokens=7, output_image_tokens=8, beside_tokens=9,
+)  # fmt: skip
+
+
+def call(model: str = "gpt-4o-mini", usage: Usage | None = None, **more: Any) -> Call:
+    """A finished call to OpenAI."""
+    made = Call("1", 0.0, 0.1, "api.openai.com", "chat", model, model, usage or Usage(10**6, 0, 10**6), status=200)
+    return made._replace(**more)
+
+
+def filled(*calls: Call, **options: Any) -> Any:
+    """A closed meter that holds *calls*."""
+    with meter(**options) as cb:
+        for each in calls:
+            cb.add(each)
+    return cb
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prompt_tokens", 100), ("completion_tokens", 50), ("total_tokens", 150), ("input_tokens", 100),
+        ("output_tokens", 50), ("cached_tokens", 40), ("prompt_tokens_cached", 40), ("cache_write_tokens", 20),
+        ("reasoning_tokens", 10), ("audio_tokens", 11), ("image_tokens", 15), ("successful_requests", 1),
+        ("failed_requests", 0), ("estimated_calls", 0), ("unmeasured_calls", 0), ("late_calls", 0), ("open_streams", 0),
+        ("unpriced_calls", 1), ("cost", Decimal(0)), ("total_cost", 0.0), ("is_complete", False),
+    ],
+)  # fmt: skip
+def test_every_sum_has_its_names(name, value):
+    """Of the meter, of a model, of a tag; ours and LangChain's."""
+    cb = filled(call("acme", FULL, tags=("a",)), on_unpriced="ignore")
+
+    assert getattr(cb, name) == value
+    assert getattr(cb.by_model["acme"], name) == value
+    assert getattr(cb.by_tag["a"], name) == value
+
+
+def test_what_stands_beside_the_usage_is_kept_apart():
+    """Another model's tokens are in no total."""
+    cb = filled(call("acme", FULL), on_unpriced="ignore")
+
+    assert cb._counted().beside_tokens == 9
+
+
+@pytest.mark.parametrize("name", ["_counted", "_charged"])
+def test_sums_without_a_place_are_none(name):
+    """`Readable` itself holds nothing."""
+    with pytest.raises(NotImplementedError):
+        getattr(Readable(), name)()
+
+
+@pytest.mark.parametrize(
+    ("calls", "shown"),
+    [
+        ([call()], "$0.1500"),
+        ([call(certainty="estimated")], "~$0.1500"),
+        ([call(), call("acme")], ">= $0.1500"),
+        ([call(), call(usage=None)._replace(usage=None, certainty="unmeasured")], ">= $0.1500"),
+        ([call("acme")], "unknown"),
+        ([], "$0.00"),
+    ],
+)
+def test_a_cost_never_hides_what_is_missing(calls, shown):
+    """In the line and in the block alike."""
+    cb = filled(*calls, on_unpriced="ignore")
+
+    assert f" {shown}" in repr(cb)
+    assert f" {shown}" in str(cb).replace("  ", " ")
+
+
+def test_the_line_names_every_gap():
+    """What keeps the numbers from being the bill, in words."""
+    with meter("shop", on_unpriced="ignore") as cb:
+        cb.add(call("a\nb"))
+        for number in range(5):
+            cb.add(call(f"m{number}"))
+        cb.add(call(certainty="estimated"))
+        cb.add(call()._replace(usage=None, certainty="unmeasured"))
+        cb.opened_stream()
+        cb.came_late()
+
+        assert repr(cb) == (
+            "<meter 'shop' open: 7,000,000 tokens, >= $0.1500 (6 calls unpriced: a\\u000ab, m0, m1, m2 and 2 more; "
+            "1 call unmeasured; 1 call estimated; 1 still open; 1 call after the block, not counted)>"
+        )
+        cb.closed_stream()
+
+
+def test_the_block_shows_the_ten_largest_models():
+    """Largest first, parts in brackets, and how many more there are."""
+    calls = [call(f"m{n}", Usage(n, 0, n)) for n in range(12)]
+    text = str(filled(*calls, call("big", FULL), call(status=500, usage=None), name="x", on_unpriced="ignore"))
+
+    assert "requests           13 ok, 1 failed" in text
+    assert "(40 cached)" in text
+    assert "(10 reasoning)" in text
+    assert "… and 4 more models" in text
+    assert text.index("big") < text.index("m11")
+    assert max(map(len, text.splitlines())) <= 200
+
+
+def test_a_model_that_only_failed_is_not_shown_as_free():
+    """Nothing was priced there: `$0.00` would look like a price."""
+    refused = call("gpt-4o", status=429, end="error", error="HTTP 429")._replace(usage=None)
+    cb = filled(call(), refused)
+    (line,) = (line for line in str(cb).splitlines() if "gpt-4o " in line)
+
+    assert line.split() == ["gpt-4o", "0", "tokens", "failed"]
+    assert ">failed<" in cb._repr_html_()
+
+
+def test_the_card_of_a_notebook_is_inert():
+    """A model may be called anything."""
+    html = filled(call("<img src=x>"), name="<b>", on_unpriced="ignore")._repr_html_()
+
+    assert "<img" not in html
+    assert "&lt;img src=x&gt;" in html
+    assert "<b>&lt;b&gt;</b>" in html
+    assert "token_meter" in filled()._repr_html_()
+
+
+def test_the_plain_data_is_json():
+    """Money as a string, so that nothing is rounded."""
+    data = filled(call(tags=("a",)), tags={"team": "x", "n": 1}).to_dict()
+
+    assert json.loads(json.dumps(data)) == data
+    assert data["tags"] == ["team=x", "n=1"]
+    assert data["cost"] == "0.15"
+    assert data["by_model"]["gpt-4o-mini"]["total_tokens"] == data["by_tag"]["a"]["total_tokens"] == 10**6
+
+
+def test_a_missing_price_is_said_to_who_reads():
+    """Once a model."""
+    cb = filled(call("acme"), call("acme"))
+    with pytest.warns(UnpricedWarning, match="'acme'") as said:
+        assert cb.cost == cb.cost == 0
+
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep_calls": -1}, "keep_calls"),
+        ({"keep_calls": "all"}, "keep_calls"),
+        ({"tags": "nightly"}, r"\['nightly'\]"),
+        ({"on_unpriced": "never"}, "'warn', 'raise', 'ignore'"),
+        ({"scope": "thread"}, "'context', 'process'"),
+        ({"on_exceed": "stop"}, "'raise', 'warn'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_would_do(options, message):
+    """At once, and not at the first call."""
+    with pytest.raises(ConfigError, match=message):
+        meter(**options)
+
+
+def test_an_exit_too_many_does_nothing():
+    """`close` in a `finally` of somebody who never entered."""
+    cb = meter()
+    cb.__exit__(None, None, None)
+
+    assert cb.is_open is False
+
+
+def test_leaving_a_block_never_fails(monkeypatch):
+    """Also when reading what is left does: the user's own exception must get through."""
+    with meter() as cb:
+        cb.add(call())
+        monkeypatch.setattr(cb, "_fold", lambda: 1 / 0)
+    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+
+    assert errors == {"fold": 1}
+
+
+def test_langchains_own_events_are_heard_and_ignored():
+    """A program may hand its counter to LangChain too."""
+    cb = filled(call())
+
+    assert cb.on_text("a", color="b") is None
+    assert cb.ignore_llm is cb.ignore_chain is True
+    assert cb.total_tokens == 10**6
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0", "$0.00"), ("0.00004125", "$0.000041"), ("0.0000000991", "$0.000000099"), ("0.0001", "$0.0001"),
+        ("0.2031", "$0.2031"), ("12.4", "$12.40"), ("-0.000012", "-$0.000012"),
+    ],
+)  # fmt: skip
+def test_a_small_cost_is_shown_with_two_digits(amount, shown):
+    """A few calls of a small model cost less than a hundredth of a cent, and still something."""
+    assert fine_usd(Decimal(amount)) == shown

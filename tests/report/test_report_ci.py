@@ -1,0 +1,117 @@
+"""What a CI host is given: `ci` stands for what it reads, outputs are numbers, and colours are for terminals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.report.samples import row, summary_of
+from token_meter._money import PLACES, format_usd
+from token_meter._run import painted
+from token_meter.report import Limit, Summary, check_limits, compare, expanded, render, tone_of
+
+GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/s/summary", "GITHUB_OUTPUT": "/s/output"}
+ACTIONS = ["github", "summary-append:/s/summary", "github-output-append:/s/output"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "compared", "expected"),
+    [
+        ({}, False, ["table"]),
+        (GITHUB, False, ACTIONS),
+        (GITHUB, True, ACTIONS),
+        ({"GITHUB_ACTIONS": "true"}, False, ["github"]),  # no file is named: nothing is written
+        ({"GITLAB_CI": "true"}, False, ["table", "openmetrics:metrics.txt",
+                                       "gitlab-codequality:gl-code-quality-report.json"]),
+        ({"GITLAB_CI": "true"}, True, ["table"]),
+        ({"TF_BUILD": "True"}, False, ["azure"]),
+        ({"TF_BUILD": "True"}, True, ["table"]),  # a comparison has no face there
+        ({"BUILDKITE": "true"}, True, ["buildkite"]),
+    ],
+)  # fmt: skip
+def test_ci_is_what_the_host_reads(environment: dict[str, str], compared: bool, expected: list[str]) -> None:
+    """And nothing is written to a host unless somebody asked."""
+    assert expanded(["ci", "json:r.json"], environment, compared=compared) == [*expected, "json:r.json"]
+    assert expanded(["table"], environment) == ["table"]
+
+
+def outputs(text: str) -> dict[str, str]:
+    """Step outputs as the next step reads them."""
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def judged(summary: Summary, limit: str) -> Summary:
+    """With a limit on the run."""
+    return replace(summary, checks=check_limits(summary, [Limit.of("run", "cost", limit)]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "status"),
+    [
+        ([row()], "1", "ok"),
+        ([row()], "0.001", "exceeded"),
+        ([row(), row(n=1, model="acme-7b")], "1", "unknown"),
+    ],
+)
+def test_step_outputs_are_numbers_and_a_word(rows: list[object], limit: str, status: str) -> None:
+    """Exact, without a name that anybody chose; what is unpriced is said."""
+    found = outputs(render(judged(summary_of(*rows), limit), "github-output"))  # type: ignore[arg-type]
+
+    assert found == {
+        "cost": "0.002", "spent": "0.002", "tokens": str(1100 * len(rows)), "calls": str(len(rows)),
+        "unpriced": str(len(rows) - 1), "delta": "", "status": status,
+    }  # fmt: skip
+
+
+def test_step_outputs_of_a_comparison_have_the_change() -> None:
+    """Without a base there is none, and it is not 0."""
+    base, head = summary_of(row()), summary_of(row(prompt=3000))
+    found = outputs(render(compare(base, head, fail_on=["cost:10%"]), "github-output"))
+    without = outputs(render(compare(None, head), "github-output"))
+
+    assert (found["cost"], found["delta"], found["status"]) == ("0.004", "0.002", "exceeded")
+    assert (without["delta"], without["status"]) == ("", "unknown")
+
+
+def test_what_is_wrong_is_seen_first_in_a_terminal() -> None:
+    """Colours are of whole lines, and the text is the same without them."""
+    summary = judged(summary_of(row(), row(n=1, model="acme-7b")), "0.001")
+    text = render(summary, "table")
+
+    shown = painted(text)
+
+    tones = {line.partition(" ")[0]: tone_of(line) for line in text.splitlines()}
+    assert tones["budget"] == "red"
+    assert tones["warning:"] == "yellow"
+    assert tones["total"] is None
+    assert "\x1b[31mbudget  run was limited to $0.0010" in shown
+    assert shown.replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[0m", "") == text
+
+
+def test_warnings_are_broken_at_words_and_names_stay_whole() -> None:
+    """80 columns, unless a name is longer."""
+    text = render(summary_of(*(row(n=n, model="acme-7b", host="h" * 30) for n in range(3))), "table")
+
+    lines = text[text.index("warning:") :].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("  ")
+
+
+@pytest.mark.parametrize(
+    ("places", "amount", "shown"),
+    [
+        (None, "0.00031", "$0.0003"), (None, "0.00003", "<$0.0001"), (None, "12.346", "$12.35"),
+        (6, "0.00031", "$0.000310"), (6, "0.0000003", "<$0.000001"), (6, "12.345", "$12.345000"),
+        (2, "0.004", "<$0.01"), (2, "1234.5", "$1,234.50"), (0, "0.4", "<$1"), (0, "7", "$7"), (9, "0", "$0.00"),
+    ],
+)  # fmt: skip
+def test_precision_is_asked_for_and_no_cost_reads_as_nothing(places: int | None, amount: str, shown: str) -> None:
+    """`--precision`: a cost above zero is never rounded to zero, whatever the places."""
+    before = PLACES.set(places)
+    try:
+        assert format_usd(Decimal(amount)) == shown
+        assert places is None or "e" not in format_usd(Decimal("1e-9")).lower()
+    finally:
+        PLACES.reset(before)

@@ -1,0 +1,221 @@
+"""BASE against HEAD: what may be said, and what the exit code is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.report.samples import FlatBook, row, summary_of
+from token_meter.exceptions import ConfigError
+from token_meter.report import Run, Summary, compare, loads, parse_rule, render
+
+A, B, C = (f"tests/test_a.py::test_{x}" for x in "abc")
+
+
+def pair(prompt_base: int, prompt_head: int, **head: object) -> tuple[Summary, Summary]:
+    """One test, whose prompt has another length."""
+    base = summary_of(row(A, prompt=prompt_base, completion=0))
+    return base, summary_of(row(A, prompt=prompt_head, completion=0, **head))
+
+
+RULES = [
+    # rule, base prompt tokens, head prompt tokens ($1 a million), exceeded
+    ("cost:10%", 100_000, 110_000, False),  # exactly the limit is not over it
+    ("cost:10%", 100_000, 110_001, True),
+    ("cost:0.05", 100_000, 150_000, False),
+    ("cost:$0.05", 100_000, 150_001, True),
+    ("cost:0", 100_000, 100_000, False),
+    ("cost:0", 100_000, 100_001, True),
+    ("cost:10%", 100_000, 1, False),  # falling is not rising
+    ("cost:-30%", 100_000, 70_000, False),
+    ("cost:-30%", 100_000, 69_999, True),  # the baseline is stale
+    ("tokens:20%", 1000, 1200, False),
+    ("tokens:20%", 1000, 1201, True),
+    ("tokens:5", 1000, 1006, True),
+    ("spent:10%", 100_000, 120_000, True),
+    ("test.cost:2%", 100_000, 103_000, True),
+    ("test.tokens:0", 1000, 1001, True),
+    ("model.cost:25%", 100_000, 126_000, True),
+    ("calls:0", 1000, 5000, False),
+    ("cost:1.5%", 100_000, 101_501, True),
+]
+
+
+@pytest.mark.parametrize(("rule", "before", "after", "exceeded"), RULES)
+def test_a_rule_is_exceeded_over_its_limit_only(rule: str, before: int, after: int, exceeded: bool) -> None:
+    """The exit code is 3, or 0; as a warning it is always 0."""
+    base, head = pair(before, after)
+
+    failing = compare(base, head, fail_on=[rule]).verdict
+    warning = compare(base, head, warn_on=[rule]).verdict
+
+    assert failing.exit_code == (3 if exceeded else 0)
+    assert failing.status == ("exceeded" if exceeded else "ok")
+    assert (warning.exit_code, warning.status) == (0, "warn" if exceeded else "ok")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "no limit"),
+        ("cost", "no limit"),
+        ("cost:", "no number"),
+        ("cost:ten", "no number"),
+        ("cost:nan", "no number"),
+        ("cots:10%", "did you mean 'cost'"),
+        ("tests.cost:10%", "did you mean 'test'"),
+        ("new.cost:10%", "no base"),
+        ("unpriced:10%", "unpriced:0"),
+        ("a.b.cost:1", "none of"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_refused(text: str, hint: str) -> None:
+    """A typo must not disable a gate."""
+    with pytest.raises(ConfigError, match=hint):
+        parse_rule(text)
+
+
+def test_percentages_are_over_what_both_have() -> None:
+    """A new expensive test is no 10,000 %, and a deselected one is no saving."""
+    base = summary_of(row(A, prompt=1000, completion=0), row(B, n=1, prompt=9000, completion=0))
+    head = summary_of(row(A, prompt=1500, completion=0), row(C, n=2, prompt=90_000, completion=0))
+
+    diff = compare(base, head, fail_on=["cost:49%"])
+
+    assert [(c.id, c.state) for c in diff.changes] == [(C, "new"), (B, "gone"), (A, "changed")]
+    assert (diff.common_base.cost, diff.common_head.cost) == (Decimal("0.001"), Decimal("0.0015"))
+    assert "+50.0%" in diff.verdict.headline
+
+
+def test_a_rule_in_dollars_counts_what_is_new() -> None:
+    """What is gone does not excuse what is new."""
+    base = summary_of(row(A, prompt=1000), row(B, n=1, prompt=900_000))
+    head = summary_of(row(A, prompt=1000), row(C, n=2, prompt=100_000, completion=0))
+
+    assert compare(base, head, fail_on=["cost:0.09"]).verdict.exit_code == 3
+    assert compare(base, head, fail_on=["new.cost:0.09"]).verdict.exit_code == 3
+    assert compare(base, head, fail_on=["new.cost:0.10", "cost:0%"]).verdict.exit_code == 0
+
+
+def test_from_nothing_to_something_is_no_percentage() -> None:
+    """No `inf %`, no division by zero."""
+    base, head = pair(0, 1000)
+    text = render(compare(base, head, fail_on=["cost:10%"]), "table")
+
+    assert "inf" not in text
+    assert "nan" not in text
+
+
+def test_a_change_below_the_floor_neither_fails_nor_shows() -> None:
+    """`--min-change` is in dollars."""
+    base, head = pair(1000, 1900)
+
+    loud = compare(base, head, fail_on=["cost:10%"])
+    quiet = compare(base, head, fail_on=["cost:10%"], min_change=Decimal("0.001"))
+
+    assert (loud.verdict.exit_code, len(loud.listed)) == (3, 1)
+    assert (quiet.verdict.exit_code, quiet.listed) == (0, ())
+
+
+def test_a_change_is_split_into_usage_and_prices() -> None:
+    """The same tokens at doubled prices are a change of prices, and no rule about cost is broken by it."""
+    base = summary_of(row(A, prompt=1_000_000, completion=0), book=FlatBook(1))
+    head = summary_of(row(A, prompt=1_100_000, completion=0), book=FlatBook(2))
+
+    diff = compare(base, head, book=FlatBook(2), fail_on=["cost:10%"])
+    raw = compare(base, head, book=FlatBook(2), fail_on=["cost:10%"], prices="recorded")
+
+    assert (diff.usage_change, diff.price_change) == (Decimal("0.2"), Decimal(1))
+    assert diff.verdict.exit_code == 0
+    assert raw.usage_change == Decimal("1.2")
+    assert raw.verdict.exit_code == 3
+    assert "usage +$0.2000, prices +$1.0000" in render(diff, "table")
+
+
+def test_the_split_survives_the_way_through_json() -> None:
+    """A base that was saved by CI has its usages with it; one with too many is marked as approximate."""
+    few = summary_of(*(row(A, n=n, prompt=1000 + n, completion=7) for n in range(10)))
+    many = summary_of(*(row(A, n=n, prompt=1000 + n, completion=7) for n in range(100)))
+    for base, approximate in ((few, False), (many, True)):
+        saved = loads(render(base, "json"))
+        head = summary_of(*(row(A, n=n, prompt=1000 + n, completion=7) for n in range(base.totals.calls)))
+        diff = compare(saved, head, book=FlatBook(3))
+
+        assert diff.approximate is approximate
+        if not approximate:
+            assert diff.price_change == base.totals.cost * 2
+
+
+def test_no_base_is_said_and_never_a_zero() -> None:
+    """No `+$0.00` against nothing; what the exit code is, is the user's to say."""
+    _, head = pair(1000, 1000)
+    for choice, code in (("pass", 0), ("warn", 0), ("fail", 1)):
+        diff = compare(None, head, fail_on=["cost:10%"], if_no_base=choice)  # type: ignore[arg-type]
+        assert diff.verdict.exit_code == code
+        for kind in ("table", "md", "github"):
+            text = render(diff, kind)
+            assert "no base" in text
+            assert "+$0" not in text
+        assert json.loads(render(diff, "json"))["delta"] is None
+
+
+def test_unpriced_calls_leave_a_cost_rule_undecided() -> None:
+    """A lower bound cannot pass a gate silently."""
+    base, _ = pair(1000, 0)
+    head = summary_of(row(A, prompt=1000, completion=0), row(A, n=1, model="acme-7b"))
+    diff = compare(base, head, fail_on=["cost:10%", "calls:5"])
+
+    assert [c.status for c in diff.checks] == ["unknown", "ok"]
+    assert diff.verdict.status == "unknown"
+    assert "cannot be judged" in diff.verdict.text
+    assert compare(base, head, fail_on=["unpriced:0"]).verdict.exit_code == 3
+    assert compare(base, head, fail_on=["unpriced:1"]).verdict.exit_code == 0
+
+
+def test_reports_of_two_kinds_are_not_compared() -> None:
+    """Tests are not models."""
+    with pytest.raises(ConfigError, match="grouped by model"):
+        compare(summary_of(row(), by="model"), summary_of(row()))
+
+
+def test_the_base_is_named_and_its_holes_are() -> None:
+    """Commit, age, completeness, and what the head did not run."""
+    base = summary_of(row(A), row(B, n=1))
+    base = replace(base, run=replace(base.run, complete=False))
+    head = replace(summary_of(row(A)), run=Run(complete=False))
+    text = render(compare(base, head, age=2), "table")
+
+    assert "base 9c1e0f2a4b6d (2 commits old), not complete" in text
+    assert "1 only in the base ($0.0020): the head's run is not complete" in text
+
+
+def test_equal_runs_say_so() -> None:
+    """`=`, not `+$0.00 (+0.0%)`."""
+    base, head = pair(1000, 1000)
+    text = render(compare(base, head, book=FlatBook()), "md")
+
+    assert "no change, $0.0010 -&gt; $0.0010" in text
+    assert "1 more without a change worth a row" in text
+
+
+def test_a_long_comparison_fits_the_comment() -> None:
+    """Rows are cut, never bytes; the rules stay."""
+    base = summary_of(*(row(f"t.py::test_{n}_{'x' * 200}", n=n) for n in range(1000)))
+    head = summary_of(*(row(f"t.py::test_{n}_{'x' * 200}", n=n, prompt=2000) for n in range(1000)))
+    text = render(compare(base, head, fail_on=["cost:10%"]), "md")
+
+    assert len(text.encode()) <= 60_000
+    assert text.endswith("</sub>\n")
+    assert "over cost:10%" in text
+
+
+def test_reports_with_nothing_in_common_are_not_called_equal() -> None:
+    """Other tests, or none: there is nothing whose change could be told."""
+    base, head = summary_of(row(A)), summary_of(row(B, n=1))
+
+    assert compare(base, head).headline == "no test in common with the base; this run: $0.0020"
+    assert "<h1>no test in common</h1>" in render(compare(base, head), "html")
+    assert "in common" not in compare(base, summary_of(row(A), row(B, n=1))).headline

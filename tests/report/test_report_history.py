@@ -1,0 +1,76 @@
+"""The history: one line for each run, whatever else happens to the file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+from tests.report.samples import row, summary_of
+from token_meter.report import Run, Summary, View, history, remember, render
+from token_meter.report._history import FILE
+
+
+def run(name: str, prompt: int = 1000) -> Summary:
+    """A run of one call."""
+    return replace(summary_of(row(prompt=prompt, completion=0)), run=Run(id=name, command=("pytest", "-q")))
+
+
+def test_runs_are_remembered_in_order_and_exactly(tmp_path: Path) -> None:
+    """Money comes back digit for digit; the file is its owner's alone."""
+    for n in range(3):
+        remember(run(f"r{n}", 1000 + n), tmp_path)
+
+    points = history(tmp_path)
+
+    assert [p.run for p in points] == ["r0", "r1", "r2"]
+    assert [p.cost for p in points] == [Decimal("0.001"), Decimal("0.001001"), Decimal("0.001002")]
+    assert (points[0].commit, points[0].command, points[0].calls) == ("9c1e0f2a4b6d", "pytest -q", 1)
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    assert [p.run for p in history(tmp_path, last=2)] == ["r1", "r2"]
+
+
+def test_a_run_that_is_reported_twice_is_one_run(tmp_path: Path) -> None:
+    """`token-meter run -- pytest` is reported by both; the last word counts."""
+    for prompt in (1000, 5000):
+        remember(run("same", prompt), tmp_path)
+
+    assert [p.cost for p in history(tmp_path)] == [Decimal("0.005")]
+
+
+def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    """Torn, foreign, hostile: the others are still there."""
+    remember(run("good"), tmp_path)
+    bad = ["", "{", "[]", '{"cost": "NaN", "spent": "0"}', '{"cost": "-1", "spent": "0"}', '{"cost": 1}', "\x00"]
+    with open(tmp_path / FILE, "a") as file:
+        file.write("\n".join([*bad, '{"cost":"1","sp']))
+
+    assert [p.run for p in history(tmp_path)] == ["good"]
+    assert history(tmp_path / "nowhere") == ()
+
+
+def test_a_long_history_is_read_from_its_end(tmp_path: Path) -> None:
+    """Reading it costs the same after a year."""
+    remember(run("first"), tmp_path)
+    line = (tmp_path / FILE).read_text()
+    (tmp_path / FILE).write_text("".join(line.replace("first", f"r{n}") for n in range(20_000)))
+    assert os.path.getsize(tmp_path / FILE) > 3_000_000
+
+    assert [p.run for p in history(tmp_path, last=3)] == ["r19997", "r19998", "r19999"]
+
+
+def test_the_page_shows_the_runs_before(tmp_path: Path) -> None:
+    """A column for each; the last one is told apart when it is the page's own run."""
+    runs = [run(f"r{n}", 1000 * (n + 1)) for n in range(3)]
+    for one in runs:
+        remember(one, tmp_path)
+    view = View(history=history(tmp_path))
+
+    own, older = render(runs[2], "html", view), render(runs[0], "html", view)
+
+    assert "The last 3 runs" in own
+    assert "$0.0010 to $0.0030 a run since 2026-11-20; the last one is this run" in own
+    assert "the last one is this run" not in older
+    assert "The last" not in render(runs[0], "html", View(history=history(tmp_path)[:1]))

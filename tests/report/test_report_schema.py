@@ -1,0 +1,160 @@
+"""What JSON v1 promises, held by the schema that we publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.samples import FlatBook, row, sample, summary_of
+from token_meter.exceptions import LedgerError
+from token_meter.report import Limit, Summary, check_limits, compare, loads, render, summarise
+from token_meter.types import Usage
+
+jsonschema = pytest.importorskip("jsonschema")
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+
+
+@pytest.fixture
+def summaries(tmp_path: Path) -> list[Summary]:
+    """A whole run, an empty one, and one with everything that can be unknown."""
+    odd = summary_of(
+        row(None, usage=None, certainty="unmeasured"),
+        row("a", n=1, status=500, usage=None, error="rate_limit"),
+        row("b", n=2, usage=Usage(5, 5, 10, provider_cost=Decimal("0.0000001"), audio_seconds=1.5)),
+        row("c", n=3, model="acme-7b", certainty="estimated"),
+        row("d", n=4, calls=1_000_000, source="mock", service_tier="flex", processing="batch"),
+    )
+    limits = [Limit.of("run", "cost", 0), Limit.of("run", "tokens", 10**9), Limit.of("a", "calls", 5)]
+    whole = sample(tmp_path)
+    return [whole, summary_of(), replace(odd, checks=check_limits(odd, limits), vcs=None)]
+
+
+def test_reports_and_comparisons_are_valid(summaries: list[Summary]) -> None:
+    """Every kind of document that we write is one that the schema knows."""
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    validator.check_schema(SCHEMA)
+    for head in summaries:
+        validator.validate(json.loads(render(head, "json")))
+        for base in (None, summaries[0]):
+            diff = compare(base, head, book=FlatBook(), fail_on=["cost:10%", "unpriced:0", "test.calls:0"])
+            validator.validate(json.loads(render(diff, "json")))
+
+
+def test_the_schema_refuses_what_is_not_ours(summaries: list[Summary]) -> None:
+    """A schema that accepts everything would hold nothing."""
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    good = json.loads(render(summaries[0], "json"))
+    for path, value in (
+        (("totals", "cost"), "0.20"),
+        (("totals", "calls"), -1),
+        (("contexts", 0, "type"), "other"),
+        (("schema",), "token-meter/report/v2"),
+        (("totals", "tokens", "prompt_tokens"), 1.5),
+    ):
+        bad: Any = json.loads(json.dumps(good))
+        spot = bad
+        for key in path[:-1]:
+            spot = spot[key]
+        spot[path[-1]] = value
+        assert not validator.is_valid(bad), path
+
+
+def keys(data: Any, path: str = "") -> Iterator[str]:
+    """Every key of a document, with the way to it."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield f"{path}.{key}"
+            if path not in (".contexts[].phases", ".run.labels"):
+                yield from keys(value, f"{path}.{key}")
+    elif isinstance(data, list):
+        for value in data:
+            yield from keys(value, f"{path}[]")
+
+
+def test_no_key_is_ever_lost() -> None:
+    """The keys of v1 as they were first published; add to this list, never take from it."""
+    found = set(keys(json.loads(render(summary_of(row()), "json"))))
+
+    assert found >= {
+        ".schema", ".kind", ".tool.name", ".tool.version", ".created", ".by", ".as_model", ".run.id", ".run.complete",
+        ".run.command", ".run.exit_status", ".run.duration_s", ".run.processes", ".run.unclean_processes",
+        ".run.in_flight", ".run.skipped_records", ".run.lost_records", ".run.labels", ".vcs.commit", ".vcs.branch",
+        ".vcs.dirty", ".vcs.merge_base", ".vcs.ci", ".vcs.run_url", ".vcs.pr", ".prices.version", ".prices.currency",
+        ".prices.overrides", ".totals.calls", ".totals.live", ".totals.replayed", ".totals.mocked", ".totals.failed",
+        ".totals.unpriced", ".totals.estimated", ".totals.unmeasured", ".totals.late", ".totals.tokens.prompt_tokens",
+        ".totals.tokens.cached_tokens", ".totals.tokens.cache_write_tokens", ".totals.tokens.completion_tokens",
+        ".totals.tokens.reasoning_tokens", ".totals.tokens.total_tokens", ".totals.cost", ".totals.spent",
+        ".models[].model", ".models[].priced", ".models[].cost", ".contexts[].id", ".contexts[].type",
+        ".contexts[].outcome", ".contexts[].attempts", ".contexts[].file", ".contexts[].line", ".contexts[].phases",
+        ".contexts[].models", ".contexts[].cost", ".budgets", ".warnings",
+    }  # fmt: skip
+
+
+def test_money_is_a_number_with_exact_text() -> None:
+    """`jq` reads it without `tonumber`; Python has it back digit for digit."""
+    text = render(summary_of(row(prompt=1, completion=0)), "json")
+
+    assert json.loads(text, parse_float=Decimal)["totals"]["cost"] == Decimal("0.000001")
+    assert '"cost": 0.000001,' in text
+
+
+def test_a_report_reads_back_as_the_summary_that_it_was(summaries: list[Summary]) -> None:
+    """Down to the usages, so that its tokens can be priced again."""
+    for summary in summaries:
+        again = loads(render(summary, "json"))
+
+        assert again.totals == replace(summary.totals, unpriced_models=again.totals.unpriced_models)
+        assert again.groups == summary.largest
+        assert again.models == summary.models
+        assert again.run == summary.run
+        assert again.vcs == summary.vcs
+        assert render(replace(again, checks=summary.checks, notices=summary.notices), "json") == render(summary, "json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"schema": "token-meter/report/v2", "kind": "report"}',
+        '{"schema": "token-meter/report/v1", "kind": "diff"}',
+        '{"schema": "token-meter/report/v1", "kind": "report"}',
+        '{"schema": "token-meter/report/v1", "kind": "report", "totals": {"tokens": {}, "cost": "1", "spent": 0}}',
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:50],
+)
+def test_what_is_no_report_is_an_error_that_says_so(text: str) -> None:
+    """Never a traceback from the depths, never an empty report."""
+    with pytest.raises(LedgerError, match=r"base\.json"):
+        loads(text, "base.json")
+
+
+def test_a_summary_of_nothing_is_valid_and_costs_nothing() -> None:
+    """No call is a true zero."""
+    assert summarise([], book=FlatBook()).totals.cost == 0
+
+
+def test_limits_and_warnings_come_back_from_json() -> None:
+    """A later step that makes a page of a report shows what the run was told; a hostile status is no verdict."""
+    summary = summary_of(row(), row(n=1, model="acme-7b"))
+    summary = replace(
+        summary, checks=check_limits(summary, [Limit.of("run", "calls", 1), Limit.of("test", "cost", "0.0001")])
+    )
+    text = render(summary, "json")
+
+    back = loads(text)
+    odd = loads(text.replace('"exceeded"', '"fine"'))
+
+    assert back.checks == summary.checks
+    assert back.notices == summary.notices
+    assert {check.status for check in odd.checks} == {"unknown"}
+    assert "was limited to 1 call but made 2 calls" in render(back, "html")

@@ -1,0 +1,91 @@
+"""Settings: from a file, from the environment, from the command line; a slip is told with what was meant."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from token_meter.config import find_pyproject, load_config
+from token_meter.exceptions import ConfigError
+
+
+def told(tmp_path: Path, toml: str = "", **environment: str) -> Any:
+    """The settings of a project with this table."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text(f"[tool.token_meter]\n{toml}")
+    return load_config(pyproject=path, environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[tool.token_meter", "is not valid TOML"),
+        ("budgt = 1", "unknown key 'budgt'; did you mean 'budget'?"),
+        ("max_cost = 1", "unknown key 'max_cost'; did you mean 'budget.max_cost'?"),
+        ("budget = 3", "budget must be a table"),
+        ("[tool.token_meter.budget]\nmax_cost = true", "amount of US dollars"),
+        ("[tool.token_meter.budget]\nmax_calls = -1", "budget.max_calls"),
+        ("[tool.token_meter.budget]\non_exceed = 'explode'", "budget.on_exceed must be one of"),
+        ("[[tool.token_meter.budget.match]]\ntests = 3", "budget.match.tests must be a pattern"),
+        (
+            "[[tool.token_meter.budget.match]]\ntests = 'a'\nmax_cst = 1",
+            "'budget.match.max_cst'; did you mean 'max_cost'?",
+        ),
+        ("[[tool.token_meter.budget.match]]\ntests = 'a'\non_exceed = 'x'", "budget.match.on_exceed must be one of"),
+        ("[tool.token_meter.budget]\nmatch = 3", "budget.match must be a list of tables"),
+        ("data_dir = 3", "data_dir must be a string"),
+    ],
+)
+def test_a_slip_in_the_file_is_told(tmp_path, toml, message):
+    """Where it stands, what was expected, what was probably meant."""
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace("?", r"\?")):
+        told(tmp_path, toml)
+
+
+def test_limits_of_tests_are_read_as_they_are_written(tmp_path):
+    """Money as a decimal, counts as whole numbers."""
+    config = told(tmp_path, "[[tool.token_meter.budget.match]]\ntests = 'evals/**'\nmax_cost = 0.05\nmax_calls = 3")
+
+    assert config["budget.match"] == [{"tests": "evals/**", "max_cost": Decimal("0.05"), "max_calls": 3}]
+
+
+def test_the_environment_wins_over_the_file(tmp_path):
+    """And says where it comes from."""
+    config = told(tmp_path, "data_dir = 'here'", TOKEN_METER_DATA_DIR="there", TOKEN_METER_BUDGET_MAX_CALLS="7")
+
+    assert config["data_dir"] == "there"
+    assert config["budget.max_calls"] == 7
+    assert config.setting("data_dir")[1] == "TOKEN_METER_DATA_DIR"
+
+
+def test_an_unknown_variable_that_looks_like_ours_is_told(tmp_path):
+    """One that does not is somebody else's."""
+    with pytest.raises(ConfigError, match="TOKEN_METER_DATADIR is no setting of token_meter; did you mean"):
+        told(tmp_path, TOKEN_METER_DATADIR="x")
+
+    assert told(tmp_path, TOKEN_METER_ZQJXZQJXZQJXZQJXZQJX="x") is not None
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    """By its name."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(pyproject=tmp_path / "none.toml", environment={})
+
+
+def test_a_file_without_our_table_has_no_settings(tmp_path):
+    """It is not even parsed."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text("this is [[ no TOML")
+
+    assert load_config(pyproject=path, environment={}).setting("data_dir")[1] == "default"
+
+
+def test_the_nearest_project_is_found(tmp_path):
+    """At or above."""
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+
+    assert find_pyproject(tmp_path / "a" / "b") == tmp_path / "pyproject.toml"

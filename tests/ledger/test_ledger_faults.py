@@ -76,7 +76,8 @@ def test_killed_writers_lose_and_tear_nothing_acknowledged(tmp_path: Path) -> No
     assert len(acknowledged) > 8
     assert set(acknowledged) <= found
     assert reading.facts.processes == reading.facts.unclean_processes == 8
-    assert reading.facts.skipped_records == 0
+    # Linux may end a killed process's write at a page's end. The cut record is the shard's last; nobody relied on it.
+    assert reading.facts.skipped_records == sum(not shard.read_bytes().endswith(b"\n") for shard in find_shards([run]))
     assert not reading.facts.is_complete
 
 

@@ -32,6 +32,7 @@ class Ledger:
     """One run's record, as this process writes it.
 
     A record is on its way to the disk when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
+    One that is being written when SIGKILL comes may be cut at a page's end (Linux; 2 of 1,744 kills): readers count it.
     Any thread may write, and so may a forked child, which gets a shard of its own. What cannot be written is kept in
     memory (bounded) and tried again with the next record; `lost` counts what is not on disk, `problem` says why.
     """

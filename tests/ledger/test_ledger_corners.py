@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.helpers import a_call, a_shard, ids_of, rows_of
-from token_meter.ledger import Ledger, _line, _place, _write, combine, read_run, run_dirs
+from token_meter.ledger import Ledger, _batch, _line, _place, _write, combine, read_run, run_dirs
 from token_meter.ledger._read import _lines
 from token_meter.types import Usage
 
@@ -182,7 +182,7 @@ def test_a_text_where_none_can_be_makes_the_line_foreign() -> None:
 def test_what_lines_share_is_kept_within_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program with a model for each call is written and read the same."""
     monkeypatch.setattr(_line, "_MEMO_LIMIT", 2)
-    monkeypatch.setattr(_line, "_READ_MEMO_LIMIT", 2)
+    monkeypatch.setattr(_batch, "_MEMO_LIMIT", 2)
     ledger = Ledger(tmp_path / "run")
     calls = [
         a_call(n, model_served=f"m{n}", usage=Usage(1, 2, 3, input_audio_tokens=n, cache_write_long_tokens=1))

@@ -8,7 +8,6 @@ what makes an append cost 4 us and a million lines some seconds. A line in anoth
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
@@ -30,24 +29,15 @@ COUNTS = (
 )
 """The counts that stand in every line, `null` when unknown; the rarer ones stand there only when known."""
 
+FIRST_RARE = 7
+"""The place in a `Usage` from which all counts are rarer ones; `cache_write_long_tokens`, before it, is one too."""
+
+NOTHING_RARE = (None,) * (len(Usage._fields) - FIRST_RARE)
+
 _RARE = tuple(name for name in Usage._fields if name not in COUNTS)
-_FIRST_RARE = 7
 _NAME_LIMIT = 200
 _CONTEXT_LIMIT = 500
-_MEMO_LIMIT = 2_000  # while writing
-_READ_MEMO_LIMIT = 10_000
-
-CALL_LINE = re.compile(
-    rb'\{"t":"call","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":(\d{1,11})(\.\d{6}),"ms":(\d{1,12}\.\d{3}),'
-    rb'"first_ms":(null|\d{1,12}\.\d{3}),'
-    rb"(" + b",".join(rb'"%s":(?:null|\d{1,18})' % name.encode() for name in COUNTS) + rb")(,.*\})"
-)
-"""A call's line as we write it: what no two calls share, the counts, and what is left."""
-
-_NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
-_BEFORE_COMMON = b',"flavour":'  # in a JSON string no quote follows a comma: no name can imitate a field
-
-START_HEAD = re.compile(rb'\{"t":"start","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
+_MEMO_LIMIT = 2_000
 
 
 class Row(NamedTuple):
@@ -118,7 +108,7 @@ def call_line(
             f'"prompt_tokens":{_n(prompt)},"completion_tokens":{_n(completion)},"total_tokens":{_n(total)},'
             f'"cached_tokens":{_n(cached)},"cache_write_tokens":{_n(written)},"reasoning_tokens":{_n(reasoning)}'
         )
-        if usage[5] is not None or usage[7:] != _NOTHING_RARE:
+        if usage[5] is not None or usage[7:] != NOTHING_RARE:
             counts += _rare(usage)
     return (
         f'{{"t":"call","v":1,"id":{quoted(id_)},"ts":{ts:.6f},"ms":{duration * 1e3:.3f},"first_ms":{first_ms},'
@@ -126,10 +116,7 @@ def call_line(
     ).encode("ascii")
 
 
-_new = tuple.__new__
-_NO_USAGE = Usage()
 _NO_COUNTS = ",".join(f'"{name}":null' for name in COUNTS)
-_NOTHING_RARE = (None,) * (len(Usage._fields) - _FIRST_RARE)
 
 
 def _n(count: int | None) -> int | str:
@@ -251,51 +238,6 @@ def usage_of(line: dict[str, Any]) -> Usage | None:
     """
     usage = Usage(*(_count(line, name) for name in Usage._fields))
     return usage if any(v is not None for v in usage) else None
-
-
-class LineReader:
-    """Makes rows of what `CALL_LINE` has found, remembering what it has read of the parts that calls share."""
-
-    def __init__(self, process: str) -> None:
-        self.process = process
-        self._common: dict[tuple[str, bytes], Row] = {}
-        self._rare: dict[bytes, tuple[int | None, tuple[Any, ...]]] = {}
-
-    def shared(self, tail: bytes) -> Row | None:
-        """Read what stands behind the counts: a row without id, time and counts; `None` when it is torn."""
-        rare, _, common = tail.partition(_BEFORE_COMMON)
-        key = (self.process, common)
-        try:
-            row = self._common.get(key)
-            if row is None:
-                if len(self._common) >= _READ_MEMO_LIMIT:
-                    self._common.clear()
-                line = json.loads(b'{"flavour":' + common)
-                row = self._common[key] = row_of({**line, "id": "", "ts": 0}, self.process)
-            self._rarer(rare)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
-        return row
-
-    def usage(self, counts: bytes, tail: bytes) -> Usage | None:
-        """Read the counts of a line that has a shared part; `None` when not one is known."""
-        rare = tail.partition(_BEFORE_COMMON)[0]
-        long, others = self._rarer(rare) if rare else (None, _NOTHING_RARE)
-        digits = counts.translate(None, _NO_DIGITS).split(b",")  # half the time of a pattern
-        prompt, completion, total, cached, written, reasoning = [int(count) if count else None for count in digits]
-        usage = _new(Usage, (prompt, completion, total, cached, written, long, reasoning, *others))
-        return usage if usage != _NO_USAGE else None
-
-    def _rarer(self, text: bytes) -> tuple[int | None, tuple[Any, ...]]:
-        if not text:
-            return None, _NOTHING_RARE
-        found = self._rare.get(text)
-        if found is None:
-            if len(self._rare) >= _READ_MEMO_LIMIT:
-                self._rare.clear()
-            usage = usage_of(json.loads(b"{" + text[1:] + b"}")) or _NO_USAGE
-            found = self._rare[text] = (usage.cache_write_long_tokens, usage[_FIRST_RARE:])
-        return found
 
 
 def _text(line: dict[str, Any], key: str) -> str | None:

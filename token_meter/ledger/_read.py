@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from token_meter.ledger import _line
-from token_meter.ledger._line import LineReader, Row
+from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
+from token_meter.ledger._line import Row
 from token_meter.ledger._place import find_shards
 from token_meter.ledger._seen import SeenIds, split_id
 
@@ -19,6 +21,7 @@ _LONGEST_LINE = 1 << 20
 _MERGED = 20_000  # rows that wait to be merged with equal ones; bounds the memory
 _SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
 _IN_FLIGHT_SHOWN = 1_000
+_START_HEAD = re.compile(rb'\{"t":"start","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -114,9 +117,9 @@ class RunReader:
     def _rows(self, shard: Path) -> Iterator[Row]:
         """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
         self._section, self._process = b"", shard.name
-        call_of, in_flight, seen = _line.CALL_LINE.fullmatch, self._in_flight, self._seen.add
+        call_of, in_flight, seen = CALL_LINE.fullmatch, self._in_flight, self._seen.add
         reader = LineReader(self._process)
-        batches: dict[bytes, _Batch] = {}
+        batches: dict[bytes, Batch] = {}
         waiting = 0
         slot = range(0)
         last, marks = b"", bytearray()
@@ -124,7 +127,7 @@ class RunReader:
             found = call_of(line)
             if found is None:
                 if line.startswith(b'{"t":"open"'):
-                    yield from _release(batches, reader)
+                    yield from release(batches, reader)
                 row = self._other(line)
                 reader.process = self._process
                 if row is not None:
@@ -133,7 +136,7 @@ class RunReader:
             prefix, number, second, fraction, ms, first, counts, tail = found.groups()
             at = int(second)
             if at not in slot or waiting >= _MERGED:
-                yield from _release(batches, reader)
+                yield from release(batches, reader)
                 waiting, slot = 0, range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
             batch = batches.get(tail)
             shared = reader.shared(tail) if batch is None else batch.shared
@@ -153,7 +156,7 @@ class RunReader:
             if in_flight:
                 in_flight.pop((prefix, number), None)
             if batch is None:
-                batch = _Batch(shared, prefix + b"-" + number, float(second + fraction), first)
+                batch = Batch(shared, prefix + b"-" + number, float(second + fraction), first)
                 if self._merge:
                     batches[tail] = batch
             if at > self._ended:
@@ -168,11 +171,11 @@ class RunReader:
                 waiting += 1
             if not self._merge:
                 yield batch.row(tail, reader)
-        yield from _release(batches, reader)
+        yield from release(batches, reader)
 
     def _other(self, line: bytes) -> Row | None:
         """Read any other line; a call that is written in another way comes back as its row."""
-        start = _line.START_HEAD.match(line)
+        start = _START_HEAD.match(line)
         if start is not None and line.endswith(b"}"):
             self._started((start[1], start[2]), line)
             return None
@@ -240,40 +243,6 @@ def _lines(shard: Path) -> Iterator[bytes]:
         yield b"unreadable"
     if rest:
         yield rest
-
-
-class _Batch:
-    """Calls of one shard and 15 minutes that differ only in id, time, duration and counts."""
-
-    __slots__ = ("counts", "first", "id", "ms", "shared", "started_s")
-
-    def __init__(self, shared: Row, id: bytes, started_s: float, first: bytes) -> None:
-        self.shared = shared
-        self.id = id
-        self.started_s = started_s
-        self.first = first
-        self.ms = 0.0
-        self.counts: dict[bytes, int] = {}
-
-    def row(self, tail: bytes, reader: LineReader) -> Row:
-        """All of them as one row, which has the id, the time and the counts of the first."""
-        usages = tuple([(reader.usage(counts, tail), calls) for counts, calls in self.counts.items()])
-        calls, duration_s = sum(self.counts.values()), self.ms / 1e3
-        call = self.shared.call._replace(
-            id=self.id.decode(),
-            started_s=self.started_s,
-            duration_s=duration_s if calls == 1 else duration_s / calls,
-            usage=usages[0][0],
-            first_token_s=None if self.first == b"null" else float(self.first) / 1e3,
-        )
-        row = self.shared._replace(call=call, calls=calls, duration_s=duration_s)
-        return row if calls == 1 else row._replace(usages=usages)
-
-
-def _release(batches: dict[bytes, _Batch], reader: LineReader) -> Iterator[Row]:
-    for tail, batch in batches.items():
-        yield batch.row(tail, reader)
-    batches.clear()
 
 
 def _context_of(line: bytes) -> str | None:

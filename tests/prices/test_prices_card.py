@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tests.prices.cases import A_THURSDAY_NOON_S, a_call
 from token_meter.prices import PriceBook, Rates
 from token_meter.prices._card import Card, Sheet, Unpriceable
-from token_meter.prices._public import counts_of, look_up
+from token_meter.prices._public import look_up
+from token_meter.prices._units import counts_of
 from token_meter.types import Usage
 
 CONTEXTS = [("", ""), ("flex", ""), ("priority", ""), ("fast", ""), ("", "batch")]

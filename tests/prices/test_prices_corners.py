@@ -14,7 +14,7 @@ from token_meter._money import format_usd, parse_usd
 from token_meter.exceptions import ConfigError, LLMCallError
 from token_meter.handlers import StdOutHandler
 from token_meter.handlers._record import Recorder
-from token_meter.prices import PriceBook, Rates, _public
+from token_meter.prices import PriceBook, Rates, _public, _units
 from token_meter.prices._card import Unpriceable
 from token_meter.types import Usage
 
@@ -94,7 +94,7 @@ def test_a_limit_of_an_unknown_kind_is_asked_again_for_every_call():
 @pytest.mark.parametrize("rate", [SimpleNamespace(odd_mtok=Decimal(1)), SimpleNamespace(input_mtok="1")])
 def test_rates_that_no_card_knows_are_left_to_the_tables(rate):
     """A new unit, or a new shape of a rate."""
-    assert _public.sheet_of(rate) is None
+    assert _units.sheet_of(rate) is None
 
 
 @pytest.mark.parametrize("value", [True, "five", "$", -1, float("nan"), Decimal("Infinity")])

@@ -73,6 +73,15 @@ async def customer(name: str, url: str, done: list[tuple[str, str, int]]) -> Non
     done.append((name, text, event["total_tokens"]))
 
 
+def print_served(done: list[tuple[str, str, int]], cb: Meter) -> None:
+    """Print what each customer read and paid for, and that it adds up to what the shop's meter *cb* says."""
+    for name, text, tokens in sorted(done):
+        say(f"{name}:", text, indent=5)
+        print(f"     {tokens} tokens")
+    print("\nlast served:", done[-1][0])
+    print("all customers:", " + ".join(str(tokens) for *_, tokens in sorted(done)), "=", cb.total_tokens)
+
+
 async def open_shop(service: Service) -> tuple[Meter, list[tuple[str, str, int]]]:
     done: list[tuple[str, str, int]] = []
     # Whatever the server does for a customer belongs to the blocks that were open when it was started.
@@ -80,11 +89,7 @@ async def open_shop(service: Service) -> tuple[Meter, list[tuple[str, str, int]]
         async with service.async_client() as client, serve(Shop(service, client).answer, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             await asyncio.gather(*[customer(name, url, done) for name in QUESTIONS])
-    for name, text, tokens in sorted(done):
-        say(f"{name}:", text, indent=5)
-        print(f"     {tokens} tokens")
-    print("\nlast served:", done[-1][0])
-    print("all customers:", " + ".join(str(tokens) for *_, tokens in sorted(done)), "=", cb.total_tokens)
+    print_served(done, cb)
     return cb, done
 
 

@@ -10,9 +10,8 @@ import json
 from typing import Any
 
 from _langchain import hush
-from _screen import say
 from _service import Service, run
-from customers import QUESTIONS, customer
+from customers import QUESTIONS, customer, print_served
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_openai import ChatOpenAI
 from websockets.asyncio.server import ServerConnection, serve
@@ -52,11 +51,7 @@ async def open_shop(service: Service) -> tuple[Meter, list[tuple[str, str, int]]
         async with serve(answer, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             await asyncio.gather(*[customer(name, url, done) for name in QUESTIONS])
-    for name, text, tokens in sorted(done):
-        say(f"{name}:", text, indent=5)
-        print(f"     {tokens} tokens")
-    print("\nlast served:", done[-1][0])
-    print("all customers:", " + ".join(str(tokens) for *_, tokens in sorted(done)), "=", cb.total_tokens)
+    print_served(done, cb)
     return cb, done
 
 

@@ -16,6 +16,7 @@ import pytest
 import token_meter
 from token_meter._meter._chain import CHAIN
 from token_meter._meter._hub import HUB
+from token_meter.simulator import TEST_KEY, Simulator
 
 pytest_plugins = ["token_meter.simulator.pytest_fixture", "pytester"]
 
@@ -52,6 +53,23 @@ def clean() -> Iterator[None]:
     assert HUB.is_listening is False, "a meter was left open"
     assert still == [], "uninstall() left patches behind"
     assert errors == {}, "token_meter failed inside a hook"
+
+
+@pytest.fixture
+def openai_is_simulated(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to api.openai.com reach the simulator: below the seam, so that the host stays OpenAI's."""
+    target = httpx2.URL(simulator.url)
+
+    def aside(request: httpx2.Request) -> httpx2.Request:
+        url = request.url.copy_with(scheme="http", host=target.host, port=target.port)
+        return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream)
+
+    sync, asyn = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
+    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", lambda self, request: sync(self, aside(request)))
+    monkeypatch.setattr(
+        httpx2.AsyncHTTPTransport, "handle_async_request", lambda self, request: asyn(self, aside(request))
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", TEST_KEY)
 
 
 CHAT_BODY: dict[str, Any] = {

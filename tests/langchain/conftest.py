@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from token_meter.prices import PriceBook
@@ -88,23 +87,6 @@ class Models:
 @pytest.fixture
 def models(simulator: Simulator) -> Models:
     return Models(simulator)
-
-
-@pytest.fixture
-def openai_is_simulated(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests to api.openai.com reach the simulator: below the seam, so that the host stays OpenAI's."""
-    target = httpx2.URL(simulator.url)
-
-    def aside(request: httpx2.Request) -> httpx2.Request:
-        url = request.url.copy_with(scheme="http", host=target.host, port=target.port)
-        return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream)
-
-    sync, asyn = httpx2.HTTPTransport.handle_request, httpx2.AsyncHTTPTransport.handle_async_request
-    monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", lambda self, request: sync(self, aside(request)))
-    monkeypatch.setattr(
-        httpx2.AsyncHTTPTransport, "handle_async_request", lambda self, request: asyn(self, aside(request))
-    )
-    monkeypatch.setenv("OPENAI_API_KEY", TEST_KEY)
 
 
 @pytest.fixture(scope="package", autouse=True)

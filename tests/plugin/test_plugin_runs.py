@@ -73,6 +73,8 @@ def test_a_run_that_ends_early_is_reported(suite: Suite, pytester: pytest.Pytest
 @pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "xdist"])
 def test_an_interrupted_run_is_reported(suite: Suite, pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     """Ctrl-C, given to the process that a terminal would give it to; pytest's own exit code stays."""
+    # Where this suite runs in a shell's background it inherits a Ctrl-C that is ignored.
+    pytester.makeconftest("import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n")
     tests = (
         "import signal, time\ndef test_a():\n    ask()\n"
         "    os.kill(os.getppid() if os.environ.get('PYTEST_XDIST_WORKER') else os.getpid(), signal.SIGINT)\n"

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import CHAT_BODY, sdk_http
 from tests.handlers.conftest import MESSAGES, USAGE, Chunks, piece, sse
 from token_meter import meter
-from token_meter._meter import _flight, _gatekeeper, _hub, _limits, _meter, _news, _return
+from token_meter._meter import _ending, _gatekeeper, _hub, _limits, _meter, _news, _places, _record, _return
 from token_meter._meter._chain import CHAIN
 from token_meter._meter._hub import HUB
 from token_meter._seams._cassettes import CassetteSeam
@@ -99,7 +99,7 @@ GUARDS = [
     ("sink departs", None, {"ledger": Sink("departs")}, chat, {"sink"}),
     ("sink ended", None, {"ledger": Sink("ended")}, chat, {"sink"}),
     ("ask for usage", ("token_meter._meter._asking", "ask_for_usage"), {"exact_streams": True}, stream, {"ask for usage"}),
-    ("a failed call", (_flight, "call_of"), {}, lost, {"failed"}),
+    ("a failed call", (_ending, "call_of"), {}, lost, {"failed"}),
     ("gate, a warning", (_limits.MeterBudget, "look"), {"max_calls": 9}, chat, {"gate", "depart"}),
     ("gate, the plan", (_hub.Hub, "plan_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
     ("gate, the check", (_gatekeeper, "_outlook"), {"max_calls": 9}, chat, {"gate", "depart"}),
@@ -107,7 +107,7 @@ GUARDS = [
     ("tokens", (_news.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
     ("price", (_meter.Meter, "priced"), {"handlers": [Listening()], "on_unpriced": "ignore"}, chat, {"price for a handler"}),
     ("a background response", (_return, "read_body"), {}, polled, {"return"}),
-    ("a body read late", (_flight, "read_body"), {}, chat, {"settle"}),
+    ("a body read late", (_record, "read_body"), {}, chat, {"settle"}),
 ]  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def test_f02_a_failure_at_a_guard_is_counted_there(client, monkeypatch, broken, 
                 patched.setattr(f"{broken[0]}.{broken[1]}" if isinstance(broken[0], str) else broken[0],
                                 *(() if isinstance(broken[0], str) else (broken[1],)), fail)  # fmt: skip
             assert program(client) in ("hi", "a rose")
-            if broken is not None and broken[0] is _flight:
+            if broken is not None and broken[0] is _record:
                 cb._fold()
 
     assert set(failures()) == places
@@ -201,7 +201,7 @@ def test_a_sink_that_fails_to_forget_costs_nothing():
 
 def test_what_is_known_of_urls_is_bounded(client, monkeypatch):
     """A program that makes a URL for each call keeps no URL for each."""
-    monkeypatch.setattr(_hub, "_PLACES_LIMIT", 3)
+    monkeypatch.setattr(_places, "_LIMIT", 3)
     with meter() as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as http:
         for number in range(9):
             http.post(f"https://api.openai.com/v{number}/chat/completions", json={"model": "m"})
@@ -214,7 +214,7 @@ def test_background_responses_that_nobody_asks_for_again_are_bounded(client, mon
     """The oldest counts as abandoned."""
     if not hasattr(client, "responses"):
         pytest.skip("this SDK has no Responses API")
-    monkeypatch.setattr(_hub, "_PARKED_LIMIT", 1)
+    monkeypatch.setattr(_return, "_LIMIT", 1)
     numbers = iter(range(9))
     monkeypatch.setitem(PENDING, "id", "resp_0")
     with meter(keep_calls=True) as cb:

@@ -9,7 +9,7 @@ import pytest
 from tests.contract import shapes
 from tests.contract.conftest import client, make, prices  # noqa: F401  # fixtures
 from token_meter import meter
-from token_meter._meter import _flight, _hub, _meter
+from token_meter._meter import _ending, _flight, _hub, _meter, _places, _record
 from token_meter._meter._hub import HUB
 from token_meter._seams import _tap
 
@@ -25,13 +25,13 @@ def _raise(*_: Any, **__: Any) -> Any:
 HOOKS = [
     (_hub.Hub, "_depart"),
     (_hub.Hub, "place_of"),
-    (_hub, "route_of"),
+    (_places, "route_of"),
     (_hub, "Flight"),
-    (_flight, "read_body"),
+    (_record, "read_body"),
     (_flight, "StreamReader"),
     (_flight.StreamReader, "feed"),
     (_flight.StreamReader, "finish"),
-    (_flight, "call_of"),
+    (_ending, "call_of"),
     (_flight.Flight, "_deliver"),
     (_flight.Flight, "_end"),
     (_flight.Flight, "_is_repeat"),

@@ -12,9 +12,9 @@ from token_meter._wire import read_request
 from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
 
 if TYPE_CHECKING:
-    from token_meter._meter._flight import Place
     from token_meter._meter._hub import Hub
     from token_meter._meter._limits import MeterBudget
+    from token_meter._meter._places import Place
     from token_meter.budget import Reservation
 
 REFUSALS = (BudgetExceededError, TokenMeterWarning)

@@ -7,15 +7,16 @@ import itertools
 import logging
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from token_meter._meter._attach import ATTACHED, attached_to, inherit
 from token_meter._meter._chain import CHAIN, FLIGHT, GATE
-from token_meter._meter._flight import Flight, Place
+from token_meter._meter._flight import Flight
 from token_meter._meter._gatekeeper import REFUSALS, Gate, Gatekeeper
+from token_meter._meter._places import Place, Places
 from token_meter._meter._plan import Plan, base_of
-from token_meter._meter._return import Return, response_id
+from token_meter._meter._return import Parking, Return, response_id
 from token_meter._seams._cassettes import CassetteSeam
 from token_meter._seams._copies import CopySeam
 from token_meter._seams._gate import GateSeam
@@ -23,18 +24,15 @@ from token_meter._seams._http import HttpSeam
 from token_meter._seams._observer import Watch
 from token_meter._seams._threads import ThreadSeam
 from token_meter._seams._websocket import WebSocketSeam
-from token_meter._wire import route_of
 
 if TYPE_CHECKING:
+    from token_meter._meter._ending import Ending
     from token_meter._meter._meter import Meter
     from token_meter._meter._news import News
     from token_meter._seams._websocket import Line
 
 logger = logging.getLogger("token_meter")
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "testserver"})
-_PLACES_LIMIT = 4096
-_PARKED_LIMIT = 10_000
 _PLANS_LIMIT = 256
 
 
@@ -45,6 +43,8 @@ class Hub:
         is_listening: a request outside every block is of interest too.
         internal_errors: failures of ours by place; each cost a count at most, never a call.
         late: news of calls that ended in the garbage collector, where no handler can be told.
+        parked: background responses whose end a later request will show.
+        refuses_usage: base URLs that turned down a stream which asked for its usage.
     """
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class Hub:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._unattributed = itertools.count()
         self._unattributed_seen = 0
-        self._places: dict[tuple[Any, ...], Place | None] = {}
-        self._parked: OrderedDict[tuple[str, str], Flight] = OrderedDict()
+        self.parked = Parking()
+        self._places = Places()
         self._gatekeeper = Gatekeeper(self)
         self._gate = GateSeam(CHAIN, self, self._gatekeeper)
         self._http = HttpSeam(CHAIN, self)
@@ -136,7 +136,7 @@ class Hub:
             self._cassettes.uninstall()
             self._threads.uninstall()
             self._installed = False
-            self._parked.clear()
+            self.parked.clear()
             self.refuses_usage.clear()
 
     @property
@@ -161,7 +161,7 @@ class Hub:
         if place is None:
             return None
         if place.route.action == "retrieve":
-            parked = self._parked and self._parked.get((place.base_url, response_id(request)))
+            parked = self.parked and self.parked.get((place.base_url, response_id(request)))
             return Return(self, parked, response_id(request)) if parked else None
         chain = CHAIN.get()
         outer: Flight | None = None
@@ -226,36 +226,9 @@ class Hub:
     def place_of(self, request: Any) -> Place | None:
         """What the URL of *request* says; `None` when it is none of ours."""
         url = request.url
-        key = (request.method, url.scheme, url.host, url.port, url.path)
-        try:
-            return self._places[key]
-        except KeyError:
-            pass
-        method, scheme, host, port, path = key
-        route = route_of(method, path)
-        place = None
-        if route is not None:
-            shown = host if port is None else f"{host}:{port}"
-            loopback = host in _LOOPBACK or host.startswith("127.")
-            place = Place(route, shown, f"{scheme}://{shown}{route.prefix}", loopback)
-        if len(self._places) >= _PLACES_LIMIT:
-            self._places.clear()
-        self._places[key] = place
-        return place
+        return self._places[request.method, url.scheme, url.host, url.port, url.path]
 
     # What a flight asks.
-
-    def park(self, base_url: str, response_id: str, flight: Flight) -> None:
-        """Remember a background response until a later request shows its end."""
-        self._parked[base_url, response_id] = flight
-        if len(self._parked) > _PARKED_LIMIT:
-            _, oldest = self._parked.popitem(last=False)
-            oldest._parked = False
-            oldest.abandoned()
-
-    def unpark(self, base_url: str, response_id: str) -> Flight | None:
-        """Take a background response back; once."""
-        return self._parked.pop((base_url, response_id), None)
 
     @staticmethod
     def request_body(request: Any) -> bytes:
@@ -273,7 +246,7 @@ class Hub:
         return int(count) if count.isascii() and count.isdigit() else 0
 
     @staticmethod
-    def source_of(flight: Flight) -> Any:
+    def source_of(flight: Ending) -> Any:
         """Whether a server answered, or something on this machine that stands for one."""
         if flight.is_replay:
             return "replay"

@@ -14,8 +14,8 @@ from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedM
 from token_meter.types import Call, Usage
 
 if TYPE_CHECKING:
-    from token_meter._meter._flight import Place
     from token_meter._meter._meter import Meter
+    from token_meter._meter._places import Place
 
 _FREE = frozenset({"moderations"})
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())

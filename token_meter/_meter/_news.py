@@ -21,7 +21,7 @@ from token_meter.exceptions import LLMCallError
 from token_meter.types import Answer, Call
 
 if TYPE_CHECKING:
-    from token_meter._meter._flight import Flight
+    from token_meter._meter._ending import Ending
 
 _OWED = "owed"
 """Stands for an exception that a handler wants raised and that waits until what was paid has been handed over."""
@@ -62,11 +62,11 @@ class News:
         "_model", "_tags", "pending", "run_id", "serves",
     )  # fmt: skip
 
-    def __init__(self, flight: Flight, listeners: tuple[Listener, ...], gate: Any, run_id: str) -> None:
+    def __init__(self, flight: Ending, listeners: tuple[Listener, ...], gate: Any, run_id: str) -> None:
         self.run_id = run_id
         self.serves = False
         self.pending: deque[_Event] = deque()
-        self._flight: Flight | None = flight
+        self._flight: Ending | None = flight
         self._hub = flight.hub
         self._listeners = listeners
         self._gate = gate

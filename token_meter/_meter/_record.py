@@ -9,12 +9,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from token_meter._meter._guess import ESTIMABLE, Guess
-from token_meter._wire import read_answer
+from token_meter._wire import read_answer, read_body
 from token_meter._wire._sse import KEPT_LIMIT
 from token_meter.types import Answer, Call, Certainty, End, Reading, Usage
 
 if TYPE_CHECKING:
-    from token_meter._meter._flight import Flight
+    from token_meter._meter._ending import Ending
 
 _FREE = frozenset({"moderations"})
 """Flavours that report no tokens because the provider charges for none."""
@@ -36,7 +36,7 @@ def new_id() -> str:
     return f"{_prefix}-{next(_numbers):x}"
 
 
-def call_of(flight: Flight, reading: Reading, end: End, error: BaseException | None, *, unsent: bool) -> Call:
+def call_of(flight: Ending, reading: Reading, end: End, error: BaseException | None, *, unsent: bool) -> Call:
     """The record of an attempt that ended; it is not priced."""
     route, usage = flight.place.route, reading.usage
     certainty: Certainty = "exact"
@@ -84,7 +84,7 @@ def call_of(flight: Flight, reading: Reading, end: End, error: BaseException | N
     )
 
 
-def guess_of(flight: Flight, call: Call, body: bytes | None, *, is_ended: bool) -> Guess | None:
+def guess_of(flight: Ending, call: Call, body: bytes | None, *, is_ended: bool) -> Guess | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     if call.usage is not None:
         return None
@@ -103,7 +103,23 @@ def guess_of(flight: Flight, call: Call, body: bytes | None, *, is_ended: bool) 
     )  # fmt: skip
 
 
-def answer_of(flight: Flight, body: bytes | None) -> Answer | None:
+def late_of(flight: Ending, body: bytes) -> Call | Guess:
+    """The record of a whole answer whose body was put off."""
+    try:
+        reading = read_body(flight.place.route.flavour, body)
+        call = call_of(flight, reading, "complete", None, unsent=False)
+        guess = guess_of(flight, call, body, is_ended=reading.ended)
+    except Exception:
+        flight.hub.internal_error("settle")
+        place = flight.place
+        return Call(
+            "", flight._started_s, (flight._ended or flight._t0) - flight._t0, place.host, place.route.flavour,
+            certainty="unmeasured", status=flight._status, tags=flight.plan.tags,
+        )  # fmt: skip
+    return call if guess is None else guess
+
+
+def answer_of(flight: Ending, body: bytes | None) -> Answer | None:
     """What the call said, as far as it was seen."""
     if flight._reader is not None:
         return flight._reader.answer()

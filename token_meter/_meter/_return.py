@@ -1,15 +1,29 @@
-"""A later look at a background response: it counts for the call that started it. It knows no meter and no seam."""
+"""Background responses: what waits for its end, and the later look that shows it. It knows no meter and no seam."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from token_meter._meter._chain import FLIGHT
 from token_meter._wire import read_body
 
 if TYPE_CHECKING:
-    from token_meter._meter._flight import Flight
+    from token_meter._meter._ending import Ending
     from token_meter._meter._hub import Hub
+
+_LIMIT = 10_000
+
+
+class Parking(OrderedDict[tuple[str, str], "Ending"]):
+    """Background responses under way, by base URL and id; bounded, the oldest goes."""
+
+    def park(self, flight: Ending, response_id: str) -> None:
+        """Remember *flight* until a later request shows its end."""
+        self[flight.place.base_url, response_id] = flight
+        if len(self) > _LIMIT:
+            _, oldest = self.popitem(last=False)
+            oldest.unpark()
 
 
 class Return:
@@ -19,7 +33,7 @@ class Return:
     wants_body = False
     inner = instead = sieve = None
 
-    def __init__(self, hub: Hub, parked: Flight, response_id: str) -> None:
+    def __init__(self, hub: Hub, parked: Ending, response_id: str) -> None:
         self._hub = hub
         self._flight = parked
         self._id = response_id
@@ -35,7 +49,7 @@ class Return:
             reading = read_body(self._flight.place.route.flavour, data)
             if reading.usage is None and reading.status in (None, "pending"):
                 return
-            flight = self._hub.unpark(self._flight.place.base_url, self._id)
+            flight = self._hub.parked.pop((self._flight.place.base_url, self._id), None)  # once
             if flight is not None:
                 flight.resume(reading)
         except Exception:

@@ -207,7 +207,11 @@ def test_a_watched_modules_loader_can_still_do_the_rest(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     seen: list[types.ModuleType] = []
     watch = ImportWatch({"token_meter_watched"}, seen.append)
-    spec = watch.find_spec("token_meter_watched")
+    watch.start()
+    try:
+        spec = watch.find_spec("token_meter_watched")
+    finally:
+        watch.stop()
 
     assert spec is not None
     assert spec.loader.get_source("token_meter_watched") == "x = 1\n"
@@ -251,7 +255,7 @@ def test_every_seam_knows_whether_it_is_whole():
 
 def test_seams_that_are_off_patch_nothing_that_comes_later():
     """An import after `uninstall()`."""
-    for seam in (HUB._gate, HUB._sockets):
+    for seam in (HUB._http, HUB._gate, HUB._sockets, HUB._cassettes):
         seam.uninstall()
         module = types.ModuleType("late")
         seam._patch(module)  # would raise, or patch

@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 import contextvars
-import sys
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._observer import Observer, Patches
-
-MODULE = "vcr.cassette"
+from token_meter._seams._modules import ModuleSeam
+from token_meter._seams._observer import Observer
 
 
-class CassetteSeam:
+class CassetteSeam(ModuleSeam):
     """Patches `Cassette.play_response`, also when vcr is imported later; it is called only for what is replayed."""
+
+    modules = ("vcr.cassette",)
 
     def __init__(
         self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer, replayed: Callable[[Any], None]
     ) -> None:
-        self._chain = chain
-        self._observer = observer
+        super().__init__(chain, observer)
         self._replayed = replayed
-        self._patches = Patches()
-        self._live = False
-        self._late = ImportWatch({MODULE}, self._patch)
 
-    def install(self) -> None:
-        """Patch vcr if it is imported and wait for it if not; idempotent."""
-        self._live = True
-        module = sys.modules.get(MODULE)
-        if module is not None and hasattr(module, "Cassette"):
-            self._patch(module)
-        else:
-            self._late.start()
-
-    def uninstall(self) -> None:
-        """Take out what is still ours."""
-        self._live = False
-        self._late.stop()
-        self._patches.undo()
-
-    def _patch(self, module: ModuleType) -> None:
-        if self._live:
+    def _patch_module(self, module: ModuleType) -> None:
+        try:
             self._patches.put(module.Cassette, "play_response", self._play)
+        except Exception:
+            self._observer.internal_error("install cassettes")
 
     def _play(self, original: Callable[..., Any]) -> Callable[..., Any]:
         chain, observer, replayed = self._chain, self._observer, self._replayed

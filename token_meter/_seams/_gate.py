@@ -14,12 +14,9 @@ from functools import wraps
 from types import ModuleType
 from typing import Any, Protocol
 
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._observer import Observer, Patches
+from token_meter._seams._modules import ModuleSeam
+from token_meter._seams._observer import Observer
 from token_meter.exceptions import BlindSpotWarning
-
-MODULE = "openai._base_client"
-"""The module by its full name: `openai._client` is also the name of a variable."""
 
 
 class Gate(Protocol):
@@ -42,40 +39,16 @@ class Keeper(Protocol):
         """Let a call in, or raise the refusal and nothing else; `None` when nobody cares."""
 
 
-class GateSeam:
+class GateSeam(ModuleSeam):
     """Patches `SyncAPIClient.request` and `AsyncAPIClient.request`, also when openai is imported later."""
 
+    modules = ("openai._base_client",)  # by its full name: `openai._client` is also the name of a variable
+
     def __init__(self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer, keeper: Keeper) -> None:
-        self._chain = chain
-        self._observer = observer
+        super().__init__(chain, observer)
         self._keeper = keeper
-        self._patches = Patches()
-        self._live = False
-        self._late = ImportWatch({MODULE}, self._patch)
 
-    def install(self) -> None:
-        """Patch openai if it is imported and wait for it if not; idempotent."""
-        self._live = True
-        module = sys.modules.get(MODULE)
-        # While openai is being imported the module may stand there half made; then it is the watch's.
-        if module is not None and hasattr(module, "AsyncAPIClient"):
-            self._patch(module)
-        else:
-            self._late.start()
-
-    def uninstall(self) -> None:
-        """Take out what is still ours; what others patched over stays as a silent shim."""
-        self._live = False
-        self._late.stop()
-        self._patches.undo()
-
-    def is_whole(self) -> bool:
-        """Whether nobody has patched over us since."""
-        return self._patches.is_whole()
-
-    def _patch(self, module: ModuleType) -> None:
-        if not self._live:
-            return
+    def _patch_module(self, module: ModuleType) -> None:
         try:
             self._patches.put(module.SyncAPIClient, "request", self._sync)
             self._patches.put(module.AsyncAPIClient, "request", self._async)

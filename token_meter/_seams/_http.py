@@ -7,19 +7,16 @@ One hook body serves both libraries and both colours; the only thing replaced on
 from __future__ import annotations
 
 import contextvars
-import sys
 import warnings
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._observer import Observer, Patches, Watch
+from token_meter._seams._modules import ModuleSeam
+from token_meter._seams._observer import Observer, Watch
 from token_meter._seams._tap import Taps
 from token_meter.exceptions import BlindSpotWarning
-
-LIBRARIES = ("httpx2", "httpx")
 
 # A request that raised one of these never reached the server, so it was not billed.
 _NEVER_SENT = frozenset({
@@ -34,36 +31,12 @@ class _Canary(tuple):  # type: ignore[type-arg]  # holds nothing that anybody re
     seen = 0
 
 
-class HttpSeam:
+class HttpSeam(ModuleSeam):
     """Patches `Client.send` and `AsyncClient.send`, also of a library that is imported later."""
 
-    def __init__(self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer) -> None:
-        self._chain = chain
-        self._observer = observer
-        self._patches = Patches()
-        self._live = False
-        self._late = ImportWatch({name for name in LIBRARIES if name not in sys.modules}, self._patch)
+    modules = ("httpx2", "httpx")
 
-    def install(self) -> None:
-        """Patch what is imported and wait for what is not; idempotent."""
-        self._live = True
-        for name in LIBRARIES:
-            module = sys.modules.get(name)
-            if module is not None:
-                self._patch(module)
-        self._late.start()
-
-    def uninstall(self) -> None:
-        """Take out what is still ours; what others patched over stays as a silent shim."""
-        self._live = False
-        self._late.stop()
-        self._patches.undo()
-
-    def is_whole(self) -> bool:
-        """Whether nobody has patched over us since."""
-        return self._patches.is_whole()
-
-    def _patch(self, module: ModuleType) -> None:
+    def _patch_module(self, module: ModuleType) -> None:
         """Patch both client classes of *module* and prove that each call is seen exactly once."""
         try:
             taps = Taps(module, self._observer)

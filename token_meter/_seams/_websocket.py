@@ -14,8 +14,8 @@ from functools import wraps
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._observer import Observer, Patches, Watch
+from token_meter._seams._modules import ModuleSeam
+from token_meter._seams._observer import Observer, Watch
 from token_meter.exceptions import BlindSpotWarning
 
 MODULES = tuple(
@@ -54,49 +54,30 @@ class Line(Protocol):
         """The connection is over: the calls that this ends."""
 
 
-class WebSocketSeam:
+class WebSocketSeam(ModuleSeam):
     """Patches the connection classes of openai's Responses, Realtime and Live APIs, also when they are imported later.
 
     Args:
         connect: makes the line of a connection that leads to a URL.
     """
 
+    modules = MODULES
+
     def __init__(
         self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer, connect: Callable[[Url], Line]
     ) -> None:
-        self._chain = chain
-        self._observer = observer
+        super().__init__(chain, observer)
         self._connect = connect
-        self._patches = Patches()
-        self._live = False
         self._has_warned = False
         # The lines of connections that somebody listened to; nothing is put on the connections themselves.
         self._lines: weakref.WeakKeyDictionary[Any, Line | None] = weakref.WeakKeyDictionary()
-        self._late = ImportWatch({name for name in MODULES if name not in sys.modules}, self._patch)
-
-    def install(self) -> None:
-        """Patch what is imported and wait for what is not; idempotent."""
-        self._live = True
-        for name in MODULES:
-            module = sys.modules.get(name)
-            if module is not None:
-                self._patch(module)
-        self._late.start()
 
     def uninstall(self) -> None:
-        """Take out what is still ours; what others patched over stays as a silent shim."""
-        self._live = False
-        self._late.stop()
-        self._patches.undo()
+        """Take out what is still ours, and forget the connections."""
+        super().uninstall()
         self._lines.clear()
 
-    def is_whole(self) -> bool:
-        """Whether nobody has patched over us since."""
-        return self._patches.is_whole()
-
-    def _patch(self, module: ModuleType) -> None:
-        if not self._live:
-            return
+    def _patch_module(self, module: ModuleType) -> None:
         blind = []
         for name, cls in list(vars(module).items()):
             if isinstance(cls, type) and cls.__module__ == module.__name__ and name.endswith("Connection"):

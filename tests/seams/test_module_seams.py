@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,6 +18,7 @@ from token_meter._meter._hub import HUB
 from token_meter._seams._cassettes import CassetteSeam
 from token_meter._seams._imports import ImportWatch
 from token_meter._seams._modules import ModuleSeam
+from token_meter.exceptions import BlindSpotWarning
 
 BODY = """
 import sys
@@ -169,6 +171,24 @@ def test_an_import_finder_of_the_old_kind_is_passed_over(library, seam):
         assert library.sent() == "seen sent"
     finally:
         sys.meta_path.remove(finder)  # type: ignore[arg-type]
+
+
+def test_an_import_does_not_fail_where_our_warning_is_an_error(library, caplog):
+    """`python -W error`: what would have been warned of is in the log."""
+
+    def then(_: ModuleType) -> None:
+        warnings.warn("cannot see the client", BlindSpotWarning, stacklevel=2)
+
+    watch = ImportWatch(Seam.modules, then)
+    watch.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert library.sent() == "sent"
+    finally:
+        watch.stop()
+
+    assert caplog.messages == ["cannot see the client"]
 
 
 def test_a_cassette_of_another_shape_is_counted_and_harms_nobody():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from importlib.machinery import ModuleSpec
 from itertools import dropwhile
 from types import ModuleType
 from typing import Any
+
+_log = logging.getLogger("token_meter")
 
 
 class ImportWatch:
@@ -52,7 +55,7 @@ class ImportWatch:
                 if not hasattr(spec.loader, "exec_module"):  # a namespace, say: nothing will be run
                     return None
                 # The name stays awaited: somebody may only be looking, or the import fail and be tried again.
-                spec.loader = _Loader(spec.loader, self._then)  # type: ignore[assignment]  # delegates all else
+                spec.loader = _Loader(spec.loader, self._call_back)  # type: ignore[assignment]  # delegates all else
                 return spec
         return None
 
@@ -67,7 +70,14 @@ class ImportWatch:
             except KeyError:  # another thread was faster, or an import in `then`
                 continue
             if module is not None:  # else that import failed, and the next one passes here
-                self._then(module)
+                self._call_back(module)
+
+    def _call_back(self, module: ModuleType) -> None:
+        """Call back in an import, which shall not fail for us where warnings are made errors."""
+        try:
+            self._then(module)
+        except Warning as warning:
+            _log.warning("%s", warning)
 
 
 def _is_half_made(module: ModuleType) -> bool:

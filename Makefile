@@ -32,6 +32,7 @@ check: $(VENV)/.ready ## ruff, mypy strict, the import floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	cd examples && $(abspath $(BIN))/mypy --strict --no-error-summary $$(ls *.py | grep -v langchain)
 	$(BIN)/lint-imports
 

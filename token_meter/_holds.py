@@ -68,23 +68,22 @@ class RunLock:
         self._pid = 0
 
     def __enter__(self) -> RunLock:
-        if sys.platform == "win32":
-            return self
-        with suppress(OSError, LedgerError):
-            if self._pid != os.getpid():  # a forked child shares its parent's lock until it opens its own
-                self._fd, self._pid = -1, os.getpid()
-                make_run_dir(self._path.parent)
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            until = time.monotonic() + _WAIT_S
-            while self._fd >= 0:
-                try:
-                    fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() > until:
+        if sys.platform != "win32":
+            with suppress(OSError, LedgerError):
+                if self._pid != os.getpid():  # a forked child shares its parent's lock until it opens its own
+                    self._fd, self._pid = -1, os.getpid()
+                    make_run_dir(self._path.parent)
+                    self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                until = time.monotonic() + _WAIT_S
+                while self._fd >= 0:
+                    try:
+                        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if time.monotonic() > until:
+                            break
+                        time.sleep(0.0005)
+                    else:
                         break
-                    time.sleep(0.0005)
-                else:
-                    break
         return self
 
     def __exit__(self, *_: object) -> None:

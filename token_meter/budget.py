@@ -6,7 +6,6 @@ reservation back when what it really used has been counted. So calls side by sid
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
 
+from token_meter._forks import in_child
 from token_meter._money import format_usd, parse_count, parse_usd
 from token_meter.exceptions import ConfigError
 
@@ -34,14 +34,12 @@ _lock = threading.RLock()
 _generation = 0
 
 
+@in_child
 def _after_fork() -> None:
     """A child starts with nothing in flight, and with a lock that no thread of its parent can hold."""
     global _lock, _generation
     _lock = threading.RLock()
     _generation += 1
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 class Amounts(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from time import perf_counter
 
+from token_meter._forks import in_child
 from token_meter._meter._ending import NOTHING, Ending
 from token_meter._meter._guess import Guess
 from token_meter._meter._record import late_of
@@ -18,13 +18,11 @@ _WAIT_LIMIT = 16 * 1024
 _settling = threading.RLock()
 
 
+@in_child
 def _after_fork() -> None:
     """Give a forked child a lock that nobody holds."""
     global _settling
     _settling = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 class Flight(Ending):

@@ -6,11 +6,11 @@ request and the answer wait here, together within a bound.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from token_meter._forks import in_child
 from token_meter.types import Answer, Call, Certainty, Usage
 
 SMALL = 64 * 1024
@@ -48,11 +48,9 @@ class _Shelf:
 _shelf = _Shelf()
 
 
+@in_child
 def _after_fork() -> None:
     _shelf.lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 class Guess:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import itertools
 import logging
-import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from token_meter._forks import in_child
 from token_meter._meter._attach import ATTACHED, attached_to, inherit
 from token_meter._meter._chain import CHAIN, FLIGHT, GATE
 from token_meter._meter._flight import Flight
@@ -69,7 +69,7 @@ class Hub:
         self._cassettes = CassetteSeam(CHAIN, self, _replayed)
         self._installed = False
         self.refuses_usage: set[str] = set()
-        os.register_at_fork(after_in_child=self._after_fork)
+        in_child(self._after_fork)
         atexit.register(self.tell_late)
 
     # Meters come and go.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections.abc import Awaitable
 from typing import Any
+
+from token_meter._forks import in_child
 
 
 class HelperLoop:
@@ -73,4 +74,4 @@ class HelperLoop:
 
 
 LOOP = HelperLoop()
-os.register_at_fork(after_in_child=LOOP.forget)
+in_child(LOOP.forget)

@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from token_meter._forks import in_child
 from token_meter._meter._guess import ESTIMABLE, Guess
 from token_meter._wire import read_answer, read_body
 from token_meter._wire._sse import KEPT_LIMIT
@@ -22,13 +23,11 @@ _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
 
 
+@in_child
 def _renumber() -> None:
     """Give a forked child ids of its own."""
     global _prefix
     _prefix = os.urandom(8).hex()
-
-
-os.register_at_fork(after_in_child=_renumber)
 
 
 def new_id() -> str:

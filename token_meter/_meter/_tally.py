@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from token_meter._forks import in_child
 from token_meter._meter._guess import Guess
 from token_meter._meter._sums import Groups, Readable, SubTotal, Sums
 from token_meter.exceptions import ConfigError, UnpricedWarning
@@ -32,14 +33,12 @@ _generation = 0
 _renewing = threading.Lock()
 
 
+@in_child
 def _after_fork() -> None:
     """A lock that another thread held at the fork is held for ever in the child: all locks are made anew."""
     global _generation, _renewing
     _generation += 1
     _renewing = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 class Tally(Readable):

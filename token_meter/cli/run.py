@@ -129,7 +129,10 @@ def _spawn(words: list[str], environment: dict[str, str]) -> int:
 
 
 def _shares_terminal() -> bool:
-    try:
-        return os.tcgetpgrp(0) == os.getpgrp()
-    except (OSError, AttributeError):
-        return False
+    if sys.platform != "win32":
+        try:
+            return os.tcgetpgrp(0) == os.getpgrp()
+        except OSError:
+            return False
+    else:
+        return True  # a console gives Ctrl-C to all its programs

@@ -8,12 +8,12 @@ cut cannot change the count.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from token_meter._forks import in_child
 from token_meter.estimate.models import resolve_encoding
 from token_meter.estimate.vocab import encoding
 
@@ -37,14 +37,11 @@ _memo: dict[tuple[str, int, int], int] = {}
 _memo_lock = threading.Lock()
 
 
+@in_child
 def _renew_lock() -> None:
     """A fork while another thread looks something up would leave the child with a lock that nobody opens."""
     global _memo_lock
     _memo_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Count(NamedTuple):

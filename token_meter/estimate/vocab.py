@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pkgutil
 import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
+
+from token_meter._forks import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,14 +72,11 @@ _loaded: dict[str, Encoding] = {}
 _loading = threading.Lock()
 
 
+@in_child
 def _renew_lock() -> None:
     """A fork while another thread loads would leave the child with a lock that nobody opens."""
     global _loading
     _loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def encoding(name: str) -> Encoding:

@@ -56,6 +56,14 @@ PROGRAMS = {
         1,
         0,
     ),
+    "forkserver": (  # what Python 3.14 does on Linux when nothing is said
+        "import multiprocessing, asking\ndef work(_):\n    asking.ask(); return 1\n"
+        "if __name__ == '__main__':\n    context = multiprocessing.get_context('forkserver')\n"
+        "    context.set_forkserver_preload(['asking'])\n"
+        "    with context.Pool(2) as pool: assert sum(pool.map(work, range(3))) == 3",
+        3,
+        0,
+    ),
     "killed": ("import os, signal\nfrom asking import ask\nask()\nos.kill(os.getpid(), signal.SIGKILL)", 1, 137),
     "execv": ("import os, sys\nfrom asking import ask\nask()\nos.execv(sys.executable, [sys.executable, '-c', "
               "'from asking import ask; ask()'])", 2, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import tempfile
@@ -50,9 +51,12 @@ def _row(what: str, measured: str, target: str) -> None:
 
 
 def _processor() -> str:
-    with open("/proc/cpuinfo") as file:
-        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:  # Linux only
+        names = []
+    return f"{len(names)} x {names[0]}" if names else f"{os.cpu_count()} x {platform.machine()}"
 
 
 main()

@@ -73,7 +73,8 @@ def report(run: Path) -> Report:
         [sys.executable, "-m", "token_meter", "report", str(run), "-f", "json", "-o", os.devnull], check=True
     )
     seconds = time.perf_counter() - started
-    return Report(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    unit = 2**20 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return Report(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit)
 
 
 def main() -> None:

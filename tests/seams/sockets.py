@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -23,12 +23,17 @@ def _modules() -> list[Any]:
     return found
 
 
-CLASSES = [
-    cls
-    for module in _modules()
-    for name, cls in vars(module).items()
-    if isinstance(cls, type) and cls.__module__ == module.__name__ and name.endswith("Connection")
-]
+def _classes(ending: str) -> list[Any]:
+    return [
+        cls
+        for module in _modules()
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and cls.__module__ == module.__name__ and name.endswith(ending)
+    ]
+
+
+CLASSES = _classes("Connection")
+MANAGERS = _classes("ConnectionManager")
 NAMES = {f"{cls.__module__.removeprefix('openai.resources.')}.{cls.__name__}": cls for cls in CLASSES}
 APIS = [name for name, path in (("responses", "responses.responses"), ("realtime", "realtime.realtime"))
         if f"{path}.ResponsesConnection" in NAMES or f"{path}.RealtimeConnection" in NAMES] or ["realtime"]  # fmt: skip
@@ -76,14 +81,25 @@ class Talk:
 
 
 @asynccontextmanager
-async def connected(sim: Simulator, api: str, colour: str, **options: Any) -> AsyncIterator[Talk]:
-    """A connection to *sim*, closed at the end."""
+async def connected(
+    sim: Simulator,
+    api: str,
+    colour: str,
+    *,
+    of: Callable[[Any], Any] = lambda client: client,
+    queued: Iterable[Any] = (),
+    **options: Any,
+) -> AsyncIterator[Talk]:
+    """A connection to *sim*, closed at the end; of what *of* makes of a client, with messages *queued* for it."""
     url = sim.base_url_with(**options) if options else sim.base_url
     # The first versions always ask for an encrypted connection, unless told where to go.
     make = sim.async_client if colour == "async" else sim.client
     client: Any = make(base_url=url, websocket_base_url=url.replace("http", "ws", 1))
+    client = of(client)
     resource = client.responses if api == "responses" else getattr(client, "realtime", None) or client.beta.realtime
     manager = resource.connect(**({} if api == "responses" else {"model": "gpt-realtime"}))
+    for message in queued:
+        manager.send(message)
     if colour == "async":
         async with client, manager as connection:
             yield Talk(connection, api, is_async=True)

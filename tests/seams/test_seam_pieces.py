@@ -245,6 +245,7 @@ def test_every_seam_knows_whether_it_is_whole():
         assert HUB._http.is_whole()
         assert HUB._gate.is_whole()
         assert HUB._sockets.is_whole()
+        assert HUB._openers.is_whole()
         under = httpx2.Client.__dict__["send"]
         httpx2.Client.send = lambda *args, **kwargs: under(*args, **kwargs)  # type: ignore[method-assign]
         try:
@@ -255,7 +256,7 @@ def test_every_seam_knows_whether_it_is_whole():
 
 def test_seams_that_are_off_patch_nothing_that_comes_later():
     """An import after `uninstall()`."""
-    for seam in (HUB._http, HUB._gate, HUB._sockets, HUB._cassettes):
+    for seam in (HUB._http, HUB._gate, HUB._sockets, HUB._openers, HUB._cassettes):
         seam.uninstall()
         module = types.ModuleType("late")
         seam._patch(module)  # would raise, or patch

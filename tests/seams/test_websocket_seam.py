@@ -8,14 +8,15 @@ import contextvars
 import gc
 import sys
 import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import token_meter
-from tests.seams.sockets import APIS, NAMES, connected
+from tests.seams.sockets import APIS, MANAGERS, NAMES, connected
 from tests.seams.test_http_seam import _run
-from token_meter import BlindSpotWarning, BudgetExceededError, meter
+from token_meter import BlindSpotWarning, BudgetExceededError, attach, detach, meter
 from token_meter._meter import _sockets
 from token_meter._meter._hub import HUB
 from token_meter._seams import _websocket
@@ -242,33 +243,117 @@ async def test_a_budget_lets_pass_what_the_server_began(simulator, colour):
     assert cb.successful_requests == simulator.bill().calls == 4
 
 
+class Hears:
+    """Hears starts, pieces and ends."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        self.heard.append("start")
+
+    def on_llm_start(self, *_: Any, **__: Any) -> None:
+        self.heard.append("start")
+
+    def on_llm_new_token(self, token: str, **_: Any) -> None:
+        self.heard.append(token)
+
+    def on_llm_end(self, call: Call, **_: Any) -> None:
+        self.heard.append(call.tokens.total_tokens)
+
+
 @each_api
 @each_colour
 async def test_handlers_are_told(simulator, api, colour):
     """The start, each piece of text, the end; once."""
-    heard: list[Any] = []
-
-    class Handler:
-        def on_chat_model_start(self, *_: Any, **__: Any) -> None:
-            heard.append("start")
-
-        def on_llm_start(self, *_: Any, **__: Any) -> None:
-            heard.append("start")
-
-        def on_llm_new_token(self, token: str, **_: Any) -> None:
-            heard.append(token)
-
-        def on_llm_end(self, call: Call, **_: Any) -> None:
-            heard.append(call.tokens.total_tokens)
-
-    with meter(handlers=[Handler()]) as cb:
+    handler = Hears()
+    with meter(handlers=[handler]) as cb:
         async with connected(simulator, api, colour) as talk:
             events = await talk.answer()
 
     text = "".join(event.delta for event in events if event.type.endswith(("text.delta", "transcript.delta")))
-    assert heard[0] == "start"
-    assert "".join(heard[1:-1]) == text != ""
-    assert heard[-1] == cb.total_tokens
+    assert handler.heard[0] == "start"
+    assert "".join(handler.heard[1:-1]) == text != ""
+    assert handler.heard[-1] == cb.total_tokens
+
+
+@pytest.fixture
+def heard_by() -> Iterator[Callable[[Hears], Callable[[Any], Any]]]:
+    """Attaches a handler to a client, until the test is over."""
+    clients: list[Any] = []
+
+    def attaching(handler: Hears) -> Callable[[Any], Any]:
+        def attached(client: Any) -> Any:
+            clients.append(client)
+            return attach(client, handlers=[handler])
+
+        return attached
+
+    yield attaching
+    for client in clients:
+        detach(client)
+
+
+@each_api
+@each_colour
+async def test_handlers_of_the_client_are_told_of_its_connections(simulator, heard_by, api, colour):
+    """And not of those of other clients; a meter is not needed."""
+    handler, other = Hears(), Hears()
+    async with connected(simulator, api, colour, of=heard_by(handler)) as talk:
+        async with connected(simulator, api, colour, of=heard_by(other)):
+            await talk.answer()
+
+    assert handler.heard[0] == "start"
+    assert handler.heard[-1] == simulator.bill().total_tokens
+    assert other.heard == []
+
+
+@each_api
+@each_colour
+async def test_handlers_of_a_client_are_told_of_the_connections_of_its_copies(simulator, heard_by, api, colour):
+    """As they are told of the copies' requests."""
+    handler, copies = Hears(), []
+
+    def copied(client: Any) -> Any:
+        copies.append(heard_by(handler)(client).with_options(max_retries=0))
+        return copies[0]
+
+    async with connected(simulator, api, colour, of=copied) as talk:
+        await talk.answer()
+    detach(copies[0])
+
+    assert handler.heard[-1] == simulator.bill().total_tokens
+
+
+@needs_responses
+@pytest.mark.skipif(
+    not any(hasattr(cls, "send") for cls in MANAGERS), reason="this SDK queues nothing for a connection to come"
+)
+@each_colour
+async def test_handlers_of_the_client_are_told_of_what_was_queued_for_its_connection(simulator, heard_by, colour):
+    """It leaves while the connection is being opened."""
+    handler = Hears()
+    ask = {"type": "response.create", "model": "gpt-4o-mini", "input": "one"}
+    async with connected(simulator, "responses", colour, of=heard_by(handler), queued=[ask]) as talk:
+        await talk.until()
+
+    assert handler.heard[-1] == simulator.bill().total_tokens
+
+
+@each_colour
+async def test_f02_a_manager_of_another_shape_opens_its_connection(simulator, heard_by, monkeypatch, colour):
+    """Nobody hears which client it was; the caller has the connection."""
+    api = APIS[-1]
+
+    handler = Hears()
+    monkeypatch.setattr(HUB._openers, "_clients", types.SimpleNamespace(get=lambda *_: None))
+    async with connected(simulator, api, colour, of=heard_by(handler)) as talk:
+        await talk.answer()
+    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+
+    assert simulator.bill().calls == 1
+    assert handler.heard == []
+    assert errors == {"websocket opener": 1}
 
 
 @each_api
@@ -380,6 +465,20 @@ def test_every_connection_class_is_patched_and_restored(cls):
         token_meter.uninstall()
 
     assert {name: getattr(cls, name) for name in before} == before
+
+
+@pytest.mark.parametrize(
+    "cls", MANAGERS, ids=lambda cls: f"{cls.__module__.removeprefix('openai.resources.')}.{cls.__name__}"
+)
+def test_every_connection_manager_is_patched_and_restored(cls):
+    """Under both names of what opens a connection."""
+    before = dict(vars(cls))
+    with meter():
+        changed = {name for name, function in vars(cls).items() if function is not before[name]}
+        token_meter.uninstall()
+
+    assert changed == {"enter", "__aenter__" if cls.__name__.startswith("Async") else "__enter__"}
+    assert dict(vars(cls)) == before
 
 
 def test_a_module_that_is_imported_later_is_patched_then():

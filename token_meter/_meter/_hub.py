@@ -22,6 +22,7 @@ from token_meter._seams._copies import CopySeam
 from token_meter._seams._gate import GateSeam
 from token_meter._seams._http import HttpSeam
 from token_meter._seams._observer import Watch
+from token_meter._seams._openers import OpenerSeam
 from token_meter._seams._threads import ThreadSeam
 from token_meter._seams._websocket import WebSocketSeam
 
@@ -64,6 +65,7 @@ class Hub:
         self._gate = GateSeam(CHAIN, self, self._gatekeeper)
         self._http = HttpSeam(CHAIN, self)
         self._sockets = WebSocketSeam(CHAIN, self, _connect)
+        self._openers = OpenerSeam(CHAIN, self)
         self._threads = ThreadSeam(CHAIN)
         self._copies = CopySeam(self, inherit)
         self._cassettes = CassetteSeam(CHAIN, self, _replayed)
@@ -99,6 +101,7 @@ class Hub:
                 self._http.install()
                 self._gate.install()
                 self._sockets.install()
+                self._openers.install()
                 self._copies.install()
                 self._cassettes.install()
                 self._installed = True
@@ -132,6 +135,7 @@ class Hub:
             self._http.uninstall()
             self._gate.uninstall()
             self._sockets.uninstall()
+            self._openers.uninstall()
             self._copies.uninstall()
             self._cassettes.uninstall()
             self._threads.uninstall()
@@ -265,11 +269,11 @@ def _replayed(entry: Any) -> None:
         entry.is_replay = True
 
 
-def _connect(url: Any) -> Line:
+def _connect(url: Any, connection: Any) -> Line:
     """What passes a websocket connection; the few programs that have one load what it takes."""
     from token_meter._meter._sockets import Connection
 
-    return Connection(HUB, url)
+    return Connection(HUB, url, HUB._openers.client_of(connection))
 
 
 def _form_fields(request: Any) -> bytes:

@@ -66,8 +66,9 @@ class _Asked(NamedTuple):
 class Connection:
     """The calls of one connection (a `Line`, as the seam calls it)."""
 
-    def __init__(self, hub: Hub, url: Url) -> None:
+    def __init__(self, hub: Hub, url: Url, client: Any = None) -> None:
         self._hub = hub
+        self._client = client
         self._waiting: list[_Asked] = []
         self._running: dict[str, tuple[str | None, Flight | None]] = {}
         self._over: deque[str] = deque(maxlen=_OVER_LIMIT)
@@ -281,7 +282,7 @@ class Connection:
 
     def _depart(self, method: str, path: str, content: bytes) -> Flight | None:
         request = _Request(method, self._url._replace(path=path), content, {})
-        return cast("Flight | None", self._hub.depart(request, None))
+        return cast("Flight | None", self._hub.depart(request, self._client))
 
     def _unasked(self, method: str, path: str, content: bytes) -> Flight | None:
         """A call that the server began: it is under way already, so no limit is asked."""

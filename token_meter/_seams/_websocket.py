@@ -58,13 +58,13 @@ class WebSocketSeam(ModuleSeam):
     """Patches the connection classes of openai's Responses, Realtime and Live APIs, also when they are imported later.
 
     Args:
-        connect: makes the line of a connection that leads to a URL.
+        connect: makes the line of a connection, from where it leads to and the connection itself.
     """
 
     modules = MODULES
 
     def __init__(
-        self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer, connect: Callable[[Url], Line]
+        self, chain: contextvars.ContextVar[tuple[Any, ...]], observer: Observer, connect: Callable[[Url, Any], Line]
     ) -> None:
         super().__init__(chain, observer)
         self._connect = connect
@@ -125,7 +125,7 @@ class WebSocketSeam(ModuleSeam):
             pass
         line: Line | None = None
         try:
-            line = self._connect(_url_of(connection))
+            line = self._connect(_url_of(connection), connection)
         except Exception:
             self._observer.internal_error("websocket")
             self._warn_blind(type(connection).__name__)

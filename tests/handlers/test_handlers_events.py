@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import json
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -436,6 +438,51 @@ async def test_a_handler_that_does_not_do_chats_hears_of_them_as_text(colour, to
 
     assert told.events == ["start", "end"]
     assert told.args[0] == ["user: Which flower?"]
+
+
+def _taking(told: list[Any]) -> dict[str, Callable[..., Any]]:
+    """Functions of every signature, all of which note the call and the model that they are told."""
+
+    def one(call: Call) -> None:
+        told.append((call, None))
+
+    def named(call: Call, model: str) -> None:
+        told.append((call, model))
+
+    def by_keyword(call: Call, /, *, model: str) -> None:
+        told.append((call, model))
+
+    def everything(call: Call, **keywords: Any) -> None:
+        told.append((call, keywords["model"]))
+
+    @functools.wraps(everything)
+    def narrow(call: Call) -> None:
+        told.append((call, None))
+
+    def first(note: Any, call: Call, model: str) -> None:
+        note((call, model))
+
+    class Callable_:
+        def __call__(self, call: Call, model: str) -> None:
+            told.append((call, model))
+
+    return {
+        "one": one, "named": named, "by keyword": by_keyword, "everything": everything,
+        "narrower than what it wraps": narrow, "partial": functools.partial(first, told.append), "object": Callable_(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _taking([]))
+async def test_a_function_is_told_what_it_takes(colour, name):
+    """And nothing that it would stumble over."""
+    told: list[tuple[Call, str | None]] = []
+
+    with meter(handlers=[_taking(told)[name]]):
+        await colour.ask(colour.client())
+
+    ((call, model),) = told
+    assert call.tokens.total_tokens
+    assert model in (None, call.model)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import pickle
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -358,6 +361,24 @@ def test_a_submitter_without_a_meter_reaches_none_through_a_warm_pool(ask):
         contextvars.Context().run(lambda: pool.submit(ask).result())
 
     assert (cb.total_tokens, cb.late_calls) == (TOKENS, 0)
+
+
+def test_a_pool_of_interpreters_gets_its_tasks_as_they_are(monkeypatch):
+    """Python 3.14's pickles them, which no closure of ours survives; a stand-in for it, under our patch."""
+
+    class InterpreterPoolExecutor(ThreadPoolExecutor):
+        pass
+
+    def submit(pool: Any, fn: Callable[..., Any], /, *args: Any) -> Any:
+        return below(pool, *pickle.loads(pickle.dumps((fn, *args))))
+
+    below = ThreadPoolExecutor.submit
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    module = SimpleNamespace(InterpreterPoolExecutor=InterpreterPoolExecutor)
+    monkeypatch.setitem(sys.modules, "concurrent.futures.interpreter", module)
+    with meter(), InterpreterPoolExecutor(1) as pool:
+        assert pool.submit(abs, -3).result() == 3
+    token_meter.uninstall()
 
 
 def test_threads_are_as_before_when_the_last_meter_closes():

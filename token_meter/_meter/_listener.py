@@ -6,6 +6,7 @@ A handler is any object with some of the `on_llm_*` methods, sync or `async def`
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from types import BuiltinMethodType, MethodType
@@ -185,13 +186,21 @@ def _is_idle(handler: Any, name: str) -> bool:
 
 
 def _keywords(function: Any) -> frozenset[str] | None:
+    """The keywords that *function* takes; `None` for all."""
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_flags & _ALL_KEYWORDS:
-        return None
+    if code is not None:  # what is called, whatever it wraps
+        if code.co_flags & _ALL_KEYWORDS:
+            return None
+        return frozenset(code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount])
     import inspect
 
     try:
-        parameters = inspect.signature(function).parameters.values()
+        if sys.version_info >= (3, 14):  # annotations are evaluated there, and may name what only type checkers import
+            from annotationlib import Format
+
+            parameters = inspect.signature(function, annotation_format=Format.FORWARDREF).parameters.values()
+        else:
+            parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return frozenset()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):

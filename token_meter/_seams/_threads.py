@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -76,8 +77,14 @@ class ThreadSeam:
             # submit() starts workers itself. They must not inherit what this submitter has: a worker lives on.
             chain.set(())
             try:
-                return original(pool, carried, *args, **kwargs)
+                return original(pool, fn if _pickles(pool) else carried, *args, **kwargs)
             finally:
                 chain.set(value)
 
         return submit
+
+
+def _pickles(pool: Any) -> bool:
+    """Whether *pool* takes its tasks to other interpreters (since Python 3.14), where no meter of ours is."""
+    module = sys.modules.get("concurrent.futures.interpreter")
+    return module is not None and isinstance(pool, module.InterpreterPoolExecutor)

@@ -446,6 +446,9 @@ def _taking(told: list[Any]) -> dict[str, Callable[..., Any]]:
     def one(call: Call) -> None:
         told.append((call, None))
 
+    def of_another_name(model: Call) -> None:
+        told.append((model, None))
+
     def named(call: Call, model: str) -> None:
         told.append((call, model))
 
@@ -467,7 +470,7 @@ def _taking(told: list[Any]) -> dict[str, Callable[..., Any]]:
             told.append((call, model))
 
     return {
-        "one": one, "named": named, "by keyword": by_keyword, "everything": everything,
+        "one": one, "of another name": of_another_name, "named": named, "by keyword": by_keyword, "everything": everything,
         "narrower than what it wraps": narrow, "partial": functools.partial(first, told.append), "object": Callable_(),
     }  # fmt: skip
 

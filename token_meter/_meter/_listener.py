@@ -162,14 +162,14 @@ def _methods(handler: Any) -> dict[str, _Method]:
                 f"finished call; this {type(handler).__name__} is neither"
             )
             raise ConfigError(msg)
-        return {END: _Method(handler, _keywords(handler))}
+        return {END: _Method(handler, _keywords(handler, END))}
     ignored = set()
     if getattr(handler, "ignore_llm", False) is True:
         ignored = {START, TOKEN, END, ERROR}
     if getattr(handler, "ignore_chat_model", False) is True:
         ignored.add(CHAT_START)
     return {
-        name: _Method(method, _keywords(method))
+        name: _Method(method, _keywords(method, name))
         for name, method in found.items()
         if name not in ignored and not _is_idle(handler, name)
     }
@@ -185,13 +185,15 @@ def _is_idle(handler: Any, name: str) -> bool:
     return False
 
 
-def _keywords(function: Any) -> frozenset[str] | None:
-    """The keywords that *function* takes; `None` for all."""
+def _keywords(function: Any, event: str) -> frozenset[str] | None:
+    """The keywords that *function* takes beside what *event* gives it by position; `None` for all."""
+    given = 2 if event in (CHAT_START, START) else 1
     code = getattr(function, "__code__", None)
     if code is not None:  # what is called, whatever it wraps
         if code.co_flags & _ALL_KEYWORDS:
             return None
-        return frozenset(code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount])
+        given = max(given + isinstance(function, MethodType), code.co_posonlyargcount)
+        return frozenset(code.co_varnames[given : code.co_argcount + code.co_kwonlyargcount])
     import inspect
 
     try:
@@ -205,7 +207,10 @@ def _keywords(function: Any) -> frozenset[str] | None:
         return frozenset()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
-    return frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY or p.kind is p.POSITIONAL_OR_KEYWORD)
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD or p.kind is p.POSITIONAL_ONLY]
+    only = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
+    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return frozenset((*positional[given:], *named)) - only
 
 
 def _key(handler: Any) -> Key:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from importlib import import_module
 
 import click
@@ -56,3 +59,12 @@ class _Lazy(click.Group):
 @click.version_option(token_meter.__version__, prog_name="token-meter")
 def main() -> None:
     """Tell what LLM calls cost, exactly."""
+    _stumble_at_no_character()
+
+
+def _stumble_at_no_character() -> None:
+    """Models and tests have any names. What is redirected is UTF-8, also where Windows would write a code page."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            is_told = stream.isatty() or os.environ.get("PYTHONIOENCODING")
+            stream.reconfigure(encoding=None if is_told else "utf-8", errors="backslashreplace")

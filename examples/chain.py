@@ -37,7 +37,7 @@ def main(service: Service) -> tuple[Meter, str, list[dict[str, Any]]]:
         logger.info("1 + 2 = {}", answer)
     logger.remove(sink)  # waits for the queue
 
-    print(f"{log}: {log.read_text(encoding="utf-8").rstrip()}")
+    print(f"{log}: {log.read_text(encoding='utf-8').rstrip()}")
     records = [json.loads(line) for line in calls.read_text(encoding="utf-8").splitlines()]
     for record in records:
         fields = ("event", "meter", "model", "status", "cost")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers know it; `typing` would be nearly all that this import costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from token_meter._meter import Meter, current, meter, unattributed, uninstall
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter._attach import Callbacks as callbacks

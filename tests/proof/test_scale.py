@@ -43,5 +43,5 @@ def test_f114_closed_meters_are_not_remembered() -> None:
     gc.collect()
 
     assert not any(reference() for reference in references)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     assert len(HUB._plans) <= 256

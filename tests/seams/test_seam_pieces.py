@@ -21,6 +21,7 @@ from token_meter._meter._chain import CHAIN
 from token_meter._meter._hub import HUB
 from token_meter._seams import _gate, _http, _tap, _websocket
 from token_meter._seams._imports import ImportWatch
+from token_meter._seams._observer import Switch
 from token_meter._seams._sift import DecodingSieve, Sifts
 from token_meter._seams._threads import ThreadSeam
 
@@ -371,3 +372,23 @@ async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
 
     assert heard == ["start", "ConnectionClosed", "start", "LLMCallError", "start", "ConnectionClosed"]
     assert (cb.failed_requests, cb.unmeasured_calls) == (3, 2)
+
+
+def test_what_others_undo_while_we_are_off_does_not_cover_us():
+    """Their patch came before ours and went after it; an `uninstall()` in between is not the end of ours."""
+
+    class Owner:
+        @staticmethod
+        def ask() -> str:
+            return "real"
+
+    real = Owner.__dict__["ask"]
+    switch = Switch(Owner, "ask", lambda original: lambda: f"seen {original()}")
+    Owner.ask = lambda: "theirs"  # type: ignore[assignment,method-assign]
+    switch.on()
+    switch.off()
+    Owner.ask = real
+    switch.off()
+    switch.on()
+
+    assert Owner.ask() == "seen real"

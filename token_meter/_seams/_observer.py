@@ -60,7 +60,7 @@ class Switch:
     only passes calls on, because the seam was told to be silent.
     """
 
-    __slots__ = ("_is_covered", "_make", "_original", "_ours", "name", "owner")
+    __slots__ = ("_is_covered", "_is_wanted", "_make", "_original", "_ours", "name", "owner")
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         self.owner = owner
@@ -69,6 +69,7 @@ class Switch:
         self._original: Any = None
         self._ours: Any = None
         self._is_covered = False
+        self._is_wanted = False
 
     @property
     def is_on(self) -> bool:
@@ -78,6 +79,7 @@ class Switch:
     def on(self) -> None:
         """Replace the function, unless ours stands there or stays as a shim under somebody else's."""
         now = self.owner.__dict__[self.name]
+        self._is_wanted = True
         if now is self._ours or (self._is_covered and now is not self._original):
             return
         if now is not self._original:
@@ -92,8 +94,9 @@ class Switch:
         now = self.owner.__dict__.get(self.name)
         if now is self._ours:
             setattr(self.owner, self.name, self._original)
-        elif now is not self._original:
+        elif now is not self._original and self._is_wanted:  # what others did since `off` covers nothing of ours
             self._is_covered = True
+        self._is_wanted = False
 
 
 class Patches:

@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 from token_meter.exceptions import ConfigError
 from token_meter.simulator import Simulator, serve
+from token_meter.simulator.app import App
 from token_meter.simulator.bill import label_of
 from token_meter.simulator.rates import cost_of
+from token_meter.simulator.server import _config
 from token_meter.types import Usage
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello to the roses"}]
@@ -75,6 +78,13 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
     with Simulator() as sim:
         assert sim._socket is not None
         assert sim._socket.proto == socket.IPPROTO_TCP
+
+
+def test_an_idle_connection_outlives_the_clients_wish_to_use_it_again() -> None:
+    """A server that closes first resets a request which is just being sent; uvicorn's default is httpx's own 5 s."""
+    kept_by_clients = [http.Limits().keepalive_expiry or 0 for http in (httpx, httpx2)]
+
+    assert _config(App()).timeout_keep_alive > max(kept_by_clients)
 
 
 def test_two_servers_keep_two_books() -> None:

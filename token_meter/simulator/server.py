@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TEST_KEY = "sim-test"
 _START_S = 10.0
 _STOP_S = 10.0
+_KEEP_ALIVE_S = 75
+"""How long an idle connection is kept. httpx keeps one for 5 s, which is uvicorn's default too: a request that was sent
+just then met a closed socket (`ReadError`)."""
 
 
 class _Server(uvicorn.Server):
@@ -172,6 +175,7 @@ def _config(app: App) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
         backlog=1024,
     )

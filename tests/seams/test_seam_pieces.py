@@ -374,21 +374,47 @@ async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
     assert (cb.failed_requests, cb.unmeasured_calls) == (3, 2)
 
 
-def test_what_others_undo_while_we_are_off_does_not_cover_us():
-    """Their patch came before ours and went after it; an `uninstall()` in between is not the end of ours."""
+class Theirs:
+    """Somebody who patches `Owner.ask` as most do: keeps what stood there, calls it, and puts it back by assignment."""
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.kept = before = owner.__dict__["ask"]
+        owner.ask = lambda: f"theirs({before()})"
+
+    def undo(self) -> None:
+        self.owner.ask = self.kept
+
+
+ORDERS = {
+    "theirs before ours": ("patch on undo", "seen(real)"),
+    "theirs before ours, undone while off": ("patch on off undo off", "seen(real)"),
+    "theirs before ours, undone while on": ("patch on undo off", "seen(real)"),
+    "theirs on top of ours": ("on patch", "theirs(seen(real))"),
+    "theirs on top of ours, which is off": ("on patch off", "theirs(seen(real))"),
+    "theirs on top of ours, undone while off": ("on patch off undo", "seen(real)"),
+    "theirs on top of ours, undone while on": ("on patch undo off", "seen(real)"),
+    "two of theirs round ours, undone in the other order": ("patch on patch off undo_last", "seen(theirs(real))"),
+}
+
+
+@pytest.mark.parametrize(("order", "read"), ORDERS.values(), ids=ORDERS.keys())
+def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(order: str, read: str):
+    """Ours is put back when somebody's restoring took it out, and never twice: their wrapper may still call it."""
 
     class Owner:
-        @staticmethod
-        def ask() -> str:
-            return "real"
+        ask = staticmethod(lambda: "real")
 
-    real = Owner.__dict__["ask"]
-    switch = Switch(Owner, "ask", lambda original: lambda: f"seen {original()}")
-    Owner.ask = lambda: "theirs"  # type: ignore[assignment,method-assign]
-    switch.on()
-    switch.off()
-    Owner.ask = real
-    switch.off()
-    switch.on()
+    switch = Switch(Owner, "ask", lambda original: lambda: f"seen({original()})")
+    others: list[Theirs] = []
+    for step in [*order.split(), "on"]:
+        if step == "patch":
+            others.append(Theirs(Owner))
+        elif step == "undo":
+            others.pop(0).undo()
+        elif step == "undo_last":
+            others.pop().undo()
+        else:
+            getattr(switch, step)()
 
-    assert Owner.ask() == "seen real"
+    assert Owner.ask() == read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -79,10 +80,10 @@ class Switch:
     def on(self) -> None:
         """Replace the function, unless ours stands there or stays as a shim under somebody else's."""
         now = self.owner.__dict__[self.name]
-        self._is_wanted = True
-        if now is self._ours or (self._is_covered and now is not self._original):
+        may_be_covered, self._is_wanted = self._is_covered or self._is_wanted, True
+        if now is self._ours or (may_be_covered and now is not self._original and self._is_held()):
             return
-        if now is not self._original:
+        if self._ours is None or now is not self._original:
             self._original, self._ours = now, self._make(now)
         self._is_covered = False
         setattr(self.owner, self.name, self._ours)
@@ -95,8 +96,15 @@ class Switch:
         if now is self._ours:
             setattr(self.owner, self.name, self._original)
         elif now is not self._original and self._is_wanted:  # what others did since `off` covers nothing of ours
-            self._is_covered = True
+            self._is_covered = self._is_held()
         self._is_wanted = False
+
+    def _is_held(self) -> bool:
+        """Whether anybody else has our function. If not, it was taken out: whoever patches on top keeps it to call."""
+        ours = weakref.ref(self._ours)
+        self._ours = None
+        self._ours = ours()
+        return self._ours is not None
 
 
 class Patches:

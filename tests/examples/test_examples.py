@@ -66,7 +66,7 @@ def test_tasks_created_in_a_block_belong_to_it(ran):
 async def test_a_slow_call_does_not_hold_up_the_others(simulator):
     """Under gather, answers come back as they are ready, and all of them are counted."""
     done: list[str] = []
-    quick, slow = simulator.async_client(), simulator.async_client(base_url=simulator.base_url_with(latency=0.2))
+    quick, slow = simulator.async_client(), simulator.async_client(base_url=simulator.base_url_with(latency=1))
 
     async def ask(name: str, client: Any) -> None:
         await client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": name}])

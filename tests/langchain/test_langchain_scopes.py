@@ -162,12 +162,12 @@ def test_a_slow_question_does_not_hold_the_others(models):
         done.append(latency)
 
     async def all_of_them() -> None:
-        await asyncio.gather(ask(QUESTIONS[0], "0.4"), ask(QUESTIONS[1], "0"), ask(QUESTIONS[2], "0.2"))
+        await asyncio.gather(ask(QUESTIONS[0], "1"), ask(QUESTIONS[1], "0"), ask(QUESTIONS[2], "0"))
 
     with meter(prices=models.prices) as cb:
         models.run(all_of_them)
 
-    assert done == ["0", "0.2", "0.4"]
+    assert done == ["0", "0", "1"]
     assert reads(cb) == billed(models)
 
 
@@ -337,7 +337,7 @@ def test_a_task_of_the_block_that_ends_after_it_counts_and_an_older_one_does_not
     """Who started the task decides."""
 
     async def ask() -> tuple[Meter, int]:
-        chat, other = models.chat({"latency": "0.05"}), models.chat({"latency": "0.05"})
+        chat, other = models.chat({"latency": "0.1"}), models.chat({"latency": "0.1"})
         asked = asyncio.Event()
 
         async def wait_and_ask() -> None:
@@ -349,7 +349,8 @@ def test_a_task_of_the_block_that_ends_after_it_counts_and_an_older_one_does_not
         with meter(prices=models.prices) as cb:
             asked.set()
             younger = asyncio.create_task(chat.ainvoke(QUESTION))
-            await asyncio.sleep(0.02)  # both requests are on their way
+            while models.simulator.bill(settle_s=0).calls < 2:  # both requests shall be on their way
+                await asyncio.sleep(0.001)
         await asyncio.gather(older, younger)
         return cb, (await younger).usage_metadata["total_tokens"]
 

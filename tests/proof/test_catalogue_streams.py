@@ -26,13 +26,20 @@ async def _open(client: Any, **options: Any) -> Any:
     return await result(client.chat.completions.create(**CHAT, stream=True, stream_options=WITH_USAGE, **options))
 
 
+async def _read(client: Any, is_reading: asyncio.Event) -> None:
+    """Read a whole stream, and say when it has begun."""
+    async for _ in await _open(client):
+        is_reading.set()
+
+
 async def test_f03_a_task_cancelled_in_a_stream_is_cancelled(make, simulator):
     """CancelledError passes; the call says how it ended. (A sync stream is left by KeyboardInterrupt instead.)"""
     client = make.openai(base_url=_at(simulator, "delay=0.05"), api_key="sim-test")
     with meter(keep_calls=True) as cb:
         if make.is_async:
-            task = asyncio.create_task(shapes.stream(client))
-            await asyncio.sleep(0.15)
+            is_reading = asyncio.Event()
+            task = asyncio.create_task(_read(client, is_reading))
+            await is_reading.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -138,20 +145,27 @@ async def test_f11_a_timeout_or_a_failing_sibling_ends_a_stream_as_cancelled(mak
     if not make.is_async:
         pytest.skip("a sync call cannot be cancelled")
     client = make.openai(base_url=_at(simulator, "delay=0.05"), api_key="sim-test")
+    is_reading = asyncio.Event()
 
     async def fail() -> None:
-        await asyncio.sleep(0.15)
+        await is_reading.wait()
         raise LookupError
+
+    async def time_out(scope: asyncio.Timeout) -> None:
+        await is_reading.wait()
+        scope.reschedule(0)
 
     with meter(keep_calls=True) as cb:
         if way == "timeout":
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.15):
-                    await shapes.stream(client)
+                async with asyncio.timeout(60) as scope:
+                    soon = asyncio.create_task(time_out(scope))
+                    await _read(client, is_reading)
+            await soon
         else:
             with pytest.raises(ExceptionGroup):
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(shapes.stream(client))
+                    group.create_task(_read(client, is_reading))
                     group.create_task(fail())
 
     assert [call.end for call in cb.calls] == ["cancelled"]
@@ -160,7 +174,7 @@ async def test_f11_a_timeout_or_a_failing_sibling_ends_a_stream_as_cancelled(mak
 @pytest.mark.parametrize("options", ["latency=0.5", "slow=0.5"])
 async def test_f12_a_timeout_before_the_answer_is_there_is_unmeasured(make, simulator, options):
     """Tokens may have been billed: the attempt shows, with the exception's class and no number."""
-    client = make.openai(base_url=_at(simulator, options), api_key="sim-test", max_retries=0, timeout=0.1)
+    client = make.openai(base_url=_at(simulator, options), api_key="sim-test", max_retries=0, timeout=(30, 0.1, 30, 30))
     with meter(keep_calls=True) as cb, pytest.raises(openai.APITimeoutError):
         await shapes.chat(client)
 

@@ -25,12 +25,15 @@ from token_meter.simulator import Simulator
 Shape = Callable[[Any], Awaitable[list[str]]]
 
 
+RECEIVED: list[Any] = []
+"""The requests that reached the server."""
+
+
 class _Recorder:
     """Notes what the server received, byte for byte, before the simulator answers."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.received: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)
@@ -43,7 +46,7 @@ class _Recorder:
             parts.append(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body"):
                 head = scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
-                self.received.append(_without_boundary((*head, b"".join(parts)), _boundary(scope)))
+                RECEIVED.append(_without_boundary((*head, b"".join(parts)), _boundary(scope)))
             return message
 
         await self.app(scope, listening, send)
@@ -167,9 +170,18 @@ async def _retried(client: Any) -> list[str]:
     return await shapes.chat(_with(client, "fail=429x1+500x1"))
 
 
+async def _arrived() -> None:
+    """Wait until the server has a request."""
+    while not RECEIVED:
+        await asyncio.sleep(0.001)
+
+
 async def _timed_out(client: Any) -> list[str]:
-    slow = _with(client, "latency=0.3").with_options(timeout=0.05, max_retries=0)
-    return await _caught(shapes.chat(slow))
+    """In reading alone: a busy machine may take its time for all else."""
+    slow = _with(client, "latency=0.5").with_options(timeout=(30, 0.05, 30, 30), max_retries=0)
+    seen = await _caught(shapes.chat(slow))
+    await _arrived()
+    return seen
 
 
 async def _refused(client: Any) -> list[str]:
@@ -189,10 +201,17 @@ async def _cancelled(client: Any) -> list[str]:
     """Before the headers, and in mid-stream; a sync call cannot be cancelled, and is left early."""
     if not hasattr(client, "__aenter__"):
         return await shapes.stream_left_early(client)
+    is_reading = asyncio.Event()
+
+    async def read() -> None:
+        slow = _with(client, "delay=0.05")
+        async for _ in await slow.chat.completions.create(**CHAT, stream=True, stream_options=WITH_USAGE):
+            is_reading.set()
+
     seen = []
-    for options, do in (("latency=5", shapes.chat), ("delay=0.05", shapes.stream)):
-        task = asyncio.create_task(do(_with(client, options)))
-        await asyncio.sleep(0.12)
+    for do, is_under_way in ((shapes.chat(_with(client, "latency=30")), _arrived), (read(), is_reading.wait)):
+        task = asyncio.create_task(do)
+        await is_under_way()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -255,12 +274,12 @@ def _pool(client: Any) -> list[str]:
 
 async def _observe(shape: Shape, make: Maker, simulator: Any, mode: Any) -> dict[str, Any]:
     simulator.reset()
-    simulator.app.received.clear()
+    RECEIVED.clear()
     client = make.openai(base_url=simulator.base_url, api_key="sim-test")
     with mode:
         seen = await shape(client)
     simulator.bill(settle_s=5)
-    return {"seen": _normal(seen), "received": list(simulator.app.received), "pool": _pool(client)}
+    return {"seen": _normal(seen), "received": list(RECEIVED), "pool": _pool(client)}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -291,9 +310,9 @@ async def test_f19_nothing_is_injected_into_a_request(make: Maker, simulator: An
     """Without `exact_streams`, a stream that asks for no usage is sent as it is."""
     shape = shapes.chat if name == "create" else shapes.stream_without_usage
     with meter() as cb:
-        simulator.app.received.clear()
+        RECEIVED.clear()
         await shape(make.openai(base_url=simulator.base_url, api_key="sim-test"))
 
-    assert "stream_options" not in simulator.app.received[0]
+    assert "stream_options" not in RECEIVED[0]
     assert cb.estimated_calls + cb.unmeasured_calls == (name == "stream")
     assert openai.__version__

@@ -95,7 +95,7 @@ async def test_each_meter_holds_what_was_asked_in_it(simulator, api, colour):
 @needs_responses
 async def test_lanes_are_told_apart(simulator):
     """Two tasks with a meter each, their events mixed on one connection."""
-    async with connected(simulator, "responses", "async", delay=0.001) as talk:
+    async with connected(simulator, "responses", "async", delay=0.01) as talk:
 
         async def ask(lane: str, text: str) -> Any:
             with meter(name=lane) as cb:
@@ -360,7 +360,7 @@ async def test_f02_a_manager_of_another_shape_opens_its_connection(simulator, he
 async def test_a_wait_that_times_out_ends_no_call(simulator, api):
     """`recv` may be cancelled without loss, and often is."""
     with meter() as cb:
-        async with connected(simulator, api, "async", latency=0.05) as talk:
+        async with connected(simulator, api, "async", latency=0.5) as talk:
             await talk.ask()
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(talk.until("response.created"), 0.01)

@@ -32,7 +32,7 @@ LONG: dict[str, Any] = {
 }
 
 
-def until(is_true: Any, seconds: float = 5.0) -> bool:
+def until(is_true: Any, seconds: float = 30.0) -> bool:
     """Wait for something that another thread does."""
     deadline = time.monotonic() + seconds
     while not is_true() and time.monotonic() < deadline:

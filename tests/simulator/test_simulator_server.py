@@ -129,6 +129,20 @@ def test_left_stream_is_noticed_without_any_delay(sim: Simulator) -> None:
     assert sim.bill().aborted == 1
 
 
+def test_a_client_that_leaves_a_stream_of_single_bytes_makes_no_noise(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio logs a warning for every write to a socket that is gone."""
+    with sim.client(base_url=sim.base_url_with(words=300, chunk=1)) as client:
+        for _ in range(5):
+            stream = client.chat.completions.create(**LONG)
+            next(stream)
+            stream.close()
+
+    assert until(lambda: sim.bill(settle_s=0).open == 0)
+    assert caplog.records == []
+
+
 def test_thought_of_a_left_stream_is_billed(sim: Simulator) -> None:
     """The hidden tokens were generated before the first visible one."""
     with sim.client(base_url=sim.base_url_with(words=300, delay=0.005, reasoning=64)) as client:

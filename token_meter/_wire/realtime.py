@@ -19,7 +19,7 @@ _SPOKEN = frozenset({
 
 
 def _pieces(event: Object) -> Iterator[Piece]:
-    if event.get("type") in _SPOKEN:
+    if text_of(event.get("type")) in _SPOKEN:
         if text := text_of(event.get("delta")):
             yield Piece("text", text)
     else:

@@ -19,6 +19,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 _AFTER_DONE_S = 0.05
 _PIECE_BYTES = 1024
+_PIECES_A_TURN = 4
 
 
 class LeftError(Exception):
@@ -240,7 +241,9 @@ class _Pipe:
             await self._line.push(data)
             return
         whole = len(data) // self._size * self._size
-        for piece in rechunk(data[:whole], self._size):
+        for number, piece in enumerate(rechunk(data[:whole], self._size)):
+            if number % _PIECES_A_TURN == 0:
+                await asyncio.sleep(0)  # the server hears that its client left, or asyncio logs each write in vain
             await self._line.push(piece)
         self._held = data[whole:]
 

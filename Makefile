@@ -56,7 +56,8 @@ peers: .venvs/peers/.ready ## the same calls under token_meter and under each of
 compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here
 	$(PYTHON) tests/compat/matrix.py
 
-soak: $(VENV)/.ready ## random programs against the bill for MINUTES=20, and the large scale tests
+soak: $(VENV)/.ready ## random programs against the bill for MINUTES=20, the large scale tests, and new fuzz
+	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=new
 	$(BIN)/python -m tests.proof.scale
 	$(BIN)/python -m tests.proof.soak --minutes $(or $(MINUTES),20) --seed $(or $(SEED),1000000)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import httpx2
+import hypothesis
 import openai
 import pytest
 
@@ -19,6 +20,11 @@ from token_meter._meter._hub import HUB
 from token_meter.simulator import TEST_KEY, Simulator
 
 pytest_plugins = ["token_meter.simulator.pytest_fixture", "pytester"]
+
+# What is made up is the same in every run of `make test`; `make soak` makes up new things, and more of them.
+hypothesis.settings.register_profile("same", max_examples=300, derandomize=True, deadline=None)
+hypothesis.settings.register_profile("new", max_examples=10_000, deadline=None)
+hypothesis.settings.load_profile("same")
 
 sdk_http: Any = httpx2 if int(openai.__version__.partition(".")[0]) >= 3 else httpx
 """The HTTP library that the installed SDK is built on: it takes no client of the other."""

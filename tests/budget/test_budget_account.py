@@ -8,7 +8,7 @@ import threading
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from token_meter import ConfigError
@@ -120,7 +120,6 @@ def test_costs_come_back_to_nothing_in_a_coarse_decimal_context():
         assert book.account.remaining.cost == 100
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_whatever_the_interleaving_the_limits_hold(data):
     """Calls that use at most what they reserved never overshoot; at the end nothing is reserved."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.estimate.truth import BY_NAME, o200k
@@ -217,7 +217,6 @@ WORDS = st.sampled_from(PIECES.split("|"))
 TEXTS = st.lists(WORDS, max_size=60).map("".join) | st.text(max_size=60)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
 @given(text=TEXTS)
 @pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
 def test_a_safe_cut_changes_no_token(name: str, text: str) -> None:
@@ -230,7 +229,6 @@ def test_a_safe_cut_changes_no_token(name: str, text: str) -> None:
         assert encode(left, disallowed_special=()) + encode(right, disallowed_special=()) == whole
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
 @given(first=TEXTS, second=TEXTS)
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4"])
 def test_joining_texts_costs_hardly_more_than_both(model: str, first: str, second: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import genai_prices
 import pytest
 from genai_prices import data_snapshot
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.prices.cases import A_THURSDAY_NOON_S, a_call
@@ -90,7 +90,6 @@ def by_calc_price(provider: str, model: str, context: tuple[str, str], usage: Us
         ).total_price
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_card_equals_calc_price(data: st.DataObject) -> None:
     """Whatever a card prices, calc_price prices the same: text, tiers, cliffs, audio, images, cached parts."""
@@ -184,7 +183,6 @@ def test_a_minute_of_audio_has_a_price_of_its_own() -> None:
     assert book.price(call).cost == Decimal("0.009")
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     model=st.one_of(
         st.none(),

@@ -169,7 +169,7 @@ def test_f90_the_search_would_find_a_canary(outputs: Outputs) -> None:
 
 # Fuzzers: any bytes, bounded in number; `make soak` is for more.
 
-fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.binary(max_size=400) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from token_meter import meter
@@ -270,7 +270,6 @@ messages = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     path=st.sampled_from(["/v1/responses", "/v1/realtime", "/v1/live/sessions", "/ws"]),
     said=st.lists(messages, max_size=8),

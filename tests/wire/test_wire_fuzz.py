@@ -9,7 +9,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
@@ -95,7 +95,6 @@ def delivered(raw: bytes) -> list[Any]:
     return [json.loads(data) for data in events if data and not data.startswith("[DONE]")]
 
 
-@settings(max_examples=300, deadline=None)
 @given(streams())
 def test_streams_agree_with_the_decoder_of_openai(stream: tuple[bytes, list[int]]) -> None:
     """Any events, any cuts, any line ends: the pieces are those that the caller sees, the usage the last one heard."""
@@ -160,7 +159,6 @@ values = st.recursive(
 flavours = st.sampled_from([*FLAVOURS, "unheard"])
 
 
-@settings(max_examples=300, deadline=None)
 @given(flavours, values)
 @example("realtime", {"type": []})  # found by chance after some hundred runs
 def test_odd_shapes_never_raise(flavour: str, value: Any) -> None:
@@ -188,7 +186,6 @@ near_json = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=400, deadline=None)
 @given(flavours, st.binary(max_size=200) | near_json, st.sampled_from([1, 3, 1000]), st.sampled_from([0, 40_000]))
 def test_any_bytes_never_raise(flavour: str, raw: bytes, size: int, padding: int) -> None:
     """Noise, near-JSON and near-events, short and padded beyond the size that is parsed whole."""
@@ -206,7 +203,6 @@ def test_any_bytes_never_raise(flavour: str, raw: bytes, size: int, padding: int
     read_request(flavour, raw)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40) | words, st.integers(0, 2), st.sampled_from([0, 30_000]))
 def test_no_text_is_taken_for_a_usage(text: str, place: int, padding: int) -> None:
     """Whatever the model writes, wherever it stands: it is never counted."""
@@ -224,7 +220,6 @@ def dump_surrogates(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(CASES)), st.integers(0, 40_000), st.permutations(range(12)), st.booleans())
 def test_the_order_and_size_of_a_body_do_not_matter(case: str, padding: int, order: list[int], indented: bool) -> None:
     """Big or small, in any order of keys: the same usage."""

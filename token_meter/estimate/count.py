@@ -106,7 +106,7 @@ def counter(name: str) -> Counter:
 
 
 def _encode(text: str, name: str) -> int:
-    """Count one piece; a text that the pattern engine gives up on is halved, at the price of a token at most."""
+    """Count one piece; a text that the pattern engine gives up on is halved, which may change a word's count."""
     try:
         return len(encoding(name).encode(text, disallowed_special=()))
     except ValueError:

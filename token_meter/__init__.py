@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UnpricedModelError,
         UnpricedWarning,
     )
+    from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
     from token_meter.types import Call, Handler, Usage
 
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter._attach": ("attach", "callbacks", "detach"),
+    "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "types": ("Call", "Handler", "Usage"),
     "exceptions": (
@@ -64,6 +66,7 @@ __all__ = [
     "callbacks",
     "current",
     "detach",
+    "estimate_cost",
     "get_openai_callback",
     "meter",
     "unattributed",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 from token_meter.exceptions import ConfigError
 
+add_usd = Context(prec=120).add
+"""Adds two amounts exactly, whatever decimal context the caller's thread is in."""
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
 """Decimal places of money for people; `None`: 4, and 2 from ten dollars on."""
+
+_LARGEST, _FINEST, _DIGITS = 18, -100, 30
+"""Powers of ten of an amount, and digits of a count: what sums keep exactly, far beyond what anybody means."""
 
 
 def format_usd(amount: Decimal) -> str:
@@ -39,14 +44,16 @@ def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
     Raises:
         ConfigError: *value* is not a finite number that is at least 0.
     """
-    wrong = f"{name} must be an amount of US dollars such as 0.05, not {value!r}"
-    if isinstance(value, bool):
+    wrong = f"{name} must be an amount of US dollars such as 0.05, not {_told(value)}"
+    if isinstance(value, bool) or _is_endless(value):
         raise ConfigError(wrong)
     try:
         amount = value if isinstance(value, Decimal) else Decimal(str(value).strip().removeprefix("$"))
     except InvalidOperation:
         raise ConfigError(wrong) from None
     if not amount.is_finite() or amount < 0:
+        raise ConfigError(wrong)
+    if amount.adjusted() > _LARGEST or int(amount.as_tuple().exponent) < _FINEST:
         raise ConfigError(wrong)
     return amount
 
@@ -57,12 +64,23 @@ def parse_count(value: int | str, *, name: str) -> int:
     Raises:
         ConfigError: *value* is anything else.
     """
-    wrong = f"{name} must be a whole number such as 5000, not {value!r}"
+    wrong = f"{name} must be a whole number such as 5000, not {_told(value)}"
     if isinstance(value, str):
-        digits = value.strip().replace("_", "").replace(",", "")
-        if not (digits.isascii() and digits.isdigit()):
+        digits = value.strip().replace("_", "").replace(",", "").lstrip("0") or value.strip()[:1]
+        if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
             raise ConfigError(wrong)
         return int(digits)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or _is_endless(value):
         raise ConfigError(wrong)
     return value
+
+
+def _is_endless(value: object) -> bool:
+    """Whether it is a number with more digits than anybody means; Python writes none of over 4,300."""
+    return isinstance(value, int) and abs(value) >= 10**_DIGITS
+
+
+def _told(value: object) -> str:
+    """A wrong value for a message, cut where it is long."""
+    text = f"a number of over {_DIGITS} digits" if _is_endless(value) else repr(value)
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"

@@ -25,7 +25,7 @@ class BudgetExceededError(TokenMeterError):
     """A call was refused before it left, because a budget of an open meter would not hold.
 
     Attributes:
-        meter: the meter whose limit it is (the outermost one that is exceeded).
+        meter: the meter whose limit it is (the outermost one that is exceeded); `None` in another process.
         field: `cost`, `tokens` or `calls`.
         limit: the limit, in US dollars (Decimal), tokens or calls.
         spent: what finished calls used of it.
@@ -51,6 +51,11 @@ class BudgetExceededError(TokenMeterError):
         self.spent = spent
         self.reserved = reserved
         self.wanted = wanted
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process, or into a copy, go the numbers; a meter belongs to its process.
+        numbers = {name: getattr(self, name) for name in ("field", "limit", "spent", "reserved", "wanted")}
+        return type(self), self.args, numbers
 
 
 class UnpricedModelError(BudgetExceededError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import pickle
 import random
 import subprocess
 import sys
@@ -76,6 +77,20 @@ def test_the_message_says_what_happened_and_what_to_do():
         "raise max_cost, or let it pass within `with cb.suspended():`"
     )
     assert cb.remaining.cost == Decimal("0.0000188")
+
+
+@pytest.mark.parametrize(
+    ("limits", "asked"), [({"max_tokens": 10}, {}), ({"max_cost": 1}, {"model": "acme"})], ids=["exceeded", "unpriced"]
+)
+def test_a_refusal_travels_to_another_process(limits, asked):
+    """Out of a pool of processes comes the same error, with its numbers; the meter stays where it is."""
+    with _quiet(**limits), pytest.raises(BudgetExceededError) as caught:
+        Server().sync().chat.completions.create(**{**ASK, **asked})
+
+    there = pickle.loads(pickle.dumps(caught.value))
+    assert type(there) is type(caught.value)
+    assert {**vars(caught.value), "meter": None} == vars(there)
+    assert str(there) == str(caught.value)
 
 
 def test_the_outermost_exceeded_meter_is_named():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 from typing import Any
 
 import pytest
 
-from token_meter import meter
+from token_meter import current, meter
 from token_meter._meter._hub import HUB
 from token_meter._meter._sums import Readable
 from token_meter._money import fine_usd
@@ -166,12 +167,51 @@ def test_a_missing_price_is_said_to_who_reads():
         ({"on_unpriced": "never"}, "'warn', 'raise', 'ignore'"),
         ({"scope": "thread"}, "'context', 'process'"),
         ({"on_exceed": "stop"}, "'raise', 'warn'"),
+        ({"name": 5}, "must be a text, not 5"),
+        ({"name": filled}, r"@meter\(\), with parentheses"),
+        ({"tags": 5}, r"several labels, such as \['nightly'\]"),
+        ({"exact_streams": "x"}, "True, False"),
+        ({"warn_at": 2}, "at most 1"),
+        ({"prices": 5}, "PriceBook, or the path of a price file, not 5"),
+        ({"prices": {"gpt-4o": 1}}, "PriceBook, or the path"),
+        ({"prices": "no-such-file.toml"}, "no-such-file.toml"),
+        ({"ledger": 5}, "a directory, a Ledger or a sink of calls, not 5"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_would_do(options, message):
     """At once, and not at the first call."""
     with pytest.raises(ConfigError, match=message):
         meter(**options)
+
+
+def test_what_cannot_be_called_is_not_decorated():
+    """Somebody wrote `meter()(cb)`."""
+    with pytest.raises(ConfigError, match="a meter decorates a function"):
+        meter()("cb")  # type: ignore[type-var]
+
+
+def test_every_call_of_a_decorated_function_has_the_tags_of_an_iterator():
+    """It can be read once, and there may be many calls."""
+    decorated = meter(tags=iter(["nightly", "eu"]))(lambda: current().tags)
+
+    assert [decorated(), decorated()] == [("nightly", "eu")] * 2
+
+
+def test_a_copy_of_a_meter_is_the_meter():
+    """LangChain copies its configurations, with the handlers in them."""
+    cb = filled(call())
+
+    assert copy.copy(cb) is copy.deepcopy([cb])[0] is cb
+
+
+def test_a_cost_is_exact_in_a_coarse_decimal_context():
+    """The program may count its own money with six digits, and forbid rounding."""
+    with localcontext(prec=2) as context:
+        context.traps[Inexact] = True
+        cb = filled(*[call(usage=Usage(1_234_567, 0, 1_234_567))] * 3)
+
+        assert cb.cost == Decimal("0.55555515")
+        assert cb.by_model["gpt-4o-mini"].cost == cb.cost
 
 
 def test_an_exit_too_many_does_nothing():

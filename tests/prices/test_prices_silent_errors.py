@@ -297,6 +297,8 @@ def test_free_of_charge_is_a_row_and_not_a_gap() -> None:
 
     assert price_of("omni-moderation-latest", TEXT, flavour="moderations") == free
     assert price_of("omni-moderation-latest", None, flavour="moderations") == free
+    assert price_of("omni-moderation-latest", Usage(), flavour="moderations") == free
+    assert price_of(None, Usage(), flavour="moderations") == free
 
 
 def test_no_usage_has_no_price() -> None:

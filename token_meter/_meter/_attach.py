@@ -82,7 +82,14 @@ def attached_to(*clients: Any) -> tuple[Listener, ...]:
 
 
 class Callbacks:
-    """Handlers of the requests of a block; see `callbacks`."""
+    """Handlers of the requests of a block: `with callbacks(handler):`. Nothing is counted; meters around it count.
+
+    Args:
+        handlers: objects with methods such as `on_llm_end`, or functions that take the call.
+
+    Raises:
+        ConfigError: one of *handlers* is no handler.
+    """
 
     kind = CALLBACKS
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._meter._chain import METER, push, remove
+from token_meter._meter._given import book_of, check_choice, check_function, check_name, tags_of
 from token_meter._meter._tally import Tally
 from token_meter.exceptions import ConfigError
 
@@ -38,7 +39,31 @@ def _hub() -> Hub:
 
 
 class Meter(Tally):
-    """Adds up the LLM calls of a block; see `meter`."""
+    """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
+
+    Counted is every call that departs in the block and in what the block starts: threads, pools and tasks. Meters nest,
+    and each counts all that is inside. Numbers are ready when a call returns, and also after the block.
+
+    Args:
+        name: how reports and errors name it.
+        tags: labels of its calls; a mapping gives `key=value`.
+        handlers: who is told of each call: objects with methods such as `on_llm_end`, or functions that take the call.
+        max_cost: US dollars that the block may spend; what could exceed it is refused before it leaves.
+        max_tokens: the same in tokens, prompts and answers together.
+        max_calls: the same in calls; an SDK's retries belong to one.
+        on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
+        warn_at: the share of a limit at which a `BudgetWarning` comes, once for each limit; `None`: never.
+        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, list prices.
+        on_unpriced: when tokens have no price, `warn` when the cost is read, `raise` an `UnpricedModelError` before the
+            call leaves, or `ignore` it: the cost is a lower bound then, and says so.
+        keep_calls: keep each call's record for `calls`; a number keeps so many, the last ones.
+        scope: `context`, or `process` for all calls of the process, wherever they start.
+        exact_streams: ask the provider for the usage of streams that did not ask, and keep that from the caller.
+        ledger: where the single calls are written besides: a `Ledger`, or a directory that `token-meter report` reads.
+
+    Raises:
+        ConfigError: an argument cannot be meant, or the price file cannot be read.
+    """
 
     kind = METER
 
@@ -47,6 +72,7 @@ class Meter(Tally):
     ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
     ignore_retry = ignore_custom_event = True
     raise_error = run_inline = False
+    always_verbose = True
 
     def __init__(
         self,
@@ -66,16 +92,22 @@ class Meter(Tally):
         exact_streams: bool = False,
         ledger: Ledger | Sink | str | os.PathLike[str] | None = None,
     ) -> None:
+        if name is not None:
+            check_name(name)
         if on_unpriced != "warn":
-            _check_choice("on_unpriced", on_unpriced, ("warn", "raise", "ignore"))
+            check_choice("on_unpriced", on_unpriced, ("warn", "raise", "ignore"))
         if scope != "context":
-            _check_choice("scope", scope, ("context", "process"))
+            check_choice("scope", scope, ("context", "process"))
         if keep_calls is not False and (not isinstance(keep_calls, int) or keep_calls < 0):
             msg = f"keep_calls must be True, or how many calls to keep at most, not {keep_calls!r}"
             raise ConfigError(msg)
+        if exact_streams is not False:
+            check_choice("exact_streams", exact_streams, (True, False))
+        if prices is not None:
+            prices = book_of(prices)  # at once: what is wrong with a file is said before anything is paid
         super().__init__(prices, on_unpriced, keep_calls)
         self.name = name
-        self.tags = _tags(tags)
+        self.tags = tags_of(tags)
         self.scope = scope
         self.can_wait = True
         self.exact_streams = exact_streams
@@ -83,7 +115,7 @@ class Meter(Tally):
         self.listeners: tuple[Listener, ...] = ()
         self.sink: Sink | None = None
         self._settings = {
-            "name": name, "tags": tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
+            "name": name, "tags": self.tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
             "keep_calls": keep_calls, "scope": scope,
             "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls,
             "on_exceed": on_exceed, "warn_at": warn_at, "exact_streams": exact_streams, "ledger": ledger,
@@ -91,7 +123,8 @@ class Meter(Tally):
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self._depth = 0
-        if not (max_cost is max_tokens is max_calls is None and on_unpriced != "raise" and on_exceed == "raise"):
+        is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
+        if is_bounded or on_exceed != "raise" or warn_at != 0.8:
             self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
         if ledger is not None:
             from token_meter._meter._sink import sink_of
@@ -145,6 +178,7 @@ class Meter(Tally):
         """Meter every call of *function* with a new meter of these settings; `current()` gives it inside."""
         from token_meter._meter._decorate import metered
 
+        check_function(function)
         decorated: F = metered(function, self._twin)
         return decorated
 
@@ -165,7 +199,7 @@ class Meter(Tally):
         from token_meter._meter._limits import MeterBudget
         from token_meter.budget import Amounts, parse_limits, parse_share
 
-        _check_choice("on_exceed", on_exceed, ("raise", "warn"))
+        check_choice("on_exceed", on_exceed, ("raise", "warn"))
         limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
         if limits is not None or self.on_unpriced == "raise":
             self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
@@ -192,15 +226,23 @@ class Meter(Tally):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
-        return {
-            "name": self.name,
-            "tags": list(self.tags),
-            **self._numbers(),
-            "by_model": {name: sub.to_dict() for name, sub in self.by_model.items()},
-            "by_tag": {name: sub.to_dict() for name, sub in self.by_tag.items()},
-            "unpriced_models": dict(self.unpriced_models),
-            "price_source": self.price_source,
-        }
+        self._charged()  # estimates are made before the lock is taken
+        with self._own_lock():  # one moment, whoever counts meanwhile
+            return {
+                "name": self.name,
+                "tags": list(self.tags),
+                **self._numbers(),
+                "by_model": {name: sub.to_dict() for name, sub in self.by_model.items()},
+                "by_tag": {name: sub.to_dict() for name, sub in self.by_tag.items()},
+                "unpriced_models": dict(self.unpriced_models),
+                "price_source": self.price_source,
+            }
+
+    def __copy__(self) -> Meter:
+        return self  # as LangChain's handler: whoever copies a configuration means the same counter
+
+    def __deepcopy__(self, memo: object) -> Meter:
+        return self
 
     def __str__(self) -> str:
         from token_meter._meter._show import block
@@ -219,21 +261,3 @@ class Meter(Tally):
 
     def on_text(self, *args: object, **kwargs: object) -> None:
         """Hear nothing: the one event of LangChain's that no `ignore_...` covers."""
-
-
-def _tags(tags: Iterable[str] | Mapping[str, object] | None) -> tuple[str, ...]:
-    """Labels as a tuple of words; a mapping gives `key=value`."""
-    if tags is None:
-        return ()
-    if isinstance(tags, str):
-        msg = f"tags must be several labels, such as [{tags!r}], not one string"
-        raise ConfigError(msg)
-    if isinstance(tags, Mapping):
-        return tuple(f"{key}={value}" for key, value in tags.items())
-    return tuple(dict.fromkeys(str(tag) for tag in tags))
-
-
-def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        msg = f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
-        raise ConfigError(msg)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol
 
+from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger
 from token_meter.types import Call
 
@@ -57,10 +58,17 @@ class LedgerSink:
 
 
 def sink_of(given: Any) -> Sink:
-    """Make a data directory, a ledger or a sink ready to take calls."""
+    """Make a data directory, a ledger or a sink ready to take calls.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
     if isinstance(given, str | os.PathLike):
         return LedgerSink(Ledger.create(given, lazy=True), is_ours=True)
     if isinstance(given, Ledger):
         return LedgerSink(given, is_ours=False)
+    if not all(callable(getattr(given, name, None)) for name in ("departs", "ended", "dropped", "refused", "close")):
+        msg = f"ledger must be a directory, a Ledger or a sink of calls, not {given!r}"
+        raise ConfigError(msg)
     sink: Sink = given
     return sink

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from token_meter._money import add_usd
 from token_meter.types import Call
 
 
@@ -76,7 +77,7 @@ class Sums:
             self.unpriced_calls += 1
         else:
             self.priced_calls += 1
-            self.cost += cost
+            self.cost = add_usd(self.cost, cost)
 
     def copy(self) -> Sums:
         twin = Sums()

@@ -6,7 +6,6 @@ Reading folds the queue into sums under the tally's lock; costs are folded apart
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from collections import deque
@@ -46,15 +45,14 @@ class Tally(Readable):
 
     def __init__(
         self,
-        prices: PriceBook | str | os.PathLike[str] | None,
+        prices: PriceBook | None,
         on_unpriced: Literal["warn", "raise", "ignore"],
         keep_calls: bool | int,
     ) -> None:
         self.is_open = False
         self.on_unpriced = on_unpriced
         self.keeps_calls = bool(keep_calls)
-        self._prices = prices
-        self._book: PriceBook | None = None
+        self._book = prices
         self._inbox: deque[Call | Guess | Flight | str] = deque()
         self._guesses: deque[Guess] | None = None
         self._unpriced: deque[Call] = deque()
@@ -258,11 +256,7 @@ class Tally(Readable):
 
     def _prices_in_use(self) -> PriceBook:
         if self._book is None:
-            from token_meter.prices import DEFAULT_BOOK, PriceBook
+            from token_meter.prices import DEFAULT_BOOK
 
-            given = self._prices
-            if given is None:
-                self._book = DEFAULT_BOOK
-            else:
-                self._book = given if isinstance(given, PriceBook) else PriceBook.from_file(given)
+            self._book = DEFAULT_BOOK
         return self._book

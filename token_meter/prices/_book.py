@@ -165,8 +165,10 @@ class PriceBook:
 
     def _priced(self, usage: Usage | None, entry: Entry) -> Price:
         try:
+            if entry.free and (usage is None or usage.prompt_tokens is None):
+                return Price(Decimal(0), entry.source, None)
             if usage is None:
-                return Price(Decimal(0), entry.source, None) if entry.free else _NO_USAGE
+                return _NO_USAGE
             if usage.provider_cost is not None:
                 return _charged(usage.provider_cost)
             if entry.cost is None:

@@ -18,6 +18,8 @@ from token_meter.prices._rates import STANDARD, Rates
 from token_meter.types import Call
 
 _LONGEST = 200
+_UNNAMED = {"moderations": "omni-moderation-latest"}
+"""The model of a request that names none (OpenAI's API reference, 2026-11)."""
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
 
@@ -82,7 +84,7 @@ class Terms(NamedTuple):
             places = self.models.get(name or "")
             if places is not None and (meant := places.get(where)):
                 return meant, None
-        model = served or asked
+        model = served or asked or _UNNAMED.get(call.flavour or "")
         if not model:
             msg = "neither the request nor the answer names a model"
             raise Unpriceable(msg)

@@ -1,0 +1,66 @@
+"""Reads what a meter was given, and says what is wrong with it. It knows no meter.
+
+Raises everywhere:
+    ConfigError: what was given cannot be meant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from token_meter.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from token_meter.prices import PriceBook
+
+
+def tags_of(tags: object) -> tuple[str, ...]:
+    """Labels as a tuple of words; a mapping gives `key=value`."""
+    if tags is None:
+        return ()
+    if isinstance(tags, str):
+        msg = f"tags must be several labels, such as [{tags!r}], not one string"
+        raise ConfigError(msg)
+    if isinstance(tags, Mapping):
+        return tuple(f"{key}={value}" for key, value in tags.items())
+    if not isinstance(tags, Iterable):
+        msg = f"tags must be several labels, such as ['nightly'], or a mapping, not {tags!r}"
+        raise ConfigError(msg)
+    return tuple(dict.fromkeys(str(tag) for tag in tags))
+
+
+def check_name(name: object) -> None:
+    """Refuse a name that is no text, as of a function that was decorated without parentheses."""
+    if not isinstance(name, str):
+        msg = f"a meter's name must be a text, not {name!r}"
+        if callable(name):
+            msg = "a function is metered by @meter(), with parentheses"
+        raise ConfigError(msg)
+
+
+def check_function(function: object) -> None:
+    """Refuse to decorate what cannot be called."""
+    if not callable(function):
+        msg = f"a meter decorates a function, not {function!r}; to open it, write `with meter() as cb:`"
+        raise ConfigError(msg)
+
+
+def book_of(given: object) -> PriceBook:
+    """The price book that was given, or whose file was."""
+    from token_meter.prices import PriceBook
+
+    if isinstance(given, PriceBook):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return PriceBook.from_file(given)
+    msg = f"prices must be a PriceBook, or the path of a price file, not {given!r}"
+    raise ConfigError(msg)
+
+
+def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Refuse what is none of the words that an option takes."""
+    if value not in allowed:
+        msg = f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
+        raise ConfigError(msg)

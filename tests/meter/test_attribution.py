@@ -25,6 +25,8 @@ from openai import AsyncOpenAI, OpenAI
 import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from token_meter import Call, Meter, UnpricedWarning, Usage, current, meter
+from token_meter._meter import _hub
+from token_meter._meter._plan import Plan
 
 TOKENS = 15  # of one call
 
@@ -121,6 +123,23 @@ def test_a_meter_entered_twice_counts_a_call_once(ask):
 
         assert cb.total_tokens == TOKENS
     assert not cb.is_open
+
+
+def test_an_inner_block_of_a_meter_takes_out_only_itself(ask):
+    """Also where somebody else, a generator that waits, stands behind both."""
+
+    def generator() -> Iterator[Meter]:
+        with meter() as left_open:
+            yield left_open
+
+    steps, cb = generator(), meter()
+    with cb:
+        with cb:
+            next(steps)
+        ask()
+    steps.close()
+
+    assert cb.total_tokens == TOKENS
 
 
 def test_a_generator_closed_in_another_context_fails_nobody(ask):
@@ -245,6 +264,26 @@ def test_a_process_meter_counts_calls_of_every_context_once(ask):
         thread.join()
 
     assert everything.total_tokens == 3 * TOKENS
+
+
+def test_a_process_meter_that_opens_while_a_call_departs_counts_the_next(ask, monkeypatch):
+    """What was worked out for the first call before the meter opened is not kept for the second."""
+    everything = meter(scope="process")
+
+    def plan(*args: Any) -> Plan:
+        monkeypatch.setattr(_hub, "Plan", Plan)
+        made = Plan(*args)
+        contextvars.Context().run(everything.__enter__)  # as another thread would, just now
+        return made
+
+    monkeypatch.setattr(_hub, "Plan", plan)
+    with meter():
+        ask()
+        before = everything.total_tokens
+        ask()
+    everything.__exit__(None, None, None)
+
+    assert everything.total_tokens == before + TOKENS
 
 
 # Threads: each row is a way to run a function elsewhere.
@@ -390,6 +429,16 @@ def test_threads_are_as_before_when_the_last_meter_closes():
 
     assert threading.Thread.__dict__["start"] is start
     assert ThreadPoolExecutor.__dict__["submit"] is submit
+
+
+def test_threads_belong_to_a_block_that_opens_after_an_uninstall(ask):
+    """Also while an older block is still open, which the uninstall left blind."""
+    with meter():
+        token_meter.uninstall()
+        with meter() as cb:
+            _in_thread(ask)
+
+    assert cb.total_tokens == TOKENS
 
 
 async def test_tasks_of_a_task_group_belong_to_the_block(aask):

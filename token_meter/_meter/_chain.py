@@ -27,9 +27,12 @@ def push(entry: Any) -> None:
 
 
 def remove(entry: Any) -> None:
-    """Take *entry* out of this context, wherever it stands; do nothing where it is not in."""
+    """Take *entry* out of this context once, wherever it stands; do nothing where it is not in."""
     chain = CHAIN.get()
     if chain and chain[-1] is entry:
         CHAIN.set(chain[:-1])
-    elif any(e is entry for e in chain):
-        CHAIN.set(tuple(e for e in chain if e is not entry))
+        return
+    for place in range(len(chain) - 2, -1, -1):
+        if chain[place] is entry:  # the last of several: each block of a meter that was entered twice takes out its own
+            CHAIN.set(chain[:place] + chain[place + 1 :])
+            return

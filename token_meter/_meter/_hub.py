@@ -104,9 +104,9 @@ class Hub:
                 self._openers.install()
                 self._copies.install()
                 self._cassettes.install()
-                self._installed = True
-            if self._audience == 0:
+            if self._audience == 0 or not self._installed:
                 self._threads.install()
+            self._installed = True
             self._audience += 1
             self.is_listening = True
             self._plans = {}
@@ -205,16 +205,17 @@ class Hub:
 
     def plan_of(self, chain: tuple[Any, ...]) -> Plan:
         """What *chain* means for a call; kept until somebody starts or stops to listen."""
-        plan = self._plans.get(chain)  # most chains are their own base
+        plans = self._plans  # whoever starts or stops to listen meanwhile puts another there, which stays clean of this
+        plan = plans.get(chain)  # most chains are their own base
         if plan is not None:
             return plan
         base = base_of(chain)
-        plan = self._plans.get(base)
+        plan = plans.get(base)
         if plan is None:
             plan = Plan(base, self._process)
-            if len(self._plans) >= _PLANS_LIMIT:
-                self._plans = {}
-            self._plans[base] = plan
+            if len(plans) >= _PLANS_LIMIT:
+                plans.clear()
+            plans[base] = plan
         return plan
 
     def internal_error(self, where: str) -> None:

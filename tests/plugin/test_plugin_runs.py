@@ -112,8 +112,8 @@ def test_parameters_can_be_kept_out_of_everything(suite: Suite, pytester: pytest
         "def test_q(q): ask()\n"
     )
     done = suite(
-        tests, "--meter", "--tb=no", "-q", "-rN", "--meter-report=term", "--meter-report=json:r.json",
-        "--meter-report=html:r.html", settings="[tool.token_meter.report]\nredact_params = true",
+        tests, "test_it.py::test_q[SECRET-1]", "test_it.py::test_q[SECRET-2]", "--meter", "--tb=no", "-q", "-rN",
+        "--meter-report=term", "--meter-report=json:r.json", "--meter-report=html:r.html", settings="[tool.token_meter.report]\nredact_params = true",
     )  # fmt: skip
 
     assert calls_in(pytester.path / "r.json") == {"test_it.py::test_q[...]": 2}

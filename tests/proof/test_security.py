@@ -21,7 +21,7 @@ from token_meter._wire import DeltaReader, StreamReader, read_answer, read_body,
 from token_meter._wire._routes import FLAVOURS
 from token_meter.handlers import FileHandler, LoggingHandler, StdOutHandler
 from token_meter.ledger import Ledger, read_run
-from token_meter.report import FORMATS, render, summarise
+from token_meter.report import FORMATS, remember, render, summarise
 from token_meter.types import Reading
 
 CANARIES = {
@@ -30,6 +30,11 @@ CANARIES = {
     "organization": "org-CANARY-2b7c", "response id": "chatcmpl-CANARY-91aa", "tool arguments": "CANARY-args-6d6d",
     "request id": "req_CANARY_4f4f", "end user": "CANARY-enduser-aa10", "error text": "CANARY-error-77e1",
 }  # fmt: skip
+COMMAND = (
+    "env", f"OPENAI_API_KEY={CANARIES['key']}", "python", "app.py", "--prompt", CANARIES["prompt"],
+    f"--user={CANARIES['end user']}", f"-p{CANARIES['password']}", f"https://h/v1?api-key={CANARIES['query']}",
+)  # fmt: skip
+"""What `token-meter run` was given."""
 
 
 class Outputs(NamedTuple):
@@ -148,7 +153,9 @@ def outputs(tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.Cap
     for path in tmp_path.rglob("*"):
         if path.is_file():
             texts[str(path.relative_to(tmp_path))] = path.read_text(errors="replace") + path.name
-    summary = summarise(read_run(ledger.run_dir))
+    summary = summarise(read_run(ledger.run_dir), command=COMMAND)
+    remember(summary, tmp_path)
+    texts["history"] = (tmp_path / "history.jsonl").read_text()
     for name in FORMATS:
         texts[f"report {name}"] = render(summary, name)
     return Outputs(texts)
@@ -162,6 +169,7 @@ def test_f90_f91_no_canary_is_found_in_anything_that_we_write(outputs: Outputs) 
 def test_f90_the_search_would_find_a_canary(outputs: Outputs) -> None:
     """The outputs are there and hold what they should; a planted canary is found."""
     assert all("4o-mini" in outputs.texts[name] for name in ("str", "handler arguments", "report json", "calls.log"))
+    assert all("env ... python app.py" in outputs.texts[name] for name in ("history", "report html"))
     assert any(name.endswith(".jsonl") and "4o-mini" in text for name, text in outputs.texts.items())
 
     assert Outputs({"x": f"… {CANARIES['key']} …"}).leaks() == ["key in x"]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from token_meter.ledger import RunFacts
+from token_meter.report._command import safe_command
 from token_meter.report._summary import ModelLine, Notice, Run, Totals
 
 
 def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str]) -> Run:
-    """What is known of the run as a whole; *labels* win over those on record."""
+    """What is known of the run as a whole; *labels* win over those on record, and of *command* its names are kept."""
     status = facts.run.get("exit_status")
     known = facts.run.get("labels")
     merged = {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
     whole = facts.began_s is not None and facts.ended_s is not None
     return Run(
         id=", ".join(facts.runs[:3]) or None,
-        command=command,
+        command=safe_command(command),
         exit_status=status if isinstance(status, int) else None,
         complete=facts.is_complete,
         began_s=facts.began_s,

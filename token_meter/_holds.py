@@ -196,10 +196,17 @@ class SharedAccount(Account):
         for look in range(_LOOKS):
             if look:
                 time.sleep(_PAUSE_S)
-            excess = super()._excess(wanted if self.reserves else Amounts(Decimal(0), 0, 0))
+            excess = super()._excess(wanted) if self.reserves else self._overspent(wanted)
             if excess is None:
                 return None
         return excess
+
+    def _overspent(self, wanted: Amounts) -> Excess | None:
+        """Where nothing is held: the limit on what live calls cost, once more was spent."""
+        limit, spent = self.limits.cost, self._spent_now().cost
+        if limit is None or spent is None or spent <= limit or wanted.cost == 0:
+            return None
+        return Excess(self, "cost", limit, spent, Decimal(0), wanted.cost)
 
 
 def shares(meter: Any, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:

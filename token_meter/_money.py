@@ -66,7 +66,7 @@ def parse_count(value: int | str, *, name: str) -> int:
     """
     wrong = f"{name} must be a whole number such as 5000, not {_told(value)}"
     if isinstance(value, str):
-        digits = value.strip().replace("_", "").replace(",", "").lstrip("0") or value.strip()[:1]
+        digits = value.strip().replace("_", "").replace(",", "")
         if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
             raise ConfigError(wrong)
         return int(digits)

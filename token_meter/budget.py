@@ -227,7 +227,7 @@ class Account:
         spent = self._spent_now()
         reserved = Amounts(self._cost, self._tokens, self._in_flight)
         for field, limit, used, held, more in zip(Amounts._fields, self.limits, spent, reserved, wanted, strict=True):
-            if limit is None:
+            if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
                 continue
             committed = _plus(used, held)
             if committed >= limit if more is None else _plus(committed, more) > limit:

@@ -62,6 +62,16 @@ def test_a_call_of_unknown_size_passes_until_the_limit_is_reached():
     assert _ask(book, tokens=None).reservation is None
 
 
+def test_a_free_call_passes_a_budget_that_was_overshot():
+    """It takes nothing of the limit on cost and tokens; as a call it counts."""
+    book = Book(max_tokens=100, max_cost="1", max_calls=1)
+    book.tokens, book.cost = 101, Decimal(2)
+    free = _ask(book, tokens=0, cost=Decimal(0))
+    assert free.reservation is not None
+
+    assert _ask(book, tokens=0, cost=Decimal(0)).exceeded[0].field == "calls"
+
+
 def test_the_outermost_exceeded_limit_is_named():
     """Accounts are asked from the outside in."""
     outer, inner = Book(max_calls=0), Book(max_calls=0)
@@ -217,6 +227,26 @@ def test_a_limit_that_is_no_amount_is_an_error(limits):
     """At the front door, with the value."""
     with pytest.raises(ConfigError):
         parse_limits(**limits)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_cost": Decimal("1e9999999999")},
+        {"max_cost": Decimal("1e-9999999999")},
+        {"max_cost": 10**5_000},
+        {"max_tokens": "9" * 5_000},  # Python reads and writes no number of over 4,300 digits
+        {"max_calls": 10**5_000},
+    ],
+    ids=["huge", "tiny", "digits", "text", "count"],
+)
+def test_a_limit_of_more_digits_than_anybody_means_is_an_error(limits):
+    """With a message of ordinary length."""
+    (name,) = limits
+    with pytest.raises(ConfigError, match=f"{name} must be an? .* such as") as caught:
+        parse_limits(**limits)
+
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan"), True, "0.8"], ids=str)

@@ -286,6 +286,36 @@ def test_a_process_meter_that_opens_while_a_call_departs_counts_the_next(ask, mo
     assert everything.total_tokens == before + TOKENS
 
 
+def test_a_meter_that_two_threads_enter_at_once_opens_once(ask, monkeypatch):
+    """It counts each call once, and the last one to leave closes it."""
+
+    class Overtaken:
+        """A lock where another thread comes first, once."""
+
+        def __init__(self, lock: Any, first: Callable[[], Any]) -> None:
+            self.lock, self.first = lock, first
+
+        def __enter__(self) -> None:
+            first, self.first = self.first, lambda: None
+            _in_thread(first)
+            self.lock.__enter__()
+
+        def __exit__(self, *args: Any) -> None:
+            self.lock.__exit__(*args)
+
+    everything = meter(scope="process")
+    with monkeypatch.context() as patched:
+        patched.setattr(_hub.HUB, "_lock", Overtaken(_hub.HUB._lock, everything.__enter__))
+        everything.__enter__()
+    ask()
+    everything.__exit__(None, None, None)
+    ask()
+    everything.__exit__(None, None, None)
+
+    assert everything.total_tokens == 2 * TOKENS
+    assert (everything.is_open, _hub.HUB.is_listening) == (False, False)
+
+
 # Threads: each row is a way to run a function elsewhere.
 
 

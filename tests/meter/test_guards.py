@@ -199,6 +199,16 @@ def test_a_sink_that_fails_to_forget_costs_nothing():
     assert cb.total_tokens == 15
 
 
+def test_a_sink_that_fails_to_close_leaves_the_blocks_own_exception(client):
+    """Leaving a block never fails."""
+    with pytest.raises(KeyError, match="mine"), meter(ledger=Sink("close")) as cb:
+        chat(client)
+        raise KeyError("mine")
+
+    assert failures() == {"sink": 1}
+    assert cb.total_tokens == 15
+
+
 def test_what_is_known_of_urls_is_bounded(client, monkeypatch):
     """A program that makes a URL for each call keeps no URL for each."""
     monkeypatch.setattr(_places, "_LIMIT", 3)

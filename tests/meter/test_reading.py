@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from token_meter import current, meter
+from token_meter import Meter, current, meter
 from token_meter._meter._hub import HUB
-from token_meter._meter._sums import Readable
+from token_meter._meter._sums import Readable, Sums
 from token_meter._money import fine_usd
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.types import Call, Usage
@@ -86,6 +86,26 @@ def test_a_cost_never_hides_what_is_missing(calls, shown):
 
     assert f" {shown}" in repr(cb)
     assert f" {shown}" in str(cb).replace("  ", " ")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "look"),
+    [(Meter, "priced", "calls"), (Sums, "copy", "by_model"), (Sums, "copy", "by_tag")],
+    ids=["calls", "by_model", "by_tag"],
+)
+def test_a_call_that_a_finalizer_brings_disturbs_no_look(monkeypatch, owner, name, look):
+    """It ends in the thread that reads, between one call or model and the next, and shows at the next look."""
+    cb = filled(call("one", tags=("a",)), call("two", tags=("b",)), on_unpriced="ignore", keep_calls=True)
+    original, late = getattr(owner, name), [call("three", tags=("c",))]
+
+    def finalized(*args: Any) -> Any:
+        if late:
+            cb.add(late.pop())
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, finalized)
+
+    assert (len(getattr(cb, look)), len(getattr(cb, look))) == (2, 3)
 
 
 def test_the_line_names_every_gap():

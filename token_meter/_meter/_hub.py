@@ -77,22 +77,31 @@ class Hub:
     # Meters come and go.
 
     def open(self, meter: Meter) -> None:
-        """A meter opened."""
-        with self._lock:
-            self.listen()
-            self._open_meters += 1
-            if meter.scope == "process":
-                self._process = (*self._process, meter)
+        """Somebody enters a meter: the first one opens it."""
+        with self._lock:  # one meter may be entered by several threads at once
+            if meter.depth == 0:
+                self.listen()
+                meter.is_open = True
+                self._open_meters += 1
+                if meter.scope == "process":
+                    self._process = (*self._process, meter)
                 self._plans = {}
+            meter.depth += 1
 
-    def close(self, meter: Meter) -> None:
-        """A meter closed: with the last one the threads are as they were."""
+    def close(self, meter: Meter) -> bool:
+        """Somebody leaves a meter: the last one closes it, and hears so. After the last meter threads are as before."""
         with self._lock:
+            if meter.depth:
+                meter.depth -= 1
+            if meter.depth or not meter.is_open:
+                return False
+            meter.is_open = False
             self._open_meters -= 1
             self.hush()
             if meter.scope == "process":
                 self._process = tuple(m for m in self._process if m is not meter)
                 self._plans = {}
+            return True
 
     def listen(self) -> None:
         """Somebody, a meter or a handler, wants to hear of calls: install the seams, once."""

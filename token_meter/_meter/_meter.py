@@ -122,7 +122,7 @@ class Meter(Tally):
         }  # fmt: skip
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
-        self._depth = 0
+        self.depth = 0
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
         if is_bounded or on_exceed != "raise" or warn_at != 0.8:
             self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
@@ -136,10 +136,7 @@ class Meter(Tally):
     # The block.
 
     def __enter__(self) -> Meter:
-        if self._depth == 0:
-            self.is_open = True
-            _hub().open(self)
-        self._depth += 1
+        _hub().open(self)
         push(self)
         return self
 
@@ -147,15 +144,10 @@ class Meter(Tally):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         remove(self)
-        if self._depth == 0:
-            return
-        self._depth -= 1
-        if self._depth == 0:
-            self.is_open = False
-            _hub().close(self)
+        if _hub().close(self):
             self._read_up()
             if self.sink is not None:
-                self.sink.close()
+                self._close_sink(self.sink)
         _hub().tell_late()
 
     async def __aenter__(self) -> Meter:
@@ -173,6 +165,14 @@ class Meter(Tally):
                 self._fold()
         except Exception:
             _hub().internal_error("fold")
+
+    @staticmethod
+    def _close_sink(sink: Sink) -> None:
+        """Tell the sink; its failure takes the place of no exception that passes through the block."""
+        try:
+            sink.close()
+        except Exception:
+            _hub().internal_error("sink")
 
     def __call__(self, function: F) -> F:
         """Meter every call of *function* with a new meter of these settings; `current()` gives it inside."""

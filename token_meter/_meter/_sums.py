@@ -269,4 +269,5 @@ class Groups(dict[str, Sums]):
 
     def snapshot(self) -> Mapping[str, SubTotal]:
         """An independent mapping of name to sub-total, as of now."""
-        return {name: SubTotal(sums) for name, sums in self.items()}
+        copy = self.copy()  # at once: a finalizer may bring a call with a new name
+        return {name: SubTotal(sums) for name, sums in copy.items()}

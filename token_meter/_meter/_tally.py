@@ -135,7 +135,8 @@ class Tally(Readable):
             raise ConfigError(msg)
         with self._own_lock():
             self._counted()
-            return tuple(self.priced(call) for call in self._kept)
+            kept = self._kept.copy()  # a finalizer may bring a call while they are priced: it holds the lock as we do
+            return tuple(self.priced(call) for call in kept)
 
     @property
     def unpriced_models(self) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from tests.report.samples import row, summary_of
 from token_meter._money import PLACES, format_usd
 from token_meter._run import painted
 from token_meter.report import Limit, Summary, check_limits, compare, expanded, render, tone_of
+from token_meter.report._show import cells
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/s/summary", "GITHUB_OUTPUT": "/s/output"}
 ACTIONS = ["github", "summary-append:/s/summary", "github-output-append:/s/output"]
@@ -97,6 +98,19 @@ def test_warnings_are_broken_at_words_and_names_stay_whole() -> None:
     lines = text[text.index("warning:") :].splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[1].startswith("  ")
+
+
+@pytest.mark.parametrize("name", ["玫瑰" * 60, "🧪 " * 60, "e\u0301" * 120, "acme-" * 60])
+def test_columns_are_those_of_the_terminal(name: str) -> None:
+    """A wide character takes two of them, a combining one none; no row, sum or model is wider than the terminal."""
+    rows = [row(f"tests/{name}.py::test_{n}", n, model=f"{n}{name}") for n in range(6)]
+    rows += [row(f"tests/{name}.py::test_{n}", n, model="acme-7b", host="h") for n in range(6, 9)]
+    summary = summary_of(*rows)
+    unpriced = replace(summary.totals, unpriced_models=(name, f"{name}2", f"{name}3", f"{name}4"))
+    text = render(replace(summary, totals=unpriced, notices=()), "table")
+
+    assert max(cells(line) for line in text.splitlines()) <= 80
+    assert [cells(line) for line in text.splitlines()[:10]] == [80] * 10
 
 
 @pytest.mark.parametrize(

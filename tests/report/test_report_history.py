@@ -8,7 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from tests.report.samples import row, summary_of
+from token_meter.cli import main
 from token_meter.report import Run, Summary, View, history, remember, render
 from token_meter.report._history import FILE
 
@@ -49,6 +52,22 @@ def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
 
     assert [p.run for p in history(tmp_path)] == ["good"]
     assert history(tmp_path / "nowhere") == ()
+
+
+def test_the_history_is_inert_on_a_terminal(tmp_path: Path) -> None:
+    """Whoever can write the file chose its dates and commits too."""
+    remember(run("good"), tmp_path)
+    line = (tmp_path / FILE).read_text()
+    for word in ("2026-11-20", "9c1e0f2a4b6d", "pytest"):
+        assert word in line
+        line = line.replace(word, r"\u001b[31m\u202ex")
+    (tmp_path / FILE).write_text(line)
+
+    shown = CliRunner().invoke(main, ["history", "--data-dir", str(tmp_path)])
+
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.output
+    assert "\u202e" not in shown.output
 
 
 def test_a_long_history_is_read_from_its_end(tmp_path: Path) -> None:

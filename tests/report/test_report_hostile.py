@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.report.samples import row, summary_of
-from token_meter.report import FORMATS, Limit, Summary, check_limits, compare, render
+from token_meter.report import FORMATS, Limit, Summary, check_limits, compare, loads, render
 from token_meter.report._show import visible
 
 HOSTILE = {
@@ -42,6 +42,7 @@ HOSTILE = {
     "csv blank": "  =1+1",
     "github command": "::error file=a.py::owned",
     "github command on its own line": "x\n::set-env name=PATH::owned",
+    "github command within a line": "m" * 60 + " ::error title=owned::hello",
     "github stop": "::stop-commands::token",
     "github old command": "##[set-output name=x]owned",
     "github output": "a<<EOF\nb\nEOF",
@@ -111,6 +112,29 @@ def test_no_format_lets_a_name_begin_a_workflow_command(name: str) -> None:
             assert not line.lstrip().startswith("::"), kind
             assert "##[" not in line, kind
             assert "##vso[" not in line, kind
+
+
+def test_no_line_is_broken_before_a_workflow_command() -> None:
+    """Wherever a table breaks its lines, what it breaks at a blank is no command on a line of its own."""
+    for length in range(90):
+        name = "m" * length + " ::error title=owned::hello"
+        summary = replace(summary_with(name), prices=name)
+        for what in (summary, compare(summary_with("plain"), summary, fail_on=["new.calls:0"])):
+            text = render(what, "table")
+
+            assert "owned" in text
+            assert not [line for line in text.splitlines() if line.lstrip().startswith("::")], length
+
+
+def test_a_report_that_is_read_back_is_as_inert(name: str) -> None:
+    """Whoever wrote the JSON chose its price stamp, its models and its warnings too."""
+    summary = summary_with(name)
+    notices = tuple(replace(notice, text=name) for notice in summary.notices)
+    read = loads(render(replace(summary, prices=name, created=name, notices=notices), "json"))
+
+    for kind in FORMATS:
+        assert no_control(render(read, kind)), kind
+    assert no_control(render(compare(read, read), "table"))
 
 
 def test_github_commands_are_ours_alone(name: str) -> None:

@@ -6,12 +6,14 @@ name inert for it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from decimal import Decimal
 
 from token_meter._money import format_usd
 from token_meter.report._summary import Totals
 
+_COMMAND = re.compile(r"(^|\s)::")
 _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
 
 
@@ -29,12 +31,12 @@ def cost_text(totals: Totals, *, spent: bool = False) -> str:
     return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
 
 
-def cost_sentence(totals: Totals) -> str:
+def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
     """Show a sum with the reason why it is no more than a lower bound: `>=$0.0123 (2 calls unpriced: acme-7b)`."""
     text = cost_text(totals)
     if not totals.unpriced:
         return text
-    named = ", ".join(visible(name) for name in totals.unpriced_models[:3])
+    named = ", ".join(shortened(visible(name), name_width) for name in totals.unpriced_models[:3])
     more = f" and {len(totals.unpriced_models) - 3} more" if len(totals.unpriced_models) > 3 else ""
     calls = f"{totals.unpriced} call{'' if totals.unpriced == 1 else 's'} unpriced: {named}{more}"
     return f"unknown ({calls})" if text == "unpriced" else f"{text} ({calls})"
@@ -96,22 +98,39 @@ def _escape(c: str) -> str:
     return c.encode("unicode_escape").decode("ascii")
 
 
+def cells(text: str) -> int:
+    """Count the columns that a terminal takes for *text*."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
 def shortened(name: str, width: int) -> str:
-    """Cut in the middle: a test's file and its last words both help to find it."""
-    if len(name) <= width:
+    """Cut in the middle, to *width* columns: a test's file and its last words both help to find it."""
+    if cells(name) <= width:
         return name
     if width < 8:
-        return name[:width]
-    head = (width - 1) // 3
-    return f"{name[:head]}…{name[head + 1 - width :]}"
+        return _first(name, width)
+    head = _first(name, (width - 1) // 3)
+    tail = _first(name[::-1], width - 1 - cells(head))
+    return f"{head}…{tail[::-1]}"
+
+
+def _first(name: str, width: int) -> str:
+    taken = 0
+    for at, c in enumerate(name):
+        taken += cells(c)
+        if taken > width:
+            return name[:at]
+    return name
 
 
 def terminal(name: str, width: int = 10_000) -> str:
-    """Make a name inert at the start of a line too, where a CI's log reader would take `::error::` for a command."""
-    shown = visible(name)
-    if shown.lstrip().startswith("::"):
-        shown = shown.replace("::", "\\x3a:", 1)
-    return shortened(shown, width)
+    """Make a name inert for a CI's log reader, which takes `::error::` at the start of a line for a command.
+
+    After a blank too: a line may be broken there, and blanks before a command count for nothing.
+    """
+    return shortened(_COMMAND.sub(r"\1\\x3a:", visible(name)), width)
 
 
 def markdown(name: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
 from collections.abc import Sequence
 
-from token_meter.report._show import cost_sentence, cost_text, count_text, terminal
+from token_meter.report._show import cells, cost_sentence, cost_text, count_text, terminal
 from token_meter.report._summary import Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 
 _WIDE = 110
+_NAME = 40
 
 
 def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
@@ -32,7 +31,8 @@ def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
 
 def columns(rows: Sequence[Sequence[str]], width: int, footer: Sequence[str] | None = None) -> list[str]:
     """Align *rows*: the first column to the left, cut where it must be; the others to the right."""
-    every = [*rows, footer] if footer is not None else list(rows)
+    rows = [[row[0], *map(terminal, row[1:])] for row in rows]
+    every = [*rows, footer] if footer is not None else rows
     widths = [max(cells(row[i]) for row in every) for i in range(len(every[0]))]
     first = max(12, width - sum(widths[1:]) - 2 * (len(widths) - 1))
     widths[0] = max(cells(terminal(row[0], first)) for row in every)
@@ -48,13 +48,6 @@ def columns(rows: Sequence[Sequence[str]], width: int, footer: Sequence[str] | N
     if footer is not None:
         lines += ["-" * (fill + sum(widths[1:]) + 2 * (len(widths) - 1)), line(footer)]
     return lines
-
-
-def cells(text: str) -> int:
-    """Count the columns that a terminal takes for *text*."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _name(group: Group) -> str:
@@ -80,19 +73,26 @@ def _below(summary: Summary, width: int) -> list[str]:
     kinds += [f"{totals.failed:,} failed"] if totals.failed else []
     lines = [f"spent {cost_text(totals, spent=True)} ({', '.join(kinds)})"]
     if totals.unpriced:
-        lines.append(f"cost {cost_sentence(totals)}")
+        lines += _wrapped(f"cost {cost_sentence(totals, _NAME)}", width)
     if len(summary.models) > 1:
-        best = [f"{terminal(m.kind.model, 40)} {cost_text(m.totals)}" for m in summary.models[:4]]
+        best = [f"{terminal(m.kind.model, _NAME)} {cost_text(m.totals)}" for m in summary.models[:4]]
         more = len(summary.models) - len(best)
         lines += _wrapped("models " + ", ".join(best) + (f" and {more} more" if more > 0 else ""), width)
     checks = [[f"budget  {terminal(c.text)}", c.status.upper() if c.status != "ok" else "ok"] for c in summary.checks]
     lines += [f"{text}  {status}" for text, status in checks]
     for notice in summary.notices:
-        lines += _wrapped(f"warning: {terminal(notice.text)}", width)
-    as_model = f" as {terminal(summary.as_model)}" if summary.as_model else ""
+        lines += _wrapped(f"warning: {notice.text}", width)
+    as_model = f" as {summary.as_model}" if summary.as_model else ""
     lines += _wrapped(f"prices {summary.prices}{as_model}", width)
     return lines
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    """Break at blanks; what it begins a line with is as inert as what a text begins with."""
+    lines: list[str] = []
+    for word in terminal(text).split():
+        if lines and cells(lines[-1]) + 1 + cells(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"  {word}" if lines else word)
+    return lines

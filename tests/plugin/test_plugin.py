@@ -168,6 +168,8 @@ def test_a_suite_without_calls_sees_nothing(suite: Suite, pytester: pytest.Pytes
         ((), "", "@pytest.mark.token_budget(max_cots=1)", "unknown argument 'max_cots'; did you mean 'max_cost'?"),
         ((), "", "@pytest.mark.token_budget(1)", "takes keywords only, such as max_cost=0.01"),
         ((), "", "@pytest.mark.token_budget(max_calls=1.5)", "must be a whole number such as 5000, not 1.5"),
+        ((), "", "@pytest.mark.token_budget(on_exceed='boom')", "on_exceed must be warn, fail or stop, not 'boom'"),
+        ((), "", "@pytest.mark.token_budget(on_exceed=[])", "on_exceed must be warn, fail or stop, not []"),
     ],
 )
 def test_mistakes_are_errors_at_the_start(
@@ -178,6 +180,48 @@ def test_mistakes_are_errors_at_the_start(
 
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert said in done.stderr.str() + done.stdout.str()
+
+
+def test_an_unknown_key_of_the_ini_file_is_an_error(suite: Suite) -> None:
+    """As one in [tool.token_meter] is: pytest itself would only warn."""
+    done = suite("def test_a(): pass", ini="meter_max_cals = 3")
+
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert "unknown key 'meter_max_cals'; did you mean 'meter_max_calls'?" in done.stderr.str() + done.stdout.str()
+
+
+def test_a_wrong_marker_fails_its_test_in_a_worker_too(suite: Suite) -> None:
+    """A worker cannot end the run: the test with the marker fails with the message, the others run."""
+    tests = "@pytest.mark.token_budget(max_cots=1)\ndef test_a(): pass\ndef test_b(): pass\n"
+
+    done = suite(tests, "-n2")
+
+    done.assert_outcomes(passed=1, errors=1)
+    done.stdout.fnmatch_lines(["*unknown argument 'max_cots'; did you mean 'max_cost'?*"])
+    assert "INTERNALERROR" not in done.stdout.str()
+
+
+def test_the_nearest_marker_wins_field_by_field(suite: Suite) -> None:
+    """What a test's marker does not name, its class's still limits."""
+    tests = (
+        "@pytest.mark.token_budget(max_calls=1, max_tokens=1)\nclass TestA:\n"
+        "    @pytest.mark.token_budget(max_tokens=500)\n    def test_one(self): ask(); ask()\n"
+        "    @pytest.mark.token_budget(max_calls=2, max_tokens=500)\n    def test_two(self): ask(); ask()\n"
+    )
+
+    done = suite(tests)
+
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["*TestA::test_one was limited to 1 call but made 2 calls"])
+    assert "tokens" not in done.stdout.str()
+
+
+@pytest.mark.parametrize("report", ["github", "csv"])
+def test_the_table_is_shown_beside_other_reports(suite: Suite, report: str) -> None:
+    """`--meter` shows it, whatever else goes to the terminal."""
+    done = suite("def test_a(): ask()", "--meter", f"--meter-report={report}")
+
+    done.stdout.fnmatch_lines(["*= token usage =*", "test *calls*", "total *"])
 
 
 def test_precedence_is_options_then_environment_then_ini_then_file(tmp_path: Path) -> None:

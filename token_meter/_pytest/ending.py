@@ -97,8 +97,9 @@ class Ending:
     def show(self, terminal: Any) -> None:
         """Print one line, or what was asked for."""
         shown = [text for text in self._formats if parse_target(text).destination is None]
-        if self._wants_table and not shown:
-            shown = ["table"]
+        has_table = any(parse_target(text).format == "table" for text in shown)
+        if self._wants_table and not has_table:
+            shown, has_table = ["table", *shown], True
         totals = self.summary.totals
         if self._wants_table and not totals.calls:
             terminal.write_line("token_meter: no LLM call was seen")
@@ -115,7 +116,7 @@ class Ending:
             for check in self.diff.checks:
                 if check.status != "ok":
                     terminal.write_line(f"token_meter: {check.status.upper()}: {check.text}")
-        if self.verdict.text and not shown:
+        if self.verdict.text and not (has_table and totals.calls):
             for line in self.verdict.text.splitlines():
                 terminal.write_line(f"token_meter: {line}")
         for problem in self._problems:

@@ -80,6 +80,7 @@ class Paying:
         self.outside = Now(self, None)
         self.now = self.outside
         self.refused_field: str | None = None
+        self.wrong: dict[str, str] = {}  # what is wrong with the markers of a test, by its id
         self._config = config
         self._settings = settings
         self._redacts = bool(settings["report.redact_params"])
@@ -137,6 +138,8 @@ class Paying:
         now = self.now = Now(self, item, phase="setup", attempt=attempt)
         if self._tells_children and not now.is_nobody:
             os.environ["TOKEN_METER_CONTEXT"] = str(now.context)
+        if item.nodeid in self.wrong:
+            pytest.fail(self.wrong[item.nodeid], pytrace=False)
 
     def pytest_runtest_logfinish(self) -> None:
         self.leave()

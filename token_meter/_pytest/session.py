@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from token_meter._pytest.paying import Now, Paying
-from token_meter._pytest.settings import check_marker
+from token_meter._pytest.settings import wrong_marker
 from token_meter._pytest.waiting import Waiting
 from token_meter.config import Config
 
@@ -148,8 +148,11 @@ class Session:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            if item.get_closest_marker("token_budget") is not None:
-                check_marker(item)
+            wrong = wrong_marker(item) if item.get_closest_marker("token_budget") is not None else None
+            if wrong is not None and not self.is_worker:
+                raise pytest.UsageError(wrong)
+            if wrong is not None:  # xdist makes an internal error of it: the worker fails the test instead
+                self.paying.wrong[item.nodeid] = wrong
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

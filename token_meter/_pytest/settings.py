@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from token_meter.config import Config, load_config, suggestion
+from token_meter.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from token_meter.report import Limit
 
 LIMITS = ("max_cost", "max_spend", "max_tokens", "max_calls")
+INI_KEYS = (
+    "meter_report", "meter_prices", *(f"meter_{name}" for name in LIMITS), *(f"meter_test_{name}" for name in LIMITS),
+)  # fmt: skip
 _MARKER = (*LIMITS, "on_exceed")
 
 
@@ -47,10 +51,24 @@ def settings_of(config: pytest.Config) -> Config:
         **{f"budget.{name}": config.getini(f"meter_{name}") for name in LIMITS},
         **{f"budget.test.{name}": config.getini(f"meter_test_{name}") for name in LIMITS},
     }
+    _check_ini(config)
     path = config.rootpath / "pyproject.toml"
     settings = load_config(path if path.is_file() else None, given=options, ini=ini)
     _check(settings, formats=reports)
     return settings
+
+
+def _check_ini(config: pytest.Config) -> None:
+    """Refuse a `meter_...` key of the ini file that nobody has registered: pytest only warns of it."""
+    # Later versions of pytest name it `_inicfg` and warn of the old name; no public function lists the keys.
+    keys = vars(config).get("_inicfg", vars(config).get("inicfg", {}))
+    for key in keys:
+        if key.startswith("meter_"):
+            try:
+                config.getini(key)
+            except ValueError:
+                msg = f"the ini file: unknown key {key!r}{suggestion(key, INI_KEYS)}; keys are {', '.join(INI_KEYS)}"
+                raise ConfigError(msg) from None
 
 
 def _check(settings: Config, formats: list[str] | None) -> None:
@@ -75,31 +93,33 @@ def _check(settings: Config, formats: list[str] | None) -> None:
         View(sort=settings["report.sort"])
 
 
-def check_marker(item: pytest.Item) -> None:
-    """Refuse a `token_budget` that nobody could mean: a typo must not switch a budget off."""
+def wrong_marker(item: pytest.Item) -> str | None:
+    """What is wrong with a `token_budget` that nobody could mean: a typo must not switch a budget off."""
+    from token_meter._run import limits_of
+    from token_meter.report import Limit
+
     for mark in item.iter_markers("token_budget"):
         where = f"{item.nodeid}: token_budget"
         if mark.args:
-            msg = f"{where} takes keywords only, such as max_cost=0.01, not {mark.args[0]!r}"
-            raise pytest.UsageError(msg)
+            return f"{where} takes keywords only, such as max_cost=0.01, not {mark.args[0]!r}"
         for name in mark.kwargs:
             if name not in _MARKER:
-                msg = (
-                    f"{where} got an unknown argument {name!r}{suggestion(name, _MARKER)}; known: {', '.join(_MARKER)}"
-                )
-                raise pytest.UsageError(msg)
-        from token_meter._run import limits_of
-        from token_meter.exceptions import ConfigError
-
+                known = f"{suggestion(name, _MARKER)}; known: {', '.join(_MARKER)}"
+                return f"{where} got an unknown argument {name!r}{known}"
+        on_exceed = mark.kwargs.get("on_exceed", "fail")
         try:
-            limits_of(mark.kwargs, item.nodeid, mark.kwargs.get("on_exceed", "fail"))
+            Limit.of(item.nodeid, "calls", 0, on_exceed)  # a marker may name no limit, only what becomes of one
+            limits_of(mark.kwargs, item.nodeid, on_exceed)
         except ConfigError as error:
-            msg = f"{where}: {error}"
-            raise pytest.UsageError(msg) from None
+            return f"{where}: {error}"
+    return None
 
 
 def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
-    """The limits of one test: its marker's, else the first match's, else those for each test; field by field."""
+    """The limits of one test: its markers', else the first match's, else those for each test; field by field.
+
+    Of markers the nearest wins: a function's over its class's over its module's.
+    """
     from token_meter._run import limits_of
 
     told: dict[str, Any] = {name: settings[f"budget.test.{name}"] for name in LIMITS}
@@ -108,8 +128,7 @@ def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
     row: dict[str, Any] = next(
         (m for m in settings["budget.match"] if fnmatch(path, m["tests"]) or fnmatch(item.nodeid, m["tests"])), {}
     )
-    mark = item.get_closest_marker("token_budget")
-    for source in (row, mark.kwargs if mark is not None else {}):
+    for source in (row, *(mark.kwargs for mark in reversed([*item.iter_markers("token_budget")]))):
         told.update({name: source[name] for name in LIMITS if name in source})
         on_exceed = source.get("on_exceed", on_exceed)
     return limits_of(told, item.nodeid, on_exceed)

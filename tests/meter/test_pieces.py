@@ -336,6 +336,25 @@ async def test_f33_a_background_response_counts_at_its_end_however_it_is_looked_
     HUB.uninstall()  # forgets what is parked
 
 
+@pytest.mark.parametrize("is_given_up", [False, True])
+def test_f33_a_background_response_that_outlives_its_block_is_waited_for(is_given_up):
+    """With no meter open at all, until its end has passed or the meters are uninstalled; then nobody listens."""
+    url = "https://api.openai.com/v1/responses"
+    answers = sdk_http.MockTransport(lambda r: sdk_http.Response(200, json=PENDING if r.method == "POST" else DONE))
+    with sdk_http.Client(transport=answers) as client:
+        with meter() as cb:
+            client.post(url, json={"model": "gpt-5", "background": True})
+        assert (cb.open_streams, HUB.is_listening) == (1, True)
+
+        if is_given_up:
+            HUB.uninstall()
+        client.get(f"{url}/resp_9")
+        client.get(f"{url}/resp_9")
+
+    assert (cb.total_tokens, cb.open_streams) == ((0, 1) if is_given_up else (3, 0))
+    assert HUB.is_listening is False
+
+
 def test_a_form_that_cannot_be_looked_into_has_no_fields():
     """A stream of bytes, say."""
     assert _hub.HUB.request_body(SimpleNamespace(stream=object())) == b""

@@ -41,7 +41,6 @@ class Hub:
     """The observer of all seams; one a process.
 
     Attributes:
-        is_listening: a request outside every block is of interest too.
         internal_errors: failures of ours by place; each cost a count at most, never a call.
         late: news of calls that ended in the garbage collector, where no handler can be told.
         parked: background responses whose end a later request will show.
@@ -49,7 +48,6 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        self.is_listening = False
         self.internal_errors: dict[str, int] = {}
         self.late: deque[News] = deque()
         self._lock = threading.RLock()
@@ -117,7 +115,6 @@ class Hub:
                 self._threads.install()
             self._installed = True
             self._audience += 1
-            self.is_listening = True
             self._plans = {}
 
     def hush(self) -> None:
@@ -127,7 +124,6 @@ class Hub:
             self._plans = {}
             if self._audience == 0:
                 self._threads.uninstall()
-                self.is_listening = False
 
     def tell_late(self) -> None:
         """Tell handlers of calls that ended where nobody could be told; called at the next occasion."""
@@ -158,6 +154,11 @@ class Hub:
         return self._unattributed_seen
 
     # What the seams ask.
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether a request outside every block is of interest too: to somebody, or as the end of what is parked."""
+        return self._audience > 0 or bool(self.parked)
 
     def depart(self, request: Any, client: Any) -> Watch | None:
         """Decide who hears of *request*; `None` when nobody does."""

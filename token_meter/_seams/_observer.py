@@ -46,8 +46,9 @@ class Watch(Protocol):
 class Observer(Protocol):
     """Who decides, at departure, whether a request is watched."""
 
-    is_listening: bool
-    """Whether a request outside every block is of interest too (process-wide meters, counters, attached clients)."""
+    @property
+    def is_listening(self) -> bool:
+        """Whether a request outside every block is of interest too (process-wide meters, attached clients)."""
 
     def depart(self, request: Any, client: Any) -> Watch | None: ...
     def internal_error(self, where: str) -> None:

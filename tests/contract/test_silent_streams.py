@@ -168,3 +168,14 @@ def test_speech_that_is_streamed_as_events_says_what_it_used(simulator, chunk):
 
     assert cb.unmeasured_calls == 1
     assert cb.total_tokens == simulator.bill().entries[-1].usage.total_tokens > 0
+
+
+async def test_speech_as_events_that_is_read_at_once_says_what_it_used(make, simulator, prices):
+    """The plain call reads the whole stream: it is a body by the time that we see it."""
+    client = make.openai(base_url=simulator.base_url, api_key="sim-test")
+    ask = {"model": "gpt-4o-mini-tts", "voice": "alloy", "input": "A rose.", "extra_body": {"stream_format": "sse"}}
+    with meter(prices=prices) as cb:
+        answer = await shapes.result(client.audio.speech.create(**ask))
+
+    assert b"speech.audio.done" in answer.content
+    assert (cb.total_tokens, cb.unmeasured_calls) == (simulator.bill().total_tokens, 0)

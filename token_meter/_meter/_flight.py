@@ -9,7 +9,7 @@ from token_meter._forks import in_child
 from token_meter._meter._ending import NOTHING, Ending
 from token_meter._meter._guess import Guess
 from token_meter._meter._record import late_of
-from token_meter._wire import StreamReader, read_body
+from token_meter._wire import StreamReader, is_events, read_body
 from token_meter.types import Call
 
 _CAN_ASK = frozenset({"chat", "completions"})  # the APIs with `stream_options.include_usage`; others tell unasked
@@ -70,6 +70,8 @@ class Flight(Ending):
     def body(self, data: bytes) -> None:
         """The whole body is there, decoded."""
         try:
+            if self._is_ok and not self.wants_body:
+                self.wants_body = is_events(data)  # speech as events: of a whole body the seam tells no type
             if self._can_wait(data) and self._put_off(data):
                 return
             reading = read_body(self.place.route.flavour, data) if self.wants_body else NOTHING

@@ -296,6 +296,22 @@ def test_what_a_late_handler_raises_has_no_caller(caplog):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")  # the SDK's; others speak it too
+def test_a_video_is_one_call_that_nobody_can_measure():
+    """Looks at it while it is made, and its download, are none."""
+    made = {"id": "video_1", "object": "video", "status": "completed", "model": "sora-2", "progress": 100}
+    http = sdk_http.Client(transport=sdk_http.MockTransport(lambda _: sdk_http.Response(200, json=made)))
+    with openai.OpenAI(api_key="sk-x", http_client=http) as client, meter() as cb:
+        if not hasattr(client, "videos"):
+            pytest.skip("this SDK makes no videos")
+        client.videos.create(prompt="a rose opens", model="sora-2")
+        client.videos.retrieve("video_1")
+        client.videos.download_content("video_1")
+
+    assert (cb.successful_requests, cb.unmeasured_calls, cb.is_complete) == (1, 1, False)
+    assert list(cb.by_model) == ["sora-2"]
+
+
 # Background responses that are looked at again.
 
 PENDING = {"id": "resp_9", "object": "response", "status": "queued", "model": "gpt-5", "output": [], "usage": None}

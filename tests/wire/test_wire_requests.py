@@ -42,13 +42,24 @@ def test_creating_posts_are_ours(path: str, flavour: str, prefix: str, deploymen
     assert route_of("GET", path) is None
 
 
-@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/translations", "/v1/moderations"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/audio/speech",
+        "/v1/audio/translations",
+        "/v1/moderations",
+        "/v1/videos",
+        "/v1/videos/edits",
+        "/v1/videos/extensions",
+        "/v1/videos/video_1/remix",
+    ],
+)
 def test_some_flavours_never_report(path: str) -> None:
     """They are calls of ours, and nobody shall wait for their usage."""
     route = route_of("POST", path)
 
     assert route is not None
-    assert (route.action, route.metered) == ("create", False)
+    assert (route.action, route.prefix, route.metered) == ("create", "/v1", False)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +95,12 @@ def test_asking_again_is_no_new_call(method: str, path: str, flavour: str) -> No
         ("POST", "/v1/organization/usage/embeddings"),
         ("POST", "/v1/evals/eval_1/runs"),
         ("GET", "/v1/evals/eval_1/runs/run_1"),
+        ("GET", "/v1/videos"),
+        ("GET", "/v1/videos/video_1"),
+        ("GET", "/v1/videos/video_1/content"),
+        ("DELETE", "/v1/videos/video_1"),
+        ("POST", "/v1/videos/characters"),
+        ("POST", "/youtube/v3/videos"),
         ("POST", "/v1/batches"),
         ("GET", "/v1/batches/b_1"),
         ("GET", "/v1/threads/t_1/runs"),

@@ -58,7 +58,8 @@ class Flavour(NamedTuple):
 
     Attributes:
         name: as it stands in records.
-        paths: suffixes of the POST paths that create; `{}` is any one segment.
+        paths: suffixes of the POST paths that create; `{}` is any one segment, and a `v1` that a common word needs
+            before it belongs to the prefix.
         retrieves: `(method, suffix)` of the paths that ask again for what was created.
         sockets: suffixes of the paths of websockets, as if their method were `WS`.
         metered: an answer may carry usage.

@@ -21,6 +21,7 @@ from token_meter._wire.moderations import MODERATIONS
 from token_meter._wire.realtime import LIVE, REALTIME, REALTIME_TRANSLATIONS
 from token_meter._wire.responses import RESPONSES
 from token_meter._wire.runs import RUNS
+from token_meter._wire.videos import VIDEOS
 
 ROUTES: tuple[Flavour, ...] = (
     CHAT,
@@ -31,6 +32,7 @@ ROUTES: tuple[Flavour, ...] = (
     TRANSCRIPTIONS,
     TRANSLATIONS,
     SPEECH,
+    VIDEOS,
     MODERATIONS,
     DECISIONS,
     COMPACTION,
@@ -47,6 +49,7 @@ SOCKET = "WS"
 
 # Reports of other spending (/organization/usage/completions) and estimates (/responses/input_tokens).
 _NEVER_BEFORE = ["organization", "usage"]
+_VERSION = "v1"
 _NO_IDS = frozenset({"", "input_tokens", "compact"})
 
 
@@ -95,6 +98,8 @@ def route_of(method: str, path: str) -> Route | None:
             if all(map(_fits, suffix, last)):
                 if before[-2:] == _NEVER_BEFORE:
                     return None
+                if suffix[0] == _VERSION:
+                    before.append(_VERSION)
                 return Route(flavour.name, action, *_deployment(before), flavour.metered)
     return None
 

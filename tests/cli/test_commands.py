@@ -122,6 +122,18 @@ def test_a_baseline_changes_only_when_costs_do(cli: CliRunner) -> None:
     assert done.exit_code == 0, done.output
 
 
+def test_a_baseline_without_a_price_is_not_free(cli: CliRunner) -> None:
+    """What was written says so, and nothing is said to have fallen."""
+    cli.invoke(main, ["baseline", "update"])
+    ledger = Ledger.create(".token_meter")
+    ledger.call(Call("00000000000000a1-1", 1.0, 0.5, None, "chat", "acme-7b", usage=Usage(5, 5, 10), status=200))
+    ledger.close()
+
+    done = cli.invoke(main, ["baseline", "update", str(ledger.run_dir)])
+
+    assert done.output == "wrote .token-meter-baseline.json: unpriced in 1 calls\n"
+
+
 def test_combining_twice_changes_nothing(cli: CliRunner) -> None:
     """One file of many shards; the same again is the same."""
     said = [cli.invoke(main, ["combine", ".token_meter", "-o", "all.jsonl", "--append"]).output for _ in range(2)]

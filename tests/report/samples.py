@@ -19,10 +19,9 @@ VCS = Vcs("9c1e0f2a4b6d8c1e0f2a4b6d8c1e0f2a4b6d8c1e", "feat/x", False, None, "gi
 class FlatBook:
     """A book by hand: $1 per million prompt tokens, $10 per million completion tokens; `acme-7b` has no price."""
 
-    version = "flat 1"
-
     def __init__(self, factor: int = 1) -> None:
         self.factor = factor
+        self.version = f"flat {factor}"
 
     def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         """Price by the two rates above."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -74,6 +75,30 @@ def test_step_outputs_of_a_comparison_have_the_change() -> None:
 
     assert (found["cost"], found["delta"], found["status"]) == ("0.004", "0.002", "exceeded")
     assert (without["delta"], without["status"]) == ("", "unknown")
+
+
+def test_an_unknown_cost_is_left_out_for_machines() -> None:
+    """Neither 0 nor a bound of 0: an empty output, no sample, no property; a partly known sum is a lower bound."""
+    nothing = summary_of(row(model="acme-7b"))
+    partly = summary_of(row(model="acme-7b"), row(n=1, prompt=1000, completion=0))
+
+    assert {"cost=", "spent=", "unpriced=1", "calls=1"} <= set(render(nothing, "github-output").splitlines())
+    assert {"cost=0.001", "spent=0.001", "unpriced=1"} <= set(render(partly, "github-output").splitlines())
+    for kind, name in (("openmetrics", "\ntoken_meter_cost_usd "), ("junit", '"token_meter.cost_usd"')):
+        assert name not in render(nothing, kind)
+        assert name.replace("cost", "spent") not in render(nothing, kind)
+        assert name in render(partly, kind)
+
+
+def test_gitlab_keeps_each_warning() -> None:
+    """It merges findings whose fingerprints are equal, and follows them over runs: models tell them apart, sums do not."""
+
+    def prints(calls: int) -> list[str]:
+        rows = [row(n=n, model=f"acme-{n % 3}b", usage=None) for n in range(calls)]
+        return [found["fingerprint"] for found in json.loads(render(summary_of(*rows), "gitlab-codequality"))]
+
+    assert len(set(prints(3))) == len(prints(3)) == 3
+    assert prints(9) == prints(3)
 
 
 def test_what_is_wrong_is_seen_first_in_a_terminal() -> None:

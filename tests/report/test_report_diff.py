@@ -10,6 +10,7 @@ import pytest
 
 from tests.report.samples import FlatBook, row, summary_of
 from token_meter.exceptions import ConfigError
+from token_meter.ledger import Row
 from token_meter.report import Run, Summary, compare, loads, parse_rule, render
 
 A, B, C = (f"tests/test_a.py::test_{x}" for x in "abc")
@@ -141,7 +142,8 @@ def test_the_split_survives_the_way_through_json() -> None:
     many = summary_of(*(row(A, n=n, prompt=1000 + n, completion=7) for n in range(100)))
     for base, approximate in ((few, False), (many, True)):
         saved = loads(render(base, "json"))
-        head = summary_of(*(row(A, n=n, prompt=1000 + n, completion=7) for n in range(base.totals.calls)))
+        rows = [row(A, n=n, prompt=1000 + n, completion=7) for n in range(base.totals.calls)]
+        head = summary_of(*rows, book=FlatBook(3))
         diff = compare(saved, head, book=FlatBook(3))
 
         assert diff.approximate is approximate
@@ -219,3 +221,83 @@ def test_reports_with_nothing_in_common_are_not_called_equal() -> None:
     assert compare(base, head).headline == "no test in common with the base; this run: $0.0020"
     assert "<h1>no test in common</h1>" in render(compare(base, head), "html")
     assert "in common" not in compare(base, summary_of(row(A), row(B, n=1))).headline
+
+
+def rows_of(n: int, **changes: object) -> list[Row]:
+    """Rows of one test, each with another usage."""
+    return [row(A, n=i, prompt=1000 + 17 * i, completion=7, **changes) for i in range(n)]
+
+
+@pytest.mark.parametrize("today", [1, 3])
+@pytest.mark.parametrize("n", [1, 40])  # 40 usages are too many to be kept
+@pytest.mark.parametrize("as_model", [None, "gpt-4o"])
+@pytest.mark.parametrize("unknown", [False, True])
+def test_a_report_never_differs_from_itself(today: int, n: int, as_model: str | None, unknown: bool) -> None:
+    """By whatever book it was priced and whatever the book of today is."""
+    more = [row(B, n=90, model="acme-7b"), row(B, n=91, usage=None)] if unknown else []
+    saved = loads(render(summary_of(*rows_of(n), *more, as_model=as_model), "json"))
+    diff = compare(saved, saved, book=FlatBook(today), fail_on=["cost:0", "cost:-1%", "test.cost:0", "model.cost:0"])
+
+    assert not {c.status for c in diff.checks} - {"ok", "unknown" if unknown else "ok"}
+    assert (diff.usage_change, diff.recorded_change) == ((None, None) if unknown else (0, 0))
+    assert [c.state for c in diff.changes] == ["same"] * len(diff.changes)
+
+
+def test_two_reports_of_two_books_are_priced_by_one() -> None:
+    """The head too: else its own prices would pass for usage."""
+    base, head = (
+        loads(render(summary_of(row(A, prompt=prompt, completion=0), book=FlatBook(factor)), "json"))
+        for prompt, factor in ((1_000_000, 1), (1_100_000, 2))
+    )
+    diff = compare(base, head, book=FlatBook(4), fail_on=["cost:10%"])
+
+    assert diff.verdict.exit_code == 0
+    assert diff.headline == "+$0.4000 (+10.0%), $4.0000 -> $4.4000"
+    assert (diff.recorded_change, diff.price_change, diff.priced_by) == (Decimal("1.2"), Decimal("0.8"), "flat 4")
+    assert "usage +$0.4000, prices +$0.8000\nprices flat 4" in render(diff, "table")
+
+
+def test_what_cannot_be_priced_by_one_book_is_unknown() -> None:
+    """A report that somebody else wrote has sums and no usages: they stay where the books are one, and only there."""
+    whole = summary_of(row(A))
+    bare = replace(whole, groups=tuple(replace(g, models=()) for g in whole.groups))
+    for factor, status in ((1, "ok"), (3, "unknown")):
+        head = summary_of(row(A), book=FlatBook(factor))
+        diff = compare(bare, head, book=FlatBook(factor), fail_on=["cost:10%", "unpriced:0", "test.unpriced:0"])
+
+        assert [c.status for c in diff.checks] == [status, "ok", "ok"]
+
+
+UNKNOWN = [row(A, model="acme-7b")]
+PARTLY = [*UNKNOWN, row(A, n=1, prompt=1000, completion=0)]
+KNOWN = [row(A, n=2, prompt=2000, completion=0)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "headline"),
+    [
+        (UNKNOWN, UNKNOWN, "change unknown, unpriced -> unpriced"),
+        (KNOWN, UNKNOWN, "change unknown, $0.0020 -> unpriced"),
+        (PARTLY, KNOWN, "change unknown, >=$0.0010 -> $0.0020"),
+    ],
+)
+def test_a_change_of_unknown_costs_is_unknown(before: list[Row], after: list[Row], headline: str) -> None:
+    """Neither "no change", nor a percentage, nor $0.00: two lower bounds have no difference."""
+    diff = compare(summary_of(*before), summary_of(*after), book=FlatBook(), fail_on=["cost:10%"])
+
+    assert diff.headline == headline
+    assert [c.text for c in diff.checks] == ["total: cost:10% cannot be judged: calls without a price"]
+    assert json.loads(render(diff, "json"))["delta"] == {"cost": None, "usage": None, "price": None}
+    assert "delta=\n" in render(diff, "github-output")
+    for kind in ("table", "md", "html", "github"):
+        text = render(diff, kind)
+        assert "unknown" in text
+        assert not [lie for lie in ("no change", "$0.00<", "$0.00 ", "%)", "+$0") if lie in text], (kind, text)
+
+
+def test_a_lower_bound_over_a_limit_is_over_it_and_one_below_is_not_below() -> None:
+    """Unpriced calls can only add: a rise is sure, a fall is not."""
+    base, head = summary_of(*KNOWN), summary_of(*UNKNOWN, row(A, n=1, prompt=9000, completion=0))
+
+    assert "cost at least +$0.0070, over cost:10%" in compare(base, head, fail_on=["cost:10%"]).verdict.headline
+    assert compare(base, summary_of(*PARTLY), fail_on=["cost:-30%"]).verdict.status == "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from dataclasses import replace
@@ -47,6 +48,8 @@ def test_lines_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
     """Torn, foreign, hostile: the others are still there."""
     remember(run("good"), tmp_path)
     bad = ["", "{", "[]", '{"cost": "NaN", "spent": "0"}', '{"cost": "-1", "spent": "0"}', '{"cost": 1}', "\x00"]
+    bad += [f'{{"cost": "1", "spent": "0", "calls": {count}}}' for count in ("1e400", "NaN", "-1", "9" * 5000)]
+    bad += ['{"cost": "1e99999999", "spent": "0"}', "[" * 100_000]
     with open(tmp_path / FILE, "a") as file:
         file.write("\n".join([*bad, '{"cost":"1","sp']))
 
@@ -68,6 +71,23 @@ def test_the_history_is_inert_on_a_terminal(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "\x1b" not in shown.output
     assert "\u202e" not in shown.output
+
+
+def test_a_run_without_a_price_is_no_run_for_nothing(tmp_path: Path) -> None:
+    """As lines, as JSON and on the page: unpriced, `null`, and a bound where some of it is known."""
+    unpriced, known = row(model="acme-7b"), row(n=1, prompt=1000, completion=0)
+    for name, rows in (("a", [unpriced]), ("b", [unpriced, known])):
+        remember(replace(summary_of(*rows), run=Run(id=name)), tmp_path)
+    points = history(tmp_path)
+
+    lines = CliRunner().invoke(main, ["history", "--data-dir", str(tmp_path)]).output.splitlines()
+    data = json.loads(CliRunner().invoke(main, ["history", "--json", "--data-dir", str(tmp_path)]).output)
+
+    assert [line.split()[-2:] for line in lines[1:]] == [["unpriced"] * 2, [">=$0.0010"] * 2]
+    assert [(r["cost"], r["spent"]) for r in data] == [(None, None), ("0.001", "0.001")]
+    assert [p.title.split()[0] for p in points] == ["unpriced", ">=$0.0010"]
+    page = render(summary_of(known), "html", View(history=points))
+    assert "&gt;=$0.0010 to &gt;=$0.0010 a run since" in page
 
 
 def test_a_long_history_is_read_from_its_end(tmp_path: Path) -> None:

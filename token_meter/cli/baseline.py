@@ -28,8 +28,8 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
 
     It holds no times and no commit, so that it changes only when costs do.
     """
-    from token_meter._money import format_usd
     from token_meter.report import Run, load, render, write
+    from token_meter.report._show import cost_text
 
     config = config_from(given)
     now = read(paths or (config["data_dir"],), given["by"], config)
@@ -43,9 +43,9 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
         totals=replace(now.totals, duration_s=0.0),
     )  # fmt: skip
     write(render(fixed, "json"), file)
-    click.echo(f"wrote {file}: {format_usd(now.totals.cost)} in {now.totals.calls:,} calls")
-    if before is not None and now.totals.cost < before.totals.cost:
-        click.echo(f"note: it fell from {format_usd(before.totals.cost)}; commit it to keep what was saved", err=True)
+    click.echo(f"wrote {file}: {cost_text(now.totals)} in {now.totals.calls:,} calls")
+    if before is not None and not now.totals.unpriced and now.totals.cost < before.totals.cost:
+        click.echo(f"note: it fell from {cost_text(before.totals)}; commit it to keep what was saved", err=True)
 
 
 @command.command("show")

@@ -28,7 +28,7 @@ from token_meter.cli._options import config_from, examples, formats_option, opti
 @click.option(
     "--if-no-base", type=click.Choice(["pass", "warn", "fail"]), help="What a missing BASE is.  [default: pass]"
 )
-@click.option("--as-recorded", is_flag=True, help="Compare the costs on record; do not price BASE again.")
+@click.option("--as-recorded", is_flag=True, help="Compare the costs on record; price nothing again.")
 @options("view")
 @formats_option
 @click.option("-o", "--output", metavar="FILE", help="Write the comparison to FILE.")

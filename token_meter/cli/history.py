@@ -23,10 +23,9 @@ def command(last: int, as_json: bool, **given: Any) -> None:
 
     Exits with 1 when there is none.
     """
-    from token_meter._money import format_usd
     from token_meter.exceptions import LedgerError
     from token_meter.report import history
-    from token_meter.report._show import exact
+    from token_meter.report._show import cost_text, exact, is_known
     from token_meter.report._table import columns
 
     data_dir = config_from(given)["data_dir"]
@@ -36,12 +35,19 @@ def command(last: int, as_json: bool, **given: Any) -> None:
         msg = f"no run in {file!r}; run something first: token-meter run COMMAND, or pytest"
         raise LedgerError(msg)
     if as_json:
-        rows = [{**p._asdict(), "cost": exact(p.cost), "spent": exact(p.spent)} for p in points]
+        rows = [
+            {
+                **p._asdict(),
+                "cost": exact(p.cost) if is_known(p.totals) else None,
+                "spent": exact(p.spent) if is_known(p.totals, spent=True) else None,
+            }
+            for p in points
+        ]
         click.echo(json.dumps(rows, indent=1))
         return
     table = [["command", "when (UTC)", "commit", "calls", "spent", "cost"]]
     for p in points:
-        sums = [format_usd(p.spent), f"{'>=' if p.unpriced else ''}{format_usd(p.cost)}"]
-        table.append([p.command, p.created[:16].replace("T", " "), p.commit[:7] or "-", f"{p.calls:,}", *sums])
+        sums = (f"{p.calls:,}", cost_text(p.totals, spent=True), cost_text(p.totals))
+        table.append([p.command, p.created[:16].replace("T", " "), p.commit[:7] or "-", *sums])
     for line in columns(table, shutil.get_terminal_size((80, 24)).columns):
         click.echo(line)

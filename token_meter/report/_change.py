@@ -18,7 +18,7 @@ class Change:
 
     Attributes:
         state: `new` has no base, `gone` no head (removed, deselected or not reached: a report cannot tell).
-        base: its base, priced as the comparison is.
+        base: its base, priced as the comparison is; and so is the head.
         recorded: its base as it was priced then.
         comparable: both sides are wholly priced.
     """

@@ -103,7 +103,7 @@ class _Collector:
     def __init__(self, by: By, book: Pricing, as_model: str | None) -> None:
         self._key = _KEYS[by]
         self._by = by
-        self._prices = book.price_each if as_model is None else _as_model(book, as_model)
+        self._prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
         self._groups: set[str] = set()
         self._models: set[str] = set()
@@ -202,7 +202,8 @@ def _bounded(name: str, known: set[str], most: int) -> str:
     return name
 
 
-def _as_model(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
+def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
+    """What calls would cost, had they gone to *as_model*."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:

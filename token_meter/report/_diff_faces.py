@@ -66,12 +66,13 @@ def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         "base": None if diff.base is None else {**_side(diff.base, diff.common_base), "age_commits": diff.age},
         "head": _side(diff.head, diff.common_head),
         "prices": diff.prices,
+        "priced_by": diff.priced_by,
         "approximate": diff.approximate,
         "min_change": diff.min_change,
         "delta": None
         if diff.base is None
         else {
-            "cost": diff.usage_change + (diff.price_change or 0),
+            "cost": diff.recorded_change,
             "usage": diff.usage_change,
             "price": diff.price_change,
         },
@@ -139,7 +140,7 @@ def footnotes(diff: Diff) -> list[str]:
     commit = base.vcs.commit[:12] if base.vcs is not None and base.vcs.commit else "without a commit"
     age = "" if diff.age is None else f" ({diff.age} commit{'' if diff.age == 1 else 's'} old)"
     notes = [f"base {commit}{age}{'' if base.run.complete else ', not complete'}"]
-    if diff.price_change is not None:
+    if diff.price_change is not None and diff.usage_change is not None:
         split = f"usage {_signed(diff.usage_change)}, prices {_signed(diff.price_change)}"
         notes.append(f"{split}{' (approximate)' if diff.approximate else ''}")
     elif base.prices != diff.head.prices:
@@ -151,7 +152,7 @@ def footnotes(diff: Diff) -> list[str]:
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
         notes.append("the head's record is not complete")
-    notes.append(f"prices {diff.head.prices}")
+    notes.append(f"prices {diff.priced_by}")
     return notes
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from token_meter._money import format_usd
-from token_meter.report._show import exact
-from token_meter.report._summary import Summary
+from token_meter.report._show import cost_text, exact
+from token_meter.report._summary import Summary, Totals
 
 FILE = "history.jsonl"
 _READ = 256 * 1024  # from the end: some 1,000 runs
+_MOST = 10**18
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -39,11 +39,15 @@ class Point(NamedTuple):
     command: str = ""
 
     @property
+    def totals(self) -> Totals:
+        """Its sums, as far as they are kept."""
+        return Totals(self.calls, self.calls, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
+
+    @property
     def title(self) -> str:
         """One line for people."""
-        bound = ">=" if self.unpriced else ""
         parts = (self.created[:16].replace("T", " "), self.commit[:12], f"{self.calls:,} calls")
-        return f"{bound}{format_usd(self.cost)} · {' · '.join(part for part in parts if part)}"
+        return f"{cost_text(self.totals)} · {' · '.join(part for part in parts if part)}"
 
 
 def point_of(summary: Summary) -> Point:
@@ -95,8 +99,10 @@ def _point(line: bytes) -> Point | None:
         }
         counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
-    except (ValueError, TypeError, KeyError, AttributeError, InvalidOperation):
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None  # torn, or somebody else's
-    if not (cost.is_finite() and spent.is_finite() and cost >= 0):
+    if not (cost.is_finite() and spent.is_finite() and 0 <= cost < _MOST and 0 <= spent < _MOST):
+        return None
+    if not all(0 <= count < _MOST for count in counts.values()):
         return None
     return Point(cost=cost, spent=spent, **text, **counts)

@@ -15,9 +15,10 @@ from token_meter.report._show import (
     command_property,
     cost_sentence,
     exact,
+    is_known,
     visible,
 )
-from token_meter.report._summary import Check, Group, Summary
+from token_meter.report._summary import Check, Group, Notice, Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 
 _GITHUB_SHOWS = 9  # of each kind and step it shows ten; the tenth says how many are missing
@@ -36,9 +37,7 @@ class Finding(NamedTuple):
     key: str
 
 
-def findings(
-    checks: tuple[Check, ...], groups: tuple[Group, ...], notices: tuple[tuple[str, str], ...]
-) -> list[Finding]:
+def findings(checks: tuple[Check, ...], groups: tuple[Group, ...], notices: tuple[Notice, ...]) -> list[Finding]:
     """List what deserves an annotation, errors first; `key` stays the same when only the amounts change."""
     places = {g.id: (g.file, g.line) for g in groups}
     found = []
@@ -48,12 +47,12 @@ def findings(
             title = f"LLM budget: {check.rule or check.field}"
             key = f"{check.scope}|{check.field}|{check.rule}|{check.culprit}"
             found.append(Finding(_LEVEL[check.status], title, check.text, file, line, key))
-    found += [Finding("warning", "token_meter", text, None, None, code) for code, text in notices]
+    found += [Finding("warning", "token_meter", n.text, None, None, f"{n.code}|{n.model or ''}") for n in notices]
     return sorted(found, key=lambda f: f.level != "error")
 
 
 def _of(summary: Summary) -> list[Finding]:
-    return findings(summary.checks, summary.largest, tuple((n.code, n.text) for n in summary.notices))
+    return findings(summary.checks, summary.largest, summary.notices)
 
 
 def render_github(summary: Summary, view: View = DEFAULT_VIEW) -> str:
@@ -82,10 +81,11 @@ def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
 
 
 def output_lines(summary: Summary, status: str, delta: Decimal | None = None) -> str:
-    """Write the outputs; *delta* is a comparison's change in US dollars."""
+    """Write the outputs; *delta* is a comparison's change in US dollars. What is not known is empty."""
     t = summary.totals
-    outputs = {"cost": exact(t.cost), "spent": exact(t.spent), "tokens": t.total_tokens, "calls": t.calls}
-    outputs |= {"unpriced": t.unpriced, "delta": "" if delta is None else exact(delta), "status": status}
+    outputs = {"cost": exact(t.cost) if is_known(t) else "", "spent": exact(t.spent) if is_known(t, spent=True) else ""}
+    outputs |= {"tokens": str(t.total_tokens), "calls": str(t.calls)}
+    outputs |= {"unpriced": str(t.unpriced), "delta": "" if delta is None else exact(delta), "status": status}
     return "".join(f"{name}={value}\n" for name, value in outputs.items())
 
 
@@ -123,7 +123,7 @@ def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Write github-action-benchmark's `customSmallerIsBetter` array. What has no price has no bar."""
     rows: list[tuple[str, str, str]] = []
     totals = summary.totals
-    if totals.cost or not totals.unpriced:
+    if is_known(totals):
         rows.append(("LLM cost", "USD", exact(totals.cost)))
     rows.append(("LLM calls", "calls", str(totals.calls)))
     if totals.tokens.total_tokens is not None:
@@ -131,7 +131,7 @@ def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     rows += [
         (f"LLM cost of {visible(m.kind.model)}", "USD", exact(m.totals.cost))
         for m in summary.models
-        if m.totals.cost or not m.totals.unpriced
+        if is_known(m.totals)
     ]
     note = f', "extra": {json.dumps(cost_sentence(totals))}' if totals.unpriced or totals.estimated else ""
     text = (f'{{"name": {json.dumps(name)}, "unit": "{unit}", "value": {value}{note}}}' for name, unit, value in rows)

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from token_meter._money import format_usd
 from token_meter.report import _page
 from token_meter.report._history import Point
 from token_meter.report._page import OTHER_TONE, TONES, Cell, count_cell, money_cell
-from token_meter.report._show import cost_sentence, cost_text, count_text, visible
+from token_meter.report._show import cost_sentence, cost_text, count_text, is_known, visible
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 
@@ -182,8 +181,9 @@ def _history(points: Sequence[Point], run: str | None) -> dict[str, Any] | None:
     if len(points) < 2:
         return None
     titles = [visible(p.title) for p in points]
-    least, most = min(p.cost for p in points), max(p.cost for p in points)
-    text = f"{format_usd(least)} to {format_usd(most)} a run since {points[0].created[:10]}"
+    sums = sorted((p.totals for p in points if is_known(p.totals)), key=lambda t: t.cost)
+    span = f"{cost_text(sums[0])} to {cost_text(sums[-1])} a run" if sums else "unpriced"
+    text = f"{span} since {points[0].created[:10]}"
     is_here = points[-1].run == run
     return {
         "title": f"The last {len(points)} runs",

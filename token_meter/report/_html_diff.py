@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from token_meter._money import format_usd
 from token_meter.report import _page
 from token_meter.report._diff_faces import footnotes
 from token_meter.report._html import about, facts
 from token_meter.report._page import Cell, count_cell, money_cell
 from token_meter.report._show import change_text, cost_text, count_text, percent_text, visible
-from token_meter.report._summary import ZERO, Totals
+from token_meter.report._summary import ZERO, Totals, total_of
 from token_meter.report._view import DEFAULT_VIEW, View
 from token_meter.report.diff import Change, Diff
 
@@ -24,7 +23,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         ConfigError: Jinja2 is not installed.
     """
     change = diff.usage_change
-    headline = change_text(change) if change else "no change"
+    headline = "unknown" if change is None else change_text(change) if change else "no change"
     if diff.base is None or not diff.has_common:
         headline = "no base" if diff.base is None else f"no {diff.head.by} in common"
     listed = diff.listed[: min(_MOST_ROWS, len(diff.listed) if view.top is None else view.top)]
@@ -63,8 +62,8 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
         cards.append(("change of prices", change_text(diff.price_change) if diff.price_change else "none", ""))
     new = [c for c in diff.changes if c.state == "new" and c.head is not None]
     if new:
-        cost = sum((c.head.cost for c in new if c.head is not None), ZERO)
-        cards.append((f"new {diff.head.by}s", f"{len(new):,}", format_usd(cost)))
+        cost = total_of(c.head for c in new if c.head is not None)
+        cards.append((f"new {diff.head.by}s", f"{len(new):,}", cost_text(cost)))
     return [*cards, spent, calls]
 
 

@@ -48,15 +48,16 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     if exceeded and not doubtful and abs(now.cost - old.cost) < floor:
         exceeded = False
     status: Status = ("warn" if rule.warn else "exceeded") if exceeded else "ok"
-    if doubtful and money and (not exceeded or old.unpriced):
-        status = "unknown"
+    if doubtful and money and (not exceeded or old.unpriced or rule.limit < 0):
+        text = f"{visible(scope)}: {rule.text} cannot be judged: calls without a price"
+        return Check(scope, rule.field, rule.limit, found, "unknown", text, rule.text, culprit)
     shown = change_text(change) if money else f"{change:+,}"
     percent = percent_text(change, before)
+    if doubtful and money:  # over it, and nobody knows by how much
+        shown, percent = f"at least {shown}", None
     text = f"{visible(scope)}: {rule.field} {shown}{f' ({percent})' if percent and change else ''}"
-    text += {"ok": f", within {rule.text}", "unknown": f", {rule.text} cannot be judged: calls without a price"}.get(
-        status, f", over {rule.text}"
-    )
-    if exceeded and rule.limit < 0 and status != "unknown":
+    text += f", {'within' if status == 'ok' else 'over'} {rule.text}"
+    if exceeded and rule.limit < 0:
         text += ": it fell; refresh the baseline"
     return Check(scope, rule.field, rule.limit, found, status, text, rule.text, culprit)
 
@@ -64,13 +65,18 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
 def _unpriced(
     rule: Rule, changes: list[Change], models: Mapping[str, tuple[Totals, Totals]], head: Summary
 ) -> list[Check]:
+    # As the head was recorded: another book's gaps are not its.
+    common = {c.id for c in changes if c.base is not None and c.head is not None}
     if rule.scope == "total":
         counts = {"total": head.totals.unpriced}
     elif rule.scope == "model":
-        counts = {name: now.unpriced for name, (_, now) in models.items()}
+        counts = dict.fromkeys(models, 0)
+        for group in head.groups:
+            for line in group.models if group.id in common else ():
+                counts[line.kind.model] += line.totals.unpriced
     else:
-        wanted = ("new",) if rule.scope == "new" else ("same", "changed")
-        counts = {c.id: c.head.unpriced for c in changes if c.head is not None and c.state in wanted}
+        wanted = (lambda name: name not in common) if rule.scope == "new" else common.__contains__
+        counts = {g.id: g.totals.unpriced for g in head.groups if wanted(g.id)}
     bad: Status = "warn" if rule.warn else "exceeded"
     over = [
         Check(name, "unpriced", rule.limit, Decimal(n), bad, f"{visible(name)}: {n} calls unpriced, over {rule.text}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from token_meter.report._show import exact, label_value
+from token_meter.report._show import exact, is_known, label_value
 from token_meter.report._summary import Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 
@@ -13,9 +13,9 @@ def render_openmetrics(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Write the totals and the models; the groups too when the report is by test."""
     totals = summary.totals
     lines = _family("cost_usd", "List price of the tokens; a lower bound while unpriced calls are above 0.")
-    lines.append(f"token_meter_cost_usd {exact(totals.cost)}")
+    lines += [f"token_meter_cost_usd {exact(totals.cost)}"] if is_known(totals) else []
     lines += _family("spent_usd", "List price of the live calls only.")
-    lines.append(f"token_meter_spent_usd {exact(totals.spent)}")
+    lines += [f"token_meter_spent_usd {exact(totals.spent)}"] if is_known(totals, spent=True) else []
     lines += _family("calls", "API calls.")
     lines.append(f"token_meter_calls {totals.calls}")
     lines += _family("unpriced_calls", "API calls whose price is not known.")
@@ -30,14 +30,14 @@ def render_openmetrics(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     lines += [
         f'token_meter_model_cost_usd{{model="{label_value(m.kind.model)}"}} {exact(m.totals.cost)}'
         for m in summary.models
-        if m.totals.cost or not m.totals.unpriced
+        if is_known(m.totals)
     ]
     if summary.by == "test":
         lines += _family("test_cost_usd", "List price of the tokens by test.")
         lines += [
             f'token_meter_test_cost_usd{{test="{label_value(g.id)}"}} {exact(g.totals.cost)}'
             for g in summary.largest[:_MOST_SERIES]
-            if g.totals.cost or not g.totals.unpriced
+            if is_known(g.totals)
         ]
     return "\n".join([*lines, "# EOF"]) + "\n"
 

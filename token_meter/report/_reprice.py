@@ -1,49 +1,64 @@
-"""A base's tokens at the head's prices, so that what is left of a change is usage. It knows no rule."""
+"""A report's tokens at another book's prices, so that what is left of a change is usage. It knows no rule."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from decimal import Decimal
 
-from token_meter.report._collect import Pricing
+from token_meter.report._collect import Pricing, priced_as
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
 from token_meter.types import Call, Usage
 
 
 class Repricer:
-    """Prices a base's tokens by the head's book, at the head's time."""
+    """Prices one side of a comparison by *book*, as of one moment.
 
-    def __init__(self, book: Pricing, head: Summary) -> None:
-        self.book = book
-        self.at_s = head.run.began_s or 0.0
+    Whatever it does it does to both sides, so that a report never differs from itself. What cannot be priced anew stays
+    as it is when the report was priced by a book of the same version; else it is unpriced, or an approximation.
+    """
+
+    def __init__(self, book: Pricing, side: Summary, at_s: float) -> None:
+        self._prices = book.price_each if side.as_model is None else priced_as(book, side.as_model)
+        self._is_its_own = side.prices == book.version
+        self._at_s = at_s
         self.approximate = False
-        if not self.at_s:
-            self.at_s = time.time()
 
     def line(self, line: ModelLine) -> Totals:
         """Give the line's sums with another cost; what has no price now is unpriced."""
         t = line.totals
         usages = line.usages
+        unpriced = 0 if usages is None else min(t.unpriced, t.calls - sum(n for _, n in usages))  # those without usage
         if usages is None:
+            if self._is_its_own:
+                return t
             self.approximate = True
             usages = ((_mean(t), t.calls),)
+            unpriced = min(t.unpriced, t.unmeasured)
         cost = ZERO
-        unpriced = 0
-        for usage, n in usages:
-            price = self.book.price(_call(line, usage, self.at_s))
+        prices = self._prices(_call(line, self._at_s), (usage for usage, _ in usages))
+        for (_, n), price in zip(usages, prices, strict=True):
             if price.cost is None:
                 unpriced += n
             else:
                 cost += price.cost * n
-        if not usages:
-            cost, unpriced = t.cost, t.unpriced
-        share = t.spent / t.cost if t.cost else ZERO
         models = (line.kind.model,) if unpriced else ()
-        return replace(t, cost=cost, spent=cost * share, unpriced=unpriced, unpriced_models=models)
+        return replace(t, cost=cost, spent=cost * _live(t), unpriced=unpriced, unpriced_models=models)
 
     def group(self, group: Group) -> Totals:
         """Give the group's sums with another cost."""
-        return total_of(self.line(line) for line in group.models) if group.models else group.totals
+        if group.models:
+            return total_of(self.line(line) for line in group.models)
+        t = group.totals
+        if self._is_its_own or not t.calls:
+            return t
+        return replace(t, cost=ZERO, spent=ZERO, unpriced=t.calls, unpriced_models=("(no model)",))
+
+
+def _live(totals: Totals) -> Decimal:
+    """How much of the cost live calls caused."""
+    if totals.cost:
+        return totals.spent / totals.cost
+    return Decimal(totals.live) / totals.calls if totals.calls else ZERO
 
 
 def _mean(totals: Totals) -> Usage:
@@ -54,9 +69,9 @@ def _mean(totals: Totals) -> Usage:
     return Usage(**counts)
 
 
-def _call(line: ModelLine, usage: Usage, at_s: float) -> Call:
+def _call(line: ModelLine, at_s: float) -> Call:
     k = line.kind
     return Call(
-        "", at_s, 0.0, k.host, k.flavour, model_asked=k.model_asked, model_served=k.model_served, usage=usage,
+        "", at_s, 0.0, k.host, k.flavour, model_asked=k.model_asked, model_served=k.model_served,
         service_tier=k.tier, processing=k.processing, provider=k.provider, status=200,
     )  # fmt: skip

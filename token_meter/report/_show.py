@@ -25,10 +25,17 @@ def cost_text(totals: Totals, *, spent: bool = False) -> str:
         return format_usd(amount)
     if not totals.unpriced:
         return guessed + format_usd(amount)
-    if amount == 0:
+    if not is_known(totals, spent=spent):
         return "unpriced"
     shown = format_usd(amount)
     return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
+
+
+def is_known(totals: Totals, *, spent: bool = False) -> bool:
+    """Whether there is a sum to tell, be it a lower bound: without any price there is none, and 0 would be a lie."""
+    if spent:
+        return bool(totals.spent) or not totals.unpriced or not totals.live
+    return bool(totals.cost) or not totals.unpriced
 
 
 def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from token_meter._money import format_usd
 from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
 from token_meter.report._collect import Pricing
@@ -33,8 +33,10 @@ class Diff:
         changes: every group, the largest change first.
         common_base: sums over the groups that both sides have, priced as the comparison is.
         common_head: the same of the head.
-        price_change: what the base's tokens cost more at the head's prices; `None` when nobody asked.
-        approximate: some of the base's tokens could only be priced again as averages.
+        recorded_change: what they cost more, each as it was priced then; `None` when that is not known.
+        price_change: the part of it that is no usage; `None` when nothing was priced again, or not everything could be.
+        approximate: some tokens could only be priced again as averages.
+        priced_by: the version of the prices that are compared; the head's, unless both sides were priced again.
         age: commits between base and head.
     """
 
@@ -43,18 +45,20 @@ class Diff:
     changes: tuple[Change, ...]
     common_base: Totals
     common_head: Totals
+    recorded_change: Decimal | None
     price_change: Decimal | None
     approximate: bool
     prices: Prices
     min_change: Decimal
     checks: tuple[Check, ...]
     verdict: Verdict
+    priced_by: str
     age: int | None = None
 
     @property
-    def usage_change(self) -> Decimal:
-        """What the tests that both sides have cost more, prices aside."""
-        return self.common_head.cost - self.common_base.cost
+    def usage_change(self) -> Decimal | None:
+        """What the tests that both sides have cost more, prices aside; two lower bounds have no difference: `None`."""
+        return _difference(self.common_base, self.common_head)
 
     @property
     def has_common(self) -> bool:
@@ -68,11 +72,16 @@ class Diff:
             return f"no base to compare with; this run: {cost_text(self.head.totals)}"
         if not self.has_common:
             return f"no {self.head.by} in common with the base; this run: {cost_text(self.head.totals)}"
+        return f"{self.change_text}, {cost_text(self.common_base)} -> {cost_text(self.common_head)}"
+
+    @property
+    def change_text(self) -> str:
+        """How much more or less, in a few words."""
         change = self.usage_change
+        if change is None:
+            return "change unknown"
         percent = percent_text(change, self.common_base.cost)
-        shown = change_text(change) if change else "no change"
-        span = f"{format_usd(self.common_base.cost)} -> {format_usd(self.common_head.cost)}"
-        return f"{shown}{f' ({percent})' if percent and change else ''}, {span}"
+        return f"{change_text(change)}{f' ({percent})' if percent else ''}" if change else "no change"
 
     @property
     def listed(self) -> tuple[Change, ...]:
@@ -100,8 +109,9 @@ def compare(
 ) -> Diff:
     """Compare two reports.
 
-    With `prices="head"` and a *book*, the base's tokens are priced by it too: what is left is a change of usage, and
-    the change of prices is told apart. Percentages are over the groups that both have.
+    With `prices="head"` and a *book*, the tokens of both are priced by it: what is left is a change of usage, and the
+    change of prices is told apart. Two reports that were priced alike, by a version that *book* is not, are compared as
+    they are. Percentages are over the groups that both have.
 
     Raises:
         ConfigError: a rule cannot be meant, or the reports are grouped in different ways.
@@ -111,20 +121,26 @@ def compare(
     if base is None:
         verdict = _no_base(if_no_base, rules)
         nothing = Totals()
-        return Diff(None, head, (), nothing, nothing, None, False, prices, min_change, (), verdict, None)
+        return Diff(None, head, (), nothing, nothing, None, None, False, prices, min_change, (), verdict, head.prices)
     if base.by != head.by:
         msg = f"the base is grouped by {base.by} and the head by {head.by}; compare reports of one kind"
         raise ConfigError(msg)
-    repricer = Repricer(book, head) if prices == "head" and book is not None else None
+    of_base = of_head = None
+    if prices == "head" and book is not None and not (base.prices == head.prices != book.version):
+        at_s = head.run.began_s or time.time()
+        of_base, of_head = Repricer(book, base, at_s), Repricer(book, head, at_s)
     before = {g.id: g for g in base.groups}
     after = {g.id: g for g in head.groups}
     names = [*after, *(name for name in before if name not in after)]
-    changes = [_change(name, before.get(name), after.get(name), repricer) for name in names]
+    changes = [_change(name, before.get(name), after.get(name), of_base, of_head) for name in names]
     common = [c for c in changes if c.base is not None and c.head is not None]
     common_base = total_of(c.base for c in common if c.base is not None)
     common_head = total_of(c.head for c in common if c.head is not None)
-    recorded = total_of(c.recorded for c in common if c.recorded is not None)
-    models = _models(before, after, repricer)
+    recorded = _difference(
+        total_of(c.recorded for c in common if c.recorded is not None), total_of(after[c.id].totals for c in common)
+    )
+    usage = _difference(common_base, common_head)
+    models = _models(before, after, of_base, of_head)
     checks = tuple(check for rule in rules for check in checks_of(rule, changes, models, head, min_change))
     return Diff(
         base,
@@ -132,20 +148,28 @@ def compare(
         tuple(sorted(changes, key=lambda c: (-abs(c.cost), c.id))),
         common_base,
         common_head,
-        None if repricer is None else common_base.cost - recorded.cost,
-        repricer is not None and repricer.approximate,
+        recorded,
+        None if of_base is None or recorded is None or usage is None else recorded - usage,
+        any(side is not None and side.approximate for side in (of_base, of_head)),
         prices,
         min_change,
         checks,
         judge(checks),
+        book.version if book is not None and of_base is not None else head.prices,
         age,
     )
 
 
-def _change(name: str, base: Group | None, head: Group | None, repricer: Repricer | None) -> Change:
+def _difference(base: Totals, head: Totals) -> Decimal | None:
+    return None if base.unpriced or head.unpriced else head.cost - base.cost
+
+
+def _change(
+    name: str, base: Group | None, head: Group | None, of_base: Repricer | None, of_head: Repricer | None
+) -> Change:
     recorded = base.totals if base is not None else None
-    priced = recorded if base is None or repricer is None else repricer.group(base)
-    now = head.totals if head is not None else None
+    priced = recorded if base is None or of_base is None else of_base.group(base)
+    now = (of_head.group(head) if of_head is not None else head.totals) if head is not None else None
     comparable = not (priced is not None and priced.unpriced) and not (now is not None and now.unpriced)
     if priced is None:
         return Change(name, "new", None, now, None, comparable)
@@ -156,7 +180,7 @@ def _change(name: str, base: Group | None, head: Group | None, repricer: Reprice
 
 
 def _models(
-    before: Mapping[str, Group], after: Mapping[str, Group], repricer: Repricer | None
+    before: Mapping[str, Group], after: Mapping[str, Group], of_base: Repricer | None, of_head: Repricer | None
 ) -> dict[str, tuple[Totals, Totals]]:
     """Sum each model over the groups that both sides have."""
     found: dict[str, tuple[Totals, Totals]] = {}
@@ -164,10 +188,10 @@ def _models(
     for name in before.keys() & after.keys():
         for line in before[name].models:
             old, new = found.get(line.kind.model, (none, none))
-            found[line.kind.model] = (old + (repricer.line(line) if repricer else line.totals), new)
+            found[line.kind.model] = (old + (of_base.line(line) if of_base else line.totals), new)
         for line in after[name].models:
             old, new = found.get(line.kind.model, (none, none))
-            found[line.kind.model] = (old, new + line.totals)
+            found[line.kind.model] = (old, new + (of_head.line(line) if of_head else line.totals))
     return found
 
 

@@ -17,7 +17,7 @@ import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from tests.handlers.conftest import MESSAGES, Chunks
 from token_meter import BudgetExceededError, UnpricedModelError, callbacks, meter
-from token_meter._meter import _gatekeeper, _guess, _hub
+from token_meter._meter import _gatekeeper, _guess, _hub, _return
 from token_meter._meter._guess import Guess
 from token_meter._meter._hub import HUB
 from token_meter._meter._listener import Listener
@@ -369,6 +369,48 @@ def test_f33_a_background_response_that_outlives_its_block_is_waited_for(is_give
 
     assert (cb.total_tokens, cb.open_streams) == ((0, 1) if is_given_up else (3, 0))
     assert HUB.is_listening is False
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_run_of_an_assistant_counts_at_its_end(is_stream):
+    """Seen by who asks for it again, or who hands in what its tools gave; each run is one call."""
+    run = {"id": "run_1", "object": "thread.run", "model": "gpt-4o", "status": "queued", "usage": None}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    states = iter([run, {**run, "status": "requires_action"}, {**run, "status": "completed", "usage": usage}])
+
+    def answer(_: Any) -> Any:
+        state = next(states)
+        if not is_stream:
+            return sdk_http.Response(200, json=state)
+        events = f"event: thread.run.{state['status']}\ndata: {json.dumps(state)}\n\nevent: done\ndata: [DONE]\n\n"
+        return sdk_http.Response(200, headers={"content-type": "text/event-stream"}, stream=Chunks(events.encode()))
+
+    url = "https://api.openai.com/v1/threads/t_1/runs"
+    with meter() as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as client:
+        for method, path in (("POST", url), ("GET", f"{url}/run_1"), ("POST", f"{url}/run_1/submit_tool_outputs")):
+            assert (cb.total_tokens, cb.open_streams) == (0, path != url)
+            with client.stream(method, path) as response:
+                response.read()
+
+    assert (cb.total_tokens, cb.successful_requests, cb.open_streams) == (3, 1, 0)
+    assert cb.is_complete
+
+
+def test_streams_that_nobody_asks_for_again_are_given_up_for_good(monkeypatch):
+    """Beyond the bound the oldest counts as abandoned, though the last that was seen of it is that it goes on."""
+    monkeypatch.setattr(_return, "_LIMIT", 1)
+    ids = iter(["run_1", "run_2", "run_3"])
+
+    def answer(_: Any) -> Any:
+        event = f"data: {json.dumps({'id': next(ids), 'object': 'thread.run', 'status': 'in_progress'})}\n\n"
+        return sdk_http.Response(200, headers={"content-type": "text/event-stream"}, stream=Chunks(event.encode()))
+
+    with meter(keep_calls=True) as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as client:
+        for _ in range(3):
+            with client.stream("POST", "https://api.openai.com/v1/threads/t_1/runs", json={"stream": True}) as response:
+                response.read()
+
+    assert (cb.open_streams, [call.end for call in cb.calls]) == (1, ["abandoned", "abandoned"])
 
 
 def test_a_form_that_cannot_be_looked_into_has_no_fields():

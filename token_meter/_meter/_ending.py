@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NOTHING = Reading()
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})  # asyncio, trio
+_ALWAYS_BEHIND = frozenset({"runs"})
+"""Flavours whose calls go on in the background unasked."""
 
 
 class Ending:
@@ -187,6 +189,7 @@ class Ending:
     def unpark(self) -> None:
         """Wait no longer for the end of a background response."""
         self._parked = False
+        self._reader = None  # of a stream it would say once more that the end is to come
         self.abandoned()
 
     def resume(self, reading: Reading) -> None:
@@ -233,8 +236,9 @@ class Ending:
             self.client = None
 
     def _park(self, reading: Reading) -> bool:
-        """Keep a background response open until a later request shows its end."""
-        if reading.response_id is None or not self.request_says().background:
+        """Keep a background response, or a run, open until a later request shows its end."""
+        is_behind = self.place.route.flavour in _ALWAYS_BEHIND or self.request_says().background
+        if reading.response_id is None or not is_behind:
             return False
         self._parked = True
         if not self._left:

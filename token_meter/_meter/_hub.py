@@ -43,7 +43,7 @@ class Hub:
     Attributes:
         internal_errors: failures of ours by place; each cost a count at most, never a call.
         late: news of calls that ended in the garbage collector, where no handler can be told.
-        parked: background responses whose end a later request will show.
+        parked: background responses and runs whose end a later request will show.
         refuses_usage: base URLs that turned down a stream which asked for its usage.
     """
 

@@ -1,4 +1,4 @@
-"""Background responses: what waits for its end, and the later look that shows it. It knows no meter and no seam."""
+"""Background responses and runs: what waits for its end, and the later look that shows it. No meter is known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIMIT = 10_000
 
 
 class Parking(OrderedDict[tuple[str, str], "Ending"]):
-    """Background responses under way, by base URL and id; bounded, the oldest goes."""
+    """Background responses and runs under way, by base URL and id; bounded, the oldest goes."""
 
     def park(self, flight: Ending, response_id: str) -> None:
         """Remember *flight* until a later request shows its end."""
@@ -81,6 +81,6 @@ class Return:
 
 
 def response_id(request: Any) -> str:
-    """The id in `/responses/{id}` and `/responses/{id}/cancel`."""
+    """The id in `/responses/{id}`, `/responses/{id}/cancel` and `/threads/{id}/runs/{id}/submit_tool_outputs`."""
     parts: list[str] = request.url.path.rstrip("/").split("/")
-    return parts[-2] if parts[-1] == "cancel" else parts[-1]
+    return parts[-2] if parts[-1] in ("cancel", "submit_tool_outputs") else parts[-1]

@@ -37,12 +37,40 @@ def told(tmp_path: Path, toml: str = "", **environment: str) -> Any:
         ("[[tool.token_meter.budget.match]]\ntests = 'a'\non_exceed = 'x'", "budget.match.on_exceed must be one of"),
         ("[tool.token_meter.budget]\nmatch = 3", "budget.match must be a list of tables"),
         ("data_dir = 3", "data_dir must be a string"),
+        pytest.param("budget.max_calls = " + "9" * 5000, "is not valid TOML", id="a number of 5,000 digits"),
+        pytest.param(f"budget.max_calls = '{'9' * 5000}'", "budget.max_calls must be a whole", id="as a string"),
+        pytest.param("x = " + "[" * 5000, "is not valid TOML", id="5,000 lists in lists"),
     ],
 )
 def test_a_slip_in_the_file_is_told(tmp_path, toml, message):
     """Where it stands, what was expected, what was probably meant."""
     with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace("?", r"\?")):
         told(tmp_path, toml)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"tool = 3 # token_meter", "pyproject.toml: tool must be a table"),
+        (b"[tool.token_meter]\nprices = '\xff'", "byte 29 is not UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_told(tmp_path, text, message):
+    """One line, and no traceback."""
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes(text)
+
+    with pytest.raises(ConfigError, match=message):
+        load_config(pyproject=path, environment={})
+
+
+@pytest.mark.parametrize("labels", ["novalue", "=x", "suite=evals,novalue"])
+def test_a_label_without_a_value_is_told(tmp_path, labels):
+    """In the environment as on the command line: one that is dropped silently is missed when costs are told apart."""
+    with pytest.raises(ConfigError, match=f"TOKEN_METER_LABELS: labels must be KEY=VALUE, not '{labels}'"):
+        told(tmp_path, TOKEN_METER_LABELS=labels)
+
+    assert told(tmp_path, TOKEN_METER_LABELS="suite=a=b,team=,")["labels"] == {"suite": "a=b", "team": ""}
 
 
 def test_limits_of_tests_are_read_as_they_are_written(tmp_path):

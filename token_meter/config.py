@@ -123,16 +123,23 @@ def _from_pyproject(path: Path) -> dict[str, Setting]:
     except OSError as exc:
         msg = f"{path} cannot be read: {exc.strerror}"
         raise ConfigError(msg) from exc
+    except UnicodeDecodeError as exc:
+        msg = f"{path} is not valid TOML: byte {exc.start} is not UTF-8"
+        raise ConfigError(msg) from None
     if "token_meter" not in text:
         return {}
     import tomllib
 
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # also numbers of thousands of digits, and tables without an end
         msg = f"{path} is not valid TOML: {exc}"
         raise ConfigError(msg) from None
-    table = data.get("tool", {}).get("token_meter", {})
+    tool = data.get("tool", {})
+    if not isinstance(tool, dict):
+        msg = f"{path.name}: tool must be a table"
+        raise ConfigError(msg)
+    table = tool.get("token_meter", {})
     where = f"{path.name} [tool.token_meter]"
     found: dict[str, Setting] = {}
     _flatten(table, "", where, found)
@@ -181,7 +188,9 @@ def _of_text(key: str, text: str) -> Any:
     if kind == "list":
         return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
     if kind == "table":
-        return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+        pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+        # One that is no pair makes all of it wrong: a label that is dropped is a cost that nobody finds again.
+        return {name: word for name, _, word in pairs} if all(name and eq for name, eq, _ in pairs) else text
     if kind == "flag":
         return _WORDS.get(text.strip().lower(), text)
     return text
@@ -206,7 +215,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
         return items
     if kind == "table":
         if not isinstance(value, dict):
-            raise _wrong(where, key, "a table", value)
+            raise _wrong(where, key, "KEY=VALUE" if isinstance(value, str) else "a table", value)
         return {str(name): str(word) for name, word in value.items()}
     if kind == "tables":
         return _matches(value, where)

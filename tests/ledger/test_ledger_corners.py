@@ -125,6 +125,19 @@ def test_a_data_directory_that_is_none_has_no_runs(tmp_path: Path) -> None:
     assert run_dirs(tmp_path / "nowhere") == []
 
 
+def test_only_a_directory_of_its_own_is_hidden_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--data-dir .` is a project, whose files shall be seen; a `.gitignore` that was removed stays removed."""
+    monkeypatch.chdir(tmp_path)
+    for data_dir in (".", "", tmp_path, "new"):
+        Ledger.create(data_dir).close()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob(".gitignore")] == ["new/.gitignore"]
+    Path("new/.gitignore").unlink()
+
+    Ledger.create("new").close()
+
+    assert not list(tmp_path.rglob(".gitignore"))
+
+
 def test_a_directory_that_takes_no_gitignore_takes_its_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else made the file, or it cannot be made."""
     (tmp_path / "data").mkdir()

@@ -301,10 +301,10 @@ def test_a_run_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 def test_shards_are_private_and_git_ignores_them(tmp_path: Path) -> None:
     """0600, and a `.gitignore` of their own."""
-    shard = a_shard(tmp_path)
+    shard = a_shard(tmp_path / "data")
 
     assert shard.stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / ".gitignore").read_text().splitlines()[-1] == "*"
+    assert (tmp_path / "data" / ".gitignore").read_text().splitlines()[-1] == "*"
 
 
 def test_a_forked_child_writes_a_shard_of_its_own(tmp_path: Path) -> None:

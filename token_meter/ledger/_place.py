@@ -31,12 +31,15 @@ def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """Make the directory, and beside its runs a `.gitignore` of its own, or raise `OSError` or `LedgerError`."""
+    """Make the directory, or raise `OSError` or `LedgerError`; a data directory that is new is hidden from git."""
+    data_dir = run_dir.parent.parent if run_dir.parent.name == "runs" else None
+    is_new = data_dir is not None and _make(data_dir)
     os.makedirs(run_dir.parent, exist_ok=True)
     _refuse_if_unsafe(run_dir.parent)
-    if run_dir.parent.name == "runs":
-        _refuse_if_unsafe(run_dir.parent.parent)
-        _ignore_by_git(run_dir.parent.parent)
+    if data_dir is not None:
+        _refuse_if_unsafe(data_dir)
+        if is_new:  # in a directory that was there others have files, a whole project maybe
+            _ignore_by_git(data_dir)
     os.makedirs(run_dir, mode=0o700, exist_ok=True)
     if run_dir.is_symlink():
         msg = f"{run_dir} is a symbolic link; a run directory must be a real one"
@@ -82,6 +85,16 @@ def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
             msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
             raise LedgerError(msg)
     return list(dict.fromkeys(found))  # a file that was named twice is one file
+
+
+def _make(directory: Path) -> bool:
+    """Make a directory; whether it was us, and not somebody before or beside us."""
+    os.makedirs(directory.parent, exist_ok=True)
+    try:
+        os.mkdir(directory)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _ignore_by_git(data_dir: Path) -> None:

@@ -9,11 +9,15 @@ import atexit
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from token_meter._meter import Meter
+from token_meter._unwritten import Unwritten
 from token_meter.ledger import Ledger
 from token_meter.types import Call
+
+if TYPE_CHECKING:
+    from token_meter._unwritten import Sums
 
 _SPEND = "token-meter run, what live calls cost"
 _active: _Part | None = None
@@ -24,6 +28,7 @@ class _Part:
 
     def __init__(self, ledger: Ledger, settings: dict[str, Any]) -> None:
         self.ledger = ledger
+        self.unwritten = Unwritten(ledger)
         self._settings = settings
         self._is_silent = False
         self._context = os.environ.get("TOKEN_METER_CONTEXT")
@@ -56,6 +61,7 @@ class _Part:
 
         run_dir = self.ledger.run_dir
         sums, lock = RunSums(run_dir, book_of(self._settings.get("prices"))), RunLock(run_dir)
+        self.unwritten.sums.append(sums)
         for meter in meters:
             is_spend = meter.name == _SPEND
             shares(meter, sums, lock, "spend" if is_spend else "run", live_only=is_spend)
@@ -70,11 +76,13 @@ class _Part:
         context = self._context or os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else "") or "python"
         if not self._is_silent:
             self.ledger.start(id, model, context=context)
+            self.unwritten.look()
         return context
 
     def ended(self, call: Call, token: str) -> None:
         if not self._is_silent:
             self.ledger.call(call, context=token)
+            self.unwritten.call(call, context=token)
 
     def dropped(self, id: str) -> None:
         if not self._is_silent:
@@ -82,9 +90,11 @@ class _Part:
 
     def refused(self, field: str) -> None:
         self.ledger.note("run", refused=field)
+        self.unwritten.look()
 
     def close(self) -> None:
         self.ledger.close()
+        self.unwritten.settle()
 
 
 def start() -> None:
@@ -101,7 +111,9 @@ def start() -> None:
     atexit.register(_active.close)
 
 
-def silence() -> None:
-    """Leave the writing of calls to somebody else in this process."""
-    if _active is not None:
-        _active.silence()
+def silence() -> list[Sums]:
+    """Leave the writing of calls to somebody else in this process; give the sums that must see them all the same."""
+    if _active is None:
+        return []
+    _active.silence()
+    return _active.unwritten.sums

@@ -101,6 +101,7 @@ class Holds:
         self._tails = Tails(run_dir, self._suffix)
         self._fd = -1
         self._pid = 0
+        self._is_torn = False
         self.cost = Decimal(0)
         self.tokens = self.in_flight = self.made = 0
 
@@ -115,21 +116,26 @@ class Holds:
         try:
             if self._pid != os.getpid():
                 path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
-                self._fd, self._pid = open_shard(path), os.getpid()
-            os.write(self._fd, line)
+                self._fd, self._pid, self._is_torn = open_shard(path), os.getpid(), False
+            whole = b"!\n" + line if self._is_torn else line  # what was torn is made unreadable: it is known here
+            if os.write(self._fd, whole) == len(whole):
+                self._is_torn = False
+                return
         except OSError:
-            self._take(line)  # it holds in this process at least
+            pass
+        self._is_torn = True
+        self._take(line)  # it holds in this process at least
 
     def _take(self, line: bytes) -> None:
         try:
             sign, cost, tokens, was_sent = line.split()
-            n = int(sign)
+            n, sent = int(sign), int(was_sent)
             self.cost = _EXACT.add(self.cost, n * Decimal(cost.decode()))
             self.tokens += n * int(tokens)
         except (ValueError, InvalidOperation):
             return
         self.in_flight += n
-        self.made += int(was_sent)
+        self.made += sent
 
 
 class _GivenBack(deque[tuple[Amounts, bool]]):

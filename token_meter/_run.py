@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from token_meter._holds import Tails
+from token_meter._unwritten import NOTHING_MISSING, Missing, WholeRun
 from token_meter.config import Config
-from token_meter.ledger import Ledger
+from token_meter.ledger import Ledger, find_shards
 from token_meter.types import Call
 
 if TYPE_CHECKING:
@@ -78,12 +80,19 @@ class RunSums:
         self.run_dir = run_dir
         self._book = book
         self._tails = Tails(run_dir, ".jsonl")
+        self._given: deque[bytes] = deque()  # by any thread; taken in by the one that reads
         self._seen: set[str] = set()
         self.cost = self.spent = Decimal(0)
         self.tokens = self.calls = 0
 
+    def give(self, line: bytes) -> None:
+        """Count a call of this process that no shard may have, with the next look."""
+        self._given.append(line)
+
     def read(self) -> RunSums:
         """Take in what was written since. It never raises: what cannot be read is read at the end of the run."""
+        while self._given:
+            self._take(self._given.popleft())
         for line in self._tails.read():
             if b'"t":"call"' in line:
                 self._take(line)
@@ -121,26 +130,42 @@ def finish(
     command: tuple[str, ...] = (),
     by: Any = "test",
     with_vcs: bool = True,
+    missing: Missing = NOTHING_MISSING,
 ) -> tuple[Summary, Verdict]:
-    """Read a whole run and judge it by the run's limits, by those of its tests, and by refusals on record."""
-    from token_meter.ledger import read_run
+    """Read a whole run and judge it by the run's limits, by those of its tests, and by refusals on record.
+
+    A limit of a run whose record is *missing* something is never said to hold, and fails unless it only warns.
+    """
     from token_meter.report import Check, check_limits, find_vcs, judge, summarise
 
-    reader = read_run(run_dir) if run_dir.is_dir() else read_run([])
+    reader = WholeRun(find_shards([run_dir]) if run_dir.is_dir() else [], missing)
     vcs = find_vcs() if with_vcs else None
     summary = summarise(
         reader, by=by, book=book_of(config["prices"]), command=command, vcs=vcs, labels=config["labels"]
     )
     on_exceed = config["budget.on_exceed"]
     limits = limits_of(budget_settings(config), "run", on_exceed)
-    checks = [*check_limits(summary, limits)]
+    checks = [_doubted(check, missing) if missing else check for check in check_limits(summary, limits)]
     checks += checks_on_record(reader.facts, checks)
     if config["unpriced"] == "fail" and summary.totals.unpriced:
         n = summary.totals.unpriced
         text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
         checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
     summary = replace(summary, checks=tuple(checks))
-    return summary, judge(checks, unpriced=config["unpriced"])
+    if not (missing and limits) or on_exceed == "warn":
+        return summary, judge(checks, unpriced=config["unpriced"])
+    verdict = judge(checks, unpriced="fail")
+    if not any(check.status == "exceeded" for check in checks):
+        verdict = replace(verdict, status="unknown", headline=f"token_meter: {checks[0].text}")
+    return summary, verdict
+
+
+def _doubted(check: Check, missing: Missing) -> Check:
+    """A check of a run whose record has gaps: what is exceeded stays so, nothing else is known."""
+    if check.status not in ("ok", "unknown"):
+        return check
+    text = f"the limit on {check.field} cannot be held: {missing}; as far as known, {check.text}"
+    return replace(check, status="unknown", text=text)
 
 
 def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check]:

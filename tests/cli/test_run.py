@@ -102,6 +102,44 @@ def test_a_budget_stops_calls_and_answers_three_though_the_program_swallows_it(
     assert "calls were refused" in done.stderr
 
 
+NO_BYTE = """
+import resource
+from asking import ask
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+for _ in range(8):
+    try: ask(max_tokens=10)
+    except Exception: pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "calls", "code"),
+    [
+        (("--max-tokens", "60", "--on-exceed", "stop"), 3, 3),  # each holds and uses 18
+        (("--max-calls", "2", "--on-exceed", "stop"), 2, 3),
+        (("--max-calls", "0", "--on-exceed", "stop"), 0, 3),
+        (("--max-calls", "9"), 8, 3),  # it was kept, and nobody can know
+        (("--max-calls", "9", "--on-exceed", "warn"), 8, 0),
+        ((), 8, 0),
+    ],
+)
+def test_a_disk_that_takes_no_byte_switches_no_limit_off(
+    tm: Run, project: Path, simulator: Simulator, words: tuple[str, ...], calls: int, code: int
+) -> None:
+    """Within the process it holds, and the run knows that its record is not whole."""
+    done = tm("run", "--prices", "prices.toml", "-f", "json:r.json", *words, "app.py", program=NO_BYTE)
+
+    found = json.loads((project / "r.json").read_text())
+    assert (simulator.bill().calls, done.returncode) == (calls, code), done.stderr
+    assert "token_meter: ledger not written: " in done.stderr
+    assert "0 LLM calls seen" not in done.stderr
+    assert found["run"]["complete"] is False
+    assert found["run"]["lost_records"] >= 1
+    assert [check["status"] for check in found["budgets"]] == ["unknown"] * bool(words)
+    if code:
+        assert "cannot be held: ledger not written: " in done.stderr
+
+
 def test_a_limit_that_only_warns_lets_all_pass(tm: Run, simulator: Simulator) -> None:
     """The report says so, and the code is 0."""
     done = tm(

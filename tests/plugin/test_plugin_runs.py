@@ -49,6 +49,49 @@ def test_the_limit_of_a_run_around_pytest_holds_in_it(suite: Suite, simulator: S
     done.stderr.fnmatch_lines(["*calls were refused, because the limit on calls would not have held*"])
 
 
+@pytest.mark.parametrize(
+    ("options", "calls", "status"),
+    [
+        (("--meter-max-calls=0",), 4, "exceeded"),
+        (("--meter-max-calls=0", "-n2"), 4, "exceeded"),
+        (("--meter-max-calls=50", "-n2"), 4, "unknown"),
+        (("--meter-max-tokens=60", "--meter-on-exceed=stop"), 3, "unknown"),  # each holds and uses 18
+    ],
+    ids=["over", "over, xdist", "within, xdist", "stop"],
+)
+def test_a_limit_of_a_ledger_that_cannot_be_written_fails_the_run(
+    suite: Suite, pytester: pytest.Pytester, options: tuple[str, ...], calls: int, status: str
+) -> None:
+    """What is known in memory is shown and judged; that a limit held is not said."""
+    (pytester.path / "file").write_text("")
+    tests = "".join(f"def test_{n}(): ask(max_tokens=10)\n" for n in range(4))
+
+    done = suite(tests, *options, "--meter", "--meter-data=file/x", "--meter-report=json:r.json")
+
+    found = report(pytester)
+    assert done.ret == 1
+    assert "no LLM call was seen" not in done.stdout.str()
+    done.stdout.fnmatch_lines(["*= token usage =*", "token_meter: ledger not written: *"])
+    assert found["totals"]["calls"] == calls
+    assert (found["run"]["complete"], found["run"]["lost_records"] > 0) == (False, True)
+    assert [check["status"] for check in found["budgets"]] == [status]
+
+
+def test_a_limit_around_pytest_holds_while_no_byte_can_be_written(suite: Suite, simulator: Simulator) -> None:
+    """The run's own sums are told at once what pytest's ledger could not take; written later, it counts once."""
+    tests = (
+        "import resource\ndef test_a():\n    before = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))\n"
+        "    for _ in range(8):\n        try: ask(max_tokens=10)\n        except Exception: pass\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, before)\n"
+    )
+    done = suite(tests, under=(*RUN, "--max-tokens", "60", "--"))
+
+    assert simulator.bill().calls == 3
+    assert done.ret == 3
+    done.stderr.fnmatch_lines(["total * 3 *", "budget  run used 54 of 60 tokens (90%)  ok", "*calls were refused*"])
+
+
 def test_tests_that_stay_together_pay_as_ever(suite: Suite, pytester: pytest.Pytester) -> None:
     """`--dist loadscope`."""
     suite(TWO, "-n2", "--dist", "loadscope", "--meter-report=json:r.json")

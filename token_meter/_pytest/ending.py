@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter import _run
 from token_meter._money import format_usd
+from token_meter._unwritten import NOTHING_MISSING
 from token_meter.exceptions import LedgerError, TokenMeterError
 from token_meter.report import (
     View,
@@ -38,7 +39,13 @@ class Ending:
         self._formats = [] if asked == [""] else expanded(settings["report.formats"] or ())
         self._problems = session.problems
         args = tuple(str(arg) for arg in config.invocation_params.args)
-        self.summary, self.verdict = _run.finish(session.run_dir, settings, command=("pytest", *args))
+        self._missing = (session.missing or NOTHING_MISSING).with_marks(session.run_dir)
+        self._problems += [
+            f"ledger not written: {why}" for why in self._missing.reasons if not any(why in p for p in self._problems)
+        ]
+        self.summary, self.verdict = _run.finish(
+            session.run_dir, settings, command=("pytest", *args), missing=self._missing
+        )
         self._data_dir = session.run_dir.parent.parent
         self.diff = self._compare(config)
         config.hook.pytest_token_meter_report(report=self)
@@ -101,7 +108,7 @@ class Ending:
         if self._wants_table and not has_table:
             shown, has_table = ["table", *shown], True
         totals = self.summary.totals
-        if self._wants_table and not totals.calls:
+        if self._wants_table and not totals.calls and not self._missing:
             terminal.write_line("token_meter: no LLM call was seen")
         elif totals.calls:
             if shown:

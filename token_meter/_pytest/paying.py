@@ -17,6 +17,7 @@ from token_meter.config import Config
 
 if TYPE_CHECKING:
     from token_meter._pytest.testmeter import TestMeter
+    from token_meter._unwritten import Unwritten
     from token_meter.ledger import Ledger
     from token_meter.report import Check
     from token_meter.types import Call
@@ -76,6 +77,7 @@ class Paying:
 
     def __init__(self, config: pytest.Config, settings: Config, fail: Callable[[str], None]) -> None:
         self.ledger: Ledger | None = None
+        self.unwritten: Unwritten | None = None
         self.book: Any = None
         self.outside = Now(self, None)
         self.now = self.outside
@@ -92,6 +94,8 @@ class Paying:
         """Put a fact on record, where there is one."""
         if self.ledger is not None:
             self.ledger.note(kind, **facts)
+        if self.unwritten is not None:
+            self.unwritten.look()
 
     # The sink.
 
@@ -104,7 +108,12 @@ class Paying:
     def ended(self, call: Call, token: Now) -> None:
         if self.ledger is None or token.is_nobody:
             return
-        self.ledger.call(call, context=token.context, phase=token.phase, attempt=token.attempt, late=token.is_over)
+        whose: Any = {
+            "context": token.context, "phase": token.phase, "attempt": token.attempt, "late": token.is_over
+        }  # fmt: skip
+        self.ledger.call(call, **whose)
+        if self.unwritten is not None:
+            self.unwritten.call(call, **whose)
         if token.context is not None:
             token.meter.add(call)
 

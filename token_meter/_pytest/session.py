@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from token_meter._meter import Meter
     from token_meter._pytest.ending import Ending
     from token_meter._run import RunSums
+    from token_meter._unwritten import Missing, Sums
     from token_meter.report import Limit
 
 _RUN_DIR, _HOST, _SHARD = "token_meter_run_dir", "token_meter_host", "token_meter_shard"
+_MISSING = "token_meter_missing"
 
 
 class Session:
@@ -50,7 +52,9 @@ class Session:
         self._meters: list[Meter] = []
         self._session: pytest.Session | None = None
         self._is_ours = False  # who ended the run early
+        self.missing: Missing | None = None  # what no shard has, of this process and of workers
         self._sums: RunSums | None = None
+        self._others_sums: list[Sums] = []  # of a run around this one
         self._limits: list[Limit] = []
         self._environment: dict[str, str | None] = {}
 
@@ -88,7 +92,7 @@ class Session:
         if "token_meter._child" in sys.modules:
             from token_meter._child import silence
 
-            silence()
+            self._others_sums = silence()
         if self.settings["budget.on_exceed"] == "stop":
             self._limit()
         if self.settings["subprocess"]:
@@ -113,11 +117,15 @@ class Session:
     def _start(self) -> None:
         from token_meter import _run
         from token_meter._meter import Meter
+        from token_meter._unwritten import Unwritten
         from token_meter.ledger import Ledger
 
         settings, paying = self.settings, self.paying
         worker = None if self._worker is None else str(self._worker.get("workerid"))
-        paying.ledger = Ledger(self.run_dir, worker=worker, lazy=True)
+        ledger = paying.ledger = Ledger(self.run_dir, worker=worker, lazy=True)
+        paying.unwritten = Unwritten(ledger, self._others_sums)
+        if self._sums is not None:
+            paying.unwritten.sums.append(self._sums)
         book = paying.book = _run.book_of(settings["prices"]) if settings["prices"] else None
         limits = {n: settings[f"budget.{n}"] for n in ("max_cost", "max_tokens", "max_calls")} if self._limits else {}
         common: dict[str, Any] = {"scope": "process", "prices": book, "on_unpriced": "ignore", "warn_at": None}
@@ -129,6 +137,7 @@ class Session:
             from token_meter._holds import RunLock, shares
 
             sums, lock = _run.RunSums(self.run_dir, book or _run.book_of(None)), RunLock(self.run_dir)
+            paying.unwritten.sums.append(sums)
             for meter, name in zip(meters, ("pytest", "spend"), strict=False):
                 shares(meter, sums, lock, name, live_only=name == "spend")
         for meter in meters:
@@ -174,9 +183,10 @@ class Session:
             ledger.close()
             if ledger.problem:
                 self.problems.append(f"ledger not written: {ledger.problem}")
+        if self.paying.unwritten is not None:
+            self._miss(self.paying.unwritten.settle())
         if self.is_worker:
-            if shard is not None and self.is_remote:
-                self._send(shard)
+            self._send(shard if self.is_remote else None)
         elif self._has_something_to_say():
             from token_meter._pytest.ending import Ending
 
@@ -186,7 +196,7 @@ class Session:
 
     def _has_something_to_say(self) -> bool:
         option = self.config.getoption
-        asked = self.settings["report.formats"] or option("meter_table") or self.problems
+        asked = self.settings["report.formats"] or option("meter_table") or self.problems or self.missing
         compared = option("meter_compare") is not None or option("meter_fail_on")
         return bool(asked or compared) or ("run_dir" in self.__dict__ and self.run_dir.is_dir())
 
@@ -225,16 +235,30 @@ class Session:
         node.workerinput[_RUN_DIR] = str(self.run_dir)
         node.workerinput[_HOST] = host_name()
 
-    def _send(self, shard: Path) -> None:
-        """A worker on another host gives its record to the controller."""
+    def _miss(self, missing: Missing) -> None:
+        """Note what no shard has."""
+        if missing:
+            self.missing = missing if self.missing is None else self.missing.plus(missing)
+
+    def _send(self, shard: Path | None) -> None:
+        """A worker gives its record to the controller: on another host all of it, else what no shard has."""
         output: dict[str, Any] = getattr(self.config, "workeroutput", {})
-        output[_SHARD] = shard.read_text(encoding="utf-8")
-        shutil.rmtree(self.run_dir.parent.parent, ignore_errors=True)
+        if self.missing is not None:
+            output[_MISSING] = [list(self.missing.reasons), self.missing.lost, list(self.missing.lines)]
+        if shard is not None:
+            output[_SHARD] = shard.read_text(encoding="utf-8")
+            shutil.rmtree(self.run_dir.parent.parent, ignore_errors=True)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Lay what a worker on another host has sent beside the other shards."""
-        text = getattr(node, "workeroutput", {}).get(_SHARD)
+        """Lay what a worker on another host has sent beside the other shards, and keep what none has."""
+        output = getattr(node, "workeroutput", {})
+        if told := output.get(_MISSING):
+            from token_meter._unwritten import Missing
+
+            reasons, lost, lines = told
+            self._miss(Missing(tuple(reasons), lost, tuple(lines)))
+        text = output.get(_SHARD)
         if text:
             from token_meter.ledger._place import make_run_dir, new_shard
 

@@ -38,6 +38,7 @@ def command(
     the command's own; when the command succeeded and a limit was exceeded, it is 3.
     """
     from token_meter import _run
+    from token_meter._unwritten import NOTHING_MISSING, Missing
     from token_meter.ledger import new_run_dir, run_dirs
     from token_meter.ledger._place import make_run_dir
     from token_meter.report import remember
@@ -56,7 +57,9 @@ def command(
         if not earlier:
             run_dir.rmdir()
         sys.exit(status)
-    summary, verdict = _run.finish(run_dir, config, command=tuple(words), by=given["by"])
+    gone = NOTHING_MISSING if run_dir.is_dir() else Missing(("the run's directory was removed",), 1)
+    missing = gone.with_marks(run_dir)
+    summary, verdict = _run.finish(run_dir, config, command=tuple(words), by=given["by"], missing=missing)
 
     def show(text: str) -> None:
         click.echo(text, err=True, nl=False)
@@ -68,7 +71,9 @@ def command(
             click.echo(f"token_meter: {error.filename}: {error.strerror}", err=True)
     view = view_of(given, config, with_history=True)
 
-    if not summary.totals.calls:
+    if missing:
+        click.echo(f"token_meter: {missing}: this report lacks calls, or what became of them", err=True)
+    elif not summary.totals.calls:
         n = summary.run.processes
         click.echo(f"token_meter: 0 LLM calls seen in {n} Python process{'' if n == 1 else 'es'}", err=True)
     _run.deliver(summary, wanted, view, show, only_files=not summary.totals.calls or bool(given["quiet"]))

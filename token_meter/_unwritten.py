@@ -1,0 +1,144 @@
+"""What a ledger could not take: kept in memory, and told to whoever judges the run. It knows no limit and no report.
+
+A process leaves an empty file beside the shards, whose name says why: that works also where no byte can be written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from token_meter.ledger import Ledger, Row, RunFacts, RunReader
+from token_meter.ledger._line import call_line
+from token_meter.ledger._place import host_name
+from token_meter.types import Call
+
+_SUFFIX = ".unwritten"
+_KEPT = 10_000  # calls that are kept in memory for the report; limits see all of them
+
+
+class Missing(NamedTuple):
+    """What a run's ledger does not have.
+
+    Attributes:
+        reasons: why, each once; none where nothing is missing.
+        lost: records that are not on disk, as far as known.
+        lines: the calls among them that are known all the same, as the ledger would have them.
+    """
+
+    reasons: tuple[str, ...] = ()
+    lost: int = 0
+    lines: tuple[bytes, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.reasons)
+
+    def __str__(self) -> str:
+        return f"ledger not written: {'; '.join(self.reasons)}"
+
+    def plus(self, other: Missing) -> Missing:
+        """That of two processes."""
+        reasons = dict.fromkeys((*self.reasons, *other.reasons))
+        return Missing(tuple(reasons), self.lost + other.lost, self.lines + other.lines)
+
+    def with_marks(self, run_dir: Path) -> Missing:
+        """And what processes of the run have left marks of; each of them lost one record at least."""
+        try:
+            names = sorted(name for name in os.listdir(run_dir) if name.endswith(_SUFFIX))
+        except OSError:
+            return self
+        told = [name.removesuffix(_SUFFIX).split(".", 2)[-1] for name in names]
+        return Missing(tuple(dict.fromkeys((*self.reasons, *told))), max(self.lost, len(told)), self.lines)
+
+
+NOTHING_MISSING = Missing()
+
+
+class Sums(Protocol):
+    """Takes calls that no shard has."""
+
+    def give(self, line: bytes) -> None:
+        """Count this call with those of the shards, once."""
+
+
+class Unwritten:
+    """What this process's ledger could not take; to be asked after each record."""
+
+    def __init__(self, ledger: Ledger, sums: Iterable[Sums] = ()) -> None:
+        self.sums = list(sums)
+        self._ledger = ledger
+        self._lines: list[bytes] = []
+        self._mark: Path | None = None
+        self._pid = 0
+
+    def look(self) -> bool:
+        """Say whether a record is not on disk, to the other processes too."""
+        if not self._ledger.lost:
+            return False
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            name = f"{host_name()}.pid{self._pid}.{_reason(self._ledger)}{_SUFFIX}"
+            self._mark = self._ledger.run_dir / name
+            with suppress(OSError):
+                flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+                os.close(os.open(self._mark, flags, 0o600))
+        return True
+
+    def call(
+        self,
+        call: Call,
+        *,
+        context: str | None = None,
+        phase: str | None = None,
+        attempt: int | None = None,
+        late: bool = False,
+    ) -> None:
+        """Keep a call that may not be on disk, and count it at once: whoever finds it there too counts it once."""
+        if not self.look():
+            return
+        line = call_line(call, context, phase, attempt, self._ledger.worker, late)
+        if len(self._lines) < _KEPT:
+            self._lines.append(line)
+        for sums in self.sums:
+            sums.give(line)
+
+    def settle(self) -> Missing:
+        """Say what is missing at the end; a mark is taken back when the disk has taken everything after all."""
+        if self.look():
+            return Missing((_reason(self._ledger),), self._ledger.lost, tuple(self._lines))
+        if self._mark is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                self._mark.unlink()
+        return NOTHING_MISSING
+
+
+class WholeRun(RunReader):
+    """The rows of some shards, and those that no shard has."""
+
+    def __init__(self, shards: Iterable[Path], missing: Missing) -> None:
+        super().__init__(shards)
+        self._missing = missing
+
+    def __iter__(self) -> Iterator[Row]:
+        yield from super().__iter__()
+        self._section, self._process = b"", "(not written)"
+        for line in self._missing.lines:
+            row = self._other(line.rstrip(b"\n"))
+            if row is not None:
+                yield row
+
+    @property
+    def facts(self) -> RunFacts:
+        """What the lines so far said, and that some are not there."""
+        facts = super().facts
+        return facts._replace(lost_records=max(facts.lost_records, self._missing.lost)) if self._missing else facts
+
+
+def _reason(ledger: Ledger) -> str:
+    """Why, without number and path: as a part of a file's name."""
+    text = re.sub(r"^\[\w+ \d+\] |: ['\"].*$", "", ledger.problem or "nobody knows why", flags=re.DOTALL)
+    return re.sub(r"[^\w ,()-]+", "_", text)[:80]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -143,3 +145,30 @@ async def test_functions_of_both_colours_are_named_after_themselves():
     assert one.name.endswith("plain")
     assert three.name.endswith("coro")
     assert not one.is_open
+
+
+class Asking:
+    """An object that is called as an async function is."""
+
+    async def __call__(self) -> Any:
+        return current()
+
+
+@pytest.mark.parametrize("function", [Asking(), lambda: Asking()()], ids=["object", "lambda"])
+async def test_a_coroutine_runs_in_the_meter_whatever_makes_it(function):
+    """The meter is open while it runs, and closed when it has."""
+    found = await meter("own", keep_calls=True)(function)()
+
+    assert (found.name, found.is_open, current()) == ("own", False, None)
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_coroutine_that_never_starts_warns_of_nothing():
+    """A task that is cancelled at once: as without the meter."""
+    task = asyncio.ensure_future(meter()(lambda: Asking()())())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    del task
+    gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import wraps
 from typing import Any
@@ -17,7 +18,7 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
     """
     name = getattr(function, "__qualname__", "metered")
 
-    if inspect.isasyncgenfunction(function):
+    if _is(inspect.isasyncgenfunction, function):
 
         @wraps(function)
         async def agen(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
@@ -50,7 +51,7 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
         return agen
 
-    if inspect.isgeneratorfunction(function):
+    if _is(inspect.isgeneratorfunction, function):
 
         @wraps(function)
         def gen(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -83,7 +84,7 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
         return gen
 
-    if inspect.iscoroutinefunction(function):
+    if _is(inspect.iscoroutinefunction, function):
 
         @wraps(function)
         async def coro(*args: Any, **kwargs: Any) -> Any:
@@ -94,7 +95,27 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
     @wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        with new_meter(name):
-            return function(*args, **kwargs)
+        with new_meter(name) as meter:
+            result = function(*args, **kwargs)
+        return _metered_rest(result, meter) if inspect.iscoroutine(result) else result
 
     return plain
+
+
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    """Whether *function* is of that kind; an object that is called is of the kind of its `__call__`."""
+    return kind(function) or kind(type(function).__call__)
+
+
+def _metered_rest(steps: Any, meter: Any) -> Any:
+    """What a plain function, a lambda say, has left to a coroutine: its calls are the function's, in the same meter."""
+
+    async def rest() -> Any:
+        async with meter:
+            return await steps
+
+    metered: Any = rest()
+    metered.__name__, metered.__qualname__ = steps.__name__, steps.__qualname__
+    # Where it is cancelled before it starts, nobody else would close what it holds, and Python would warn.
+    weakref.finalize(metered, steps.close).atexit = False
+    return metered

@@ -31,6 +31,8 @@ KEPT = [
         'python -m pytest "test_a.py::test_b[my prompt]" -kb -k b',
         "python -m pytest test_a.py::test_b[...] -k... -k ...",
     ),
+    ("uv run https://h/sk-X/app.py", "uv ..."),
+    (r"'C:\a b\python.exe' 'C:\a\app.py' -v", r"C:\a b\python.exe C:\a\app.py -v"),
     ('app.py "-a prompt" "--a prompt=b" "-"', "app.py -a... ..."),
 ]
 

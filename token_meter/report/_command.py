@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 HIDDEN = "..."
 
-_PYTHON = re.compile(r"(?:[\w./\\:-]*[/\\])?(?:python|pypy)[\d.]*(?:\.exe)?")
-_PYTEST = re.compile(r"(?:[\w./\\:-]*[/\\])?(?:pytest|py\.test)(?:\.exe)?")
-_SCRIPT = re.compile(r"[\w./\\:-]+\.pyw?")
-_TEST = re.compile(r"([\w./\\:-]+\.py(?:::\w+)*)(\[.*)?", re.DOTALL)
+_FOLDER = r"(?:(?:[A-Za-z]:)?[\w./\\-]*[/\\])?"  # of a path, not of a URL
+_PYTHON = re.compile(_FOLDER + r"(?:python|pypy)[\d.]*(?:\.exe)?")
+_PYTEST = re.compile(_FOLDER + r"(?:pytest|py\.test)(?:\.exe)?")
+_SCRIPT = re.compile(_FOLDER + r"[\w.-]+\.pyw?")
+_TEST = re.compile(rf"({_FOLDER}[\w.-]+\.py(?:::\w+)*)(\[.*)?", re.DOTALL)
 _MODULE = re.compile(r"[^\W\d][\w.]*")
 _LONG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?", re.DOTALL)
 _SHORT = re.compile(r"(-[A-Za-z])(.*)", re.DOTALL)

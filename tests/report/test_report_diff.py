@@ -255,6 +255,7 @@ def test_two_reports_of_two_books_are_priced_by_one() -> None:
     assert diff.headline == "+$0.4000 (+10.0%), $4.0000 -> $4.4000"
     assert (diff.recorded_change, diff.price_change, diff.priced_by) == (Decimal("1.2"), Decimal("0.8"), "flat 4")
     assert "usage +$0.4000, prices +$0.8000\nprices flat 4" in render(diff, "table")
+    assert "flat 4" in render(diff, "html")
 
 
 def test_what_cannot_be_priced_by_one_book_is_unknown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from token_meter.report import _page
@@ -42,7 +43,10 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         else [],
         history=None,
         tables=[_changes(diff, listed, hidden)] if listed else [],
-        facts=[("base", visible(" · ".join(notes[:-1]).removeprefix("base "))), *facts(diff.head)],
+        facts=[
+            ("base", visible(" · ".join(notes[:-1]).removeprefix("base "))),
+            *facts(replace(diff.head, prices=diff.priced_by)),
+        ],
     )
 
 

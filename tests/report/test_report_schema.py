@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,30 @@ def test_what_is_no_report_is_an_error_that_says_so(text: str) -> None:
     """Never a traceback from the depths, never an empty report."""
     with pytest.raises(LedgerError, match=r"base\.json"):
         loads(text, "base.json")
+
+
+@pytest.mark.parametrize("key", ["cost", "calls", "duration_s"])
+@pytest.mark.parametrize("number", ["1e400", "-1e9999999", "9" * 4000, "NaN", "Infinity"], ids=lambda text: text[:9])
+def test_a_number_that_nobody_can_mean_is_no_report(key: str, number: str) -> None:
+    """It would be shown in thousands of digits, or not at all."""
+    data = json.loads(render(summary_of(row()), "json"))
+    data["totals"][key] = "NUMBER"
+
+    with pytest.raises(LedgerError, match="is not a whole"):
+        loads(json.dumps(data).replace('"NUMBER"', number))
+
+
+def test_money_is_exact_in_any_decimal_context() -> None:
+    """Nor do limits of many digits, which are no money, stop a report."""
+    summary = summary_of(row(prompt=123_456_789, completion=0))
+    summary = replace(summary, checks=check_limits(summary, [Limit.of("run", "tokens", "9" * 30)]))
+    with localcontext() as context:
+        context.prec = 2
+
+        texts = [render(summary, kind) for kind in ("json", "github-output")]
+
+    assert ['"cost": 123.456789' in texts[0], "cost=123.456789\n" in texts[1]] == [True, True]
+    assert loads(texts[0]).checks[0].limit == int("9" * 30)
 
 
 def test_a_summary_of_nothing_is_valid_and_costs_nothing() -> None:

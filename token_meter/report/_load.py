@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,7 +33,9 @@ from token_meter.report._summary import (
 from token_meter.report._vcs import read_from_git
 from token_meter.types import Usage
 
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation, RecursionError)
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+_DIGITS = 31  # more than a limit may have
+_TOO_MUCH = "a number that nobody means"
 
 
 def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | None = None) -> Summary:
@@ -216,11 +219,16 @@ def _whole(value: Any) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(type(value).__name__)
+    if abs(value) >= 10**_DIGITS:
+        raise ValueError(_TOO_MUCH)
     return value
 
 
 def _float(value: Any) -> float | None:
-    return None if value is None else float(value)
+    number = None if value is None else float(value)
+    if number is not None and not isfinite(number):
+        raise ValueError(number)
+    return number
 
 
 def _money(value: Any) -> Decimal:
@@ -229,4 +237,6 @@ def _money(value: Any) -> Decimal:
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError(value)
+    if amount.adjusted() >= _DIGITS:
+        raise ValueError(_TOO_MUCH)
     return amount

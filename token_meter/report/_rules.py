@@ -8,6 +8,7 @@ from typing import NamedTuple
 from token_meter.exceptions import ConfigError
 
 SCOPES = ("total", "test", "model", "new")
+_LARGEST = 30  # digits before the point, as in limits
 FIELDS = ("cost", "spent", "tokens", "calls", "unpriced")
 
 
@@ -52,7 +53,7 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
         limit = Decimal(digits)
     except InvalidOperation:
         raise _wrong(text, f"{amount!r} is no number") from None
-    if not limit.is_finite():
+    if not limit.is_finite() or limit.adjusted() > _LARGEST:
         raise _wrong(text, f"{amount!r} is no number")
     if field == "unpriced" and (relative or limit < 0):
         raise _wrong(text, "unpriced calls are limited by a number, such as unpriced:0")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from token_meter._money import format_usd
 from token_meter.report._summary import Totals
 
 _COMMAND = re.compile(r"(^|\s)::")
+_NANO, _WIDE = Decimal("1e-9"), Context(prec=60)  # whatever decimal context the caller is in
 _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
 
 
@@ -83,7 +84,7 @@ def count_text(count: int | None) -> str:
 
 def exact(amount: Decimal) -> str:
     """Show money for machines: exact to 1e-9, without an exponent."""
-    return f"{amount.quantize(Decimal('1e-9')).normalize():f}"
+    return f"{amount.quantize(_NANO, context=_WIDE).normalize(_WIDE):f}"
 
 
 def visible(name: str) -> str:

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Protocol
 
-from token_meter.budget import _EXACT, Account, Amounts, Excess
+from token_meter.budget import _EXACT, Account, Amounts, Excess, unforeseen
 from token_meter.exceptions import LedgerError
 from token_meter.ledger._place import host_name, make_run_dir, open_shard
 
@@ -104,6 +104,7 @@ class Holds:
         self._is_torn = False
         self.cost = Decimal(0)
         self.tokens = self.in_flight = self.made = 0
+        self.blind = (0, 0, 0)
 
     def read(self) -> None:
         """Take in what was written since."""
@@ -112,7 +113,8 @@ class Holds:
 
     def write(self, wanted: Amounts, sign: int, *, was_sent: bool = False) -> None:
         """Hold, or give back. One system call, no lock: it may be a finalizer that gives back."""
-        line = b"%+d %s %d %d\n" % (sign, str(wanted.cost or 0).encode(), wanted.tokens or 0, was_sent)
+        cost, tokens = (b"?" if amount is None else str(amount).encode() for amount in wanted[:2])
+        line = b"%+d %s %s %d\n" % (sign, cost, tokens, was_sent)
         try:
             if self._pid != os.getpid():
                 path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
@@ -130,10 +132,12 @@ class Holds:
         try:
             sign, cost, tokens, was_sent = line.split()
             n, sent = int(sign), int(was_sent)
-            self.cost = _EXACT.add(self.cost, n * Decimal(cost.decode()))
-            self.tokens += n * int(tokens)
+            held = Amounts(None if cost == b"?" else Decimal(cost.decode()), None if tokens == b"?" else int(tokens), 1)
         except (ValueError, InvalidOperation):
             return
+        self.cost = _EXACT.fma(n, held.cost or 0, self.cost)
+        self.tokens += n * (held.tokens or 0)
+        self.blind = unforeseen(self.blind, held, n)
         self.in_flight += n
         self.made += sent
 
@@ -187,6 +191,7 @@ class SharedAccount(Account):
         holds = self._holds
         holds.read()  # before the shards: a call is counted there before it gives back here
         self._cost, self._tokens, self._in_flight, self._made = holds.cost, holds.tokens, holds.in_flight, holds.made
+        self._blind = holds.blind
         if not self.reserves:
             self._cost, self._tokens = Decimal(0), 0
 
@@ -197,17 +202,18 @@ class SharedAccount(Account):
     def _reserve(self, wanted: Amounts, sign: int) -> None:
         self._holds.write(wanted, sign)
 
-    def _excess(self, wanted: Amounts) -> Excess | None:
+    def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
         excess: Excess | None = None
         for look in range(_LOOKS):
             if look:
                 time.sleep(_PAUSE_S)
-            excess = super()._excess(wanted) if self.reserves else self._overspent(wanted)
+            find = super()._excess if self.reserves else self._overspent
+            excess = find(wanted, is_enforced=is_enforced)
             if excess is None:
                 return None
         return excess
 
-    def _overspent(self, wanted: Amounts) -> Excess | None:
+    def _overspent(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
         """Where nothing is held: the limit on what live calls cost, once more was spent."""
         limit, spent = self.limits.cost, self._spent_now().cost
         if limit is None or spent is None or spent <= limit or wanted.cost == 0:

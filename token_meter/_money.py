@@ -75,6 +75,23 @@ def parse_count(value: int | str, *, name: str) -> int:
     return value
 
 
+def parse_share(warn_at: object) -> Decimal | None:
+    """Read the share of a limit at which to warn; `None` when there shall be no warning.
+
+    Raises:
+        ConfigError: it is no number above 0 and up to 1.
+    """
+    if warn_at is None:
+        return None
+    wrong = f"warn_at must be a share of the limit such as 0.8, at most 1, or None, not {warn_at!r}"
+    if isinstance(warn_at, bool) or not isinstance(warn_at, (int, float, Decimal)):
+        raise ConfigError(wrong)
+    share = Decimal(str(warn_at))
+    if share.is_nan() or not 0 < share <= 1:
+        raise ConfigError(wrong)
+    return share
+
+
 def _is_endless(value: object) -> bool:
     """Whether it is a number with more digits than anybody means; Python writes none of over 4,300."""
     return isinstance(value, int) and abs(value) >= 10**_DIGITS

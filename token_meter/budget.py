@@ -1,7 +1,8 @@
 """Limits and reservations: whether one more call still fits. It knows no meter, no price and no HTTP.
 
 A call reserves what it may need before it leaves, in the accounts of all limits over it at once, and gives the
-reservation back when what it really used has been counted. So calls side by side cannot spend the same dollar.
+reservation back when what it really used has been counted. So calls side by side cannot spend the same dollar. A call
+whose size nobody can foresee reserves nothing: it passes below the limit while no other such call is under way.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 
 from token_meter._forks import in_child
 from token_meter._money import format_usd, parse_count, parse_usd
-from token_meter.exceptions import ConfigError
 
 DEFAULT_OUTPUT_TOKENS = 1024
 """Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
@@ -79,23 +79,6 @@ def parse_limits(max_cost: Any = None, max_tokens: Any = None, max_calls: Any = 
     )
 
 
-def parse_share(warn_at: Any) -> Decimal | None:
-    """Read the share of a limit at which to warn; `None` when there shall be no warning.
-
-    Raises:
-        ConfigError: it is no number above 0 and up to 1.
-    """
-    if warn_at is None:
-        return None
-    wrong = f"warn_at must be a share of the limit such as 0.8, at most 1, or None, not {warn_at!r}"
-    if isinstance(warn_at, bool) or not isinstance(warn_at, (int, float, Decimal)):
-        raise ConfigError(wrong)
-    share = Decimal(str(warn_at))
-    if share.is_nan() or not 0 < share <= 1:
-        raise ConfigError(wrong)
-    return share
-
-
 class Excess(NamedTuple):
     """A limit that would not hold.
 
@@ -119,10 +102,13 @@ class Excess(NamedTuple):
         """Say what happened, with the values, and what to do."""
         option, verb, remedy = _WORDS[self.field]
         need = "an amount that nobody can foretell" if self.wanted is None else shown(self.field, self.wanted)
+        why = f"and this call may need {need}"
+        if self.wanted is None and _plus(self.spent, self.reserved) < self.limit:
+            why += ", as may another one that is under way: together they could overshoot by any amount"
+            remedy = "send such calls one after the other"
         return (
             f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
-            f"{shown(self.field, self.reserved)} reserved for calls in flight, "
-            f"and this call may need {need} ({option}). "
+            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option}). "
             f"The call was not sent: {remedy}, or let it pass within `with cb.suspended():`"
         )
 
@@ -150,7 +136,8 @@ class Account:
     """
 
     __slots__ = (
-        "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent", "_tokens", "limits", "lock",
+        "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent", "_tokens",
+        "limits", "lock",
     )  # fmt: skip
 
     def __init__(self, limits: Amounts, spent: Callable[[Amounts], Amounts]) -> None:
@@ -167,6 +154,7 @@ class Account:
         self._released.clear()
         self._settling = False
         self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
+        self._blind = (0, 0, 0)  # calls in flight of which nobody can say the cost, the tokens
 
     def _settle(self) -> None:
         """Take back what was released since; the lock is held."""
@@ -185,6 +173,7 @@ class Account:
 
     def _reserve(self, wanted: Amounts, sign: int) -> None:
         self._in_flight += sign
+        self._blind = unforeseen(self._blind, wanted, sign)
         if wanted.tokens is not None:
             self._tokens += sign * wanted.tokens
         if wanted.cost is not None:
@@ -218,19 +207,22 @@ class Account:
         cost, tokens, calls = self._spent(self.limits)
         return Amounts(cost or _NO_COST, tokens or 0, self._made if calls is None else calls)
 
-    def _excess(self, wanted: Amounts) -> Excess | None:
-        """The first limit that *wanted* would break; the lock is held.
+    def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
+        """The first limit that *wanted* would break, or, if it is enforced, could break unforeseen; the lock is held.
 
         Releases are taken in before the spent sum is read: what is not reserved any more has then been counted.
         """
         self._settle()
         spent = self._spent_now()
         reserved = Amounts(self._cost, self._tokens, self._in_flight)
-        for field, limit, used, held, more in zip(Amounts._fields, self.limits, spent, reserved, wanted, strict=True):
+        sums = zip(Amounts._fields, self.limits, spent, reserved, wanted, self._blind, strict=True)
+        for field, limit, used, held, more, blind in sums:
             if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
                 continue
             committed = _plus(used, held)
-            if committed >= limit if more is None else _plus(committed, more) > limit:
+            # At most one call at a time may overshoot unforeseen; who only warns shall hear of what did.
+            unseen = committed >= limit or (blind and is_enforced)
+            if unseen if more is None else _plus(committed, more) > limit:
                 return Excess(self, field, limit, used, held, more)
         return None
 
@@ -267,7 +259,7 @@ def admit(asks: Sequence[Ask]) -> Admission:
     with _lock, _locks_of(asks):
         exceeded = []
         for ask in asks:
-            excess = ask.account._excess(ask.wanted)
+            excess = ask.account._excess(ask.wanted, is_enforced=ask.is_enforced)
             if excess is not None:
                 exceeded.append(excess)
                 if ask.is_enforced:
@@ -286,6 +278,12 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
     for lock in locks:
         stack.enter_context(lock)
     return stack
+
+
+def unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
+    """How many calls in flight want an amount that nobody can say, with one more or less."""
+    cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
+    return cost, tokens, calls
 
 
 def _plus(a: Any, b: Any) -> Any:

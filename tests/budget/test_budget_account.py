@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from token_meter import ConfigError
-from token_meter.budget import Account, Admission, Amounts, Ask, admit, parse_limits, parse_share
+from token_meter._money import parse_share
+from token_meter.budget import Account, Admission, Amounts, Ask, admit, parse_limits
 
 
 class Book:
@@ -60,6 +61,31 @@ def test_a_call_of_unknown_size_passes_until_the_limit_is_reached():
 
     book.tokens = 100
     assert _ask(book, tokens=None).reservation is None
+
+
+def test_one_call_of_unknown_size_is_under_way_at_a_time():
+    """Together they could overshoot by any amount; calls whose size is known go on beside it."""
+    book = Book(max_tokens=100)
+    first = _ask(book, tokens=None)
+    refused = _ask(book, tokens=None)
+
+    assert refused.reservation is None
+    assert "as may another one that is under way" in refused.exceeded[0].describe("this meter")
+    assert _ask(book, tokens=10).reservation is not None
+    first.reservation.release(was_sent=False)
+    assert _ask(book, tokens=None).reservation is not None
+
+
+def test_an_unknown_size_matters_where_it_is_limited_and_enforced():
+    """Not to a limit on calls, and not to a meter that only warns, which hears of it when a limit is reached."""
+    calls, warns = Book(max_calls=5), Book(max_tokens=100)
+    for _ in range(2):
+        assert _ask(calls).reservation is not None
+        assert _ask(warns, enforced=False).exceeded == ()
+
+    outer = Book(max_tokens=100)
+    assert _ask(outer, warns).exceeded[0].account is warns.account
+    assert outer.account.reserved == (0, 0, 0)
 
 
 def test_a_free_call_passes_a_budget_that_was_overshot():

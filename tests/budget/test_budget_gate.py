@@ -218,6 +218,43 @@ async def test_a_gather_of_a_hundred_on_a_budget_for_ten_is_ten_on_the_bill(simu
     assert cb.reserved == (0, 0, 0)
 
 
+async def test_a_gather_of_calls_of_unknown_size_overshoots_by_one_at_most(simulator):
+    """What an image costs shows in its answer: one is sent at a time, also beside a call whose size is known."""
+    book = PriceBook(hosts={simulator.url: "openai"})
+    image = {"model": "gpt-image-1", "prompt": "a rose"}
+    async with simulator.async_client() as client:
+        with meter(max_cost="0.01", prices=book, warn_at=None) as cb:
+            asked = [client.images.generate(**image) for _ in range(20)]
+            found = await asyncio.gather(client.chat.completions.create(**ASK), *asked, return_exceptions=True)
+
+    refused = [one for one in found if isinstance(one, BudgetExceededError)]
+    assert (len(refused), simulator.bill().calls) == (19, 2)
+    assert all("send such calls one after the other" in str(one) for one in refused)
+    assert cb.reserved == (0, 0, 0)
+
+
+@pytest.mark.parametrize("failure", ["status", "network"])
+def test_calls_of_unknown_size_pass_one_after_the_other(failure):
+    """Failed ones and retries give back what they held, as all calls do."""
+    seen: list[str] = []
+
+    def answer(request: Any) -> Any:
+        seen.append(request.url.path)
+        if failure == "network":
+            raise sdk_http.ConnectError("no")
+        return sdk_http.Response(500, headers={"retry-after-ms": "1"}, json={})
+
+    http = sdk_http.Client(transport=sdk_http.MockTransport(answer))
+    client = openai.OpenAI(api_key="test", base_url=URL, http_client=http, max_retries=1)
+    with _quiet(max_cost=1, max_tokens=100) as outer, _quiet(max_cost=1) as inner:
+        for _ in range(2):
+            with pytest.raises(openai.APIError):
+                client.with_options(max_retries=1).images.generate(model="gpt-image-1", prompt="a rose")
+
+    assert len(seen) == 4
+    assert (outer.reserved, inner.reserved) == ((0, 0, 0), (0, 0, 0))
+
+
 def test_threads_at_a_barrier_share_a_budget_for_ten():
     """Fifty threads at once, ten calls."""
     server = Server()

@@ -92,6 +92,18 @@ def test_what_one_process_holds_another_cannot_spend(ledger: Ledger) -> None:
     assert admit(wanted(mine)).reservation is None
 
 
+def test_a_call_of_unknown_size_in_one_process_is_seen_by_the_other(ledger: Ledger) -> None:
+    """One such call of the whole run is under way at a time."""
+    mine, theirs = account(ledger.run_dir, cost=ONE), account(ledger.run_dir, cost=ONE)
+    unknown = Amounts(None, None, 1)
+
+    first = admit([Ask(mine, unknown)]).reservation
+    assert first is not None
+    assert admit([Ask(theirs, unknown)]).reservation is None
+    first.release(was_sent=True)
+    assert admit([Ask(theirs, unknown)]).reservation is not None
+
+
 def test_failed_calls_and_retries_count_as_the_rules_of_budgets_say(ledger: Ledger) -> None:
     """A call that was sent is made, whatever came of it; how often it was tried does not matter."""
     mine, theirs = account(ledger.run_dir, calls=2), account(ledger.run_dir, calls=2)

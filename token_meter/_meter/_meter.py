@@ -48,7 +48,8 @@ class Meter(Tally):
         name: how reports and errors name it.
         tags: labels of its calls; a mapping gives `key=value`.
         handlers: who is told of each call: objects with methods such as `on_llm_end`, or functions that take the call.
-        max_cost: US dollars that the block may spend; what could exceed it is refused before it leaves.
+        max_cost: US dollars that the block may spend; what could exceed it is refused before it leaves. Of calls whose
+            size nobody can foresee (images, audio) one at a time is let in, for together they could exceed it.
         max_tokens: the same in tokens, prompts and answers together.
         max_calls: the same in calls; an SDK's retries belong to one.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
@@ -197,7 +198,8 @@ class Meter(Tally):
 
     def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._meter._limits import MeterBudget
-        from token_meter.budget import Amounts, parse_limits, parse_share
+        from token_meter._money import parse_share
+        from token_meter.budget import Amounts, parse_limits
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
         limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)

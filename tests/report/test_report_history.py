@@ -76,16 +76,17 @@ def test_the_history_is_inert_on_a_terminal(tmp_path: Path) -> None:
 def test_a_run_without_a_price_is_no_run_for_nothing(tmp_path: Path) -> None:
     """As lines, as JSON and on the page: unpriced, `null`, and a bound where some of it is known."""
     unpriced, known = row(model="acme-7b"), row(n=1, prompt=1000, completion=0)
-    for name, rows in (("a", [unpriced]), ("b", [unpriced, known])):
+    replayed = row(model="acme-7b", source="replay")
+    for name, rows in (("a", [unpriced]), ("b", [unpriced, known]), ("c", [replayed])):
         remember(replace(summary_of(*rows), run=Run(id=name)), tmp_path)
     points = history(tmp_path)
 
     lines = CliRunner().invoke(main, ["history", "--data-dir", str(tmp_path)]).output.splitlines()
     data = json.loads(CliRunner().invoke(main, ["history", "--json", "--data-dir", str(tmp_path)]).output)
 
-    assert [line.split()[-2:] for line in lines[1:]] == [["unpriced"] * 2, [">=$0.0010"] * 2]
-    assert [(r["cost"], r["spent"]) for r in data] == [(None, None), ("0.001", "0.001")]
-    assert [p.title.split()[0] for p in points] == ["unpriced", ">=$0.0010"]
+    assert [line.split()[-2:] for line in lines[1:]] == [["unpriced"] * 2, [">=$0.0010"] * 2, ["$0.00", "unpriced"]]
+    assert [(r["cost"], r["spent"]) for r in data] == [(None, None), ("0.001", "0.001"), (None, "0")]
+    assert [p.title.split()[0] for p in points] == ["unpriced", ">=$0.0010", "unpriced"]
     page = render(summary_of(known), "html", View(history=points))
     assert "&gt;=$0.0010 to &gt;=$0.0010 a run since" in page
 

@@ -25,6 +25,7 @@ class Point(NamedTuple):
         cost: US dollars; a lower bound while *unpriced* is above 0.
         spent: the part of it that live calls caused.
         command: the program and its first words.
+        live: how many of *calls* a server answered; as many as there are where it is not on record.
     """
 
     created: str
@@ -37,11 +38,13 @@ class Point(NamedTuple):
     commit: str = ""
     branch: str = ""
     command: str = ""
+    live: int | None = None
 
     @property
     def totals(self) -> Totals:
         """Its sums, as far as they are kept."""
-        return Totals(self.calls, self.calls, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
+        live = self.calls if self.live is None else self.live
+        return Totals(self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
 
     @property
     def title(self) -> str:
@@ -56,7 +59,7 @@ def point_of(summary: Summary) -> Point:
     return Point(
         summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
         (vcs.commit or "")[:12] if vcs is not None else "", (vcs.branch or "")[:100] if vcs is not None else "",
-        " ".join(summary.run.command)[:200],
+        " ".join(summary.run.command)[:200], t.live,
     )  # fmt: skip
 
 
@@ -98,6 +101,7 @@ def _point(line: bytes) -> Point | None:
             name: str(data.get(name, "")) for name in ("created", "run", "commit", "branch", "command")
         }
         counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
+        counts["live"] = int(data.get("live", counts["calls"]))
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None  # torn, or somebody else's

@@ -48,7 +48,7 @@ class _Part:
             common["on_unpriced"] = "ignore"  # the verdict says so; a program must not see warnings of ours
         meters = [Meter("token-meter run", ledger=self, tags=labels, **limits, **common)]
         if stops and told.get("max_spend"):
-            meters.append(Meter(_SPEND, max_cost=told["max_spend"], **common))
+            meters.append(Meter(_SPEND, max_cost=told["max_spend"], ledger=_Refusals(self), **common))
         if any(meter.budget is not None for meter in meters):
             self._share(meters)
         for meter in meters:
@@ -95,6 +95,28 @@ class _Part:
     def close(self) -> None:
         self.ledger.close()
         self.unwritten.settle()
+
+
+class _Refusals:
+    """The sink of the meter of what live calls cost: the other one's writes the calls."""
+
+    def __init__(self, part: _Part) -> None:
+        self._part = part
+
+    def departs(self, id: str, model: str | None) -> None:
+        """Nothing: it is written already."""
+
+    def ended(self, call: Call, token: None) -> None:
+        """Nothing, either."""
+
+    def dropped(self, id: str) -> None:
+        """Nothing, either."""
+
+    def refused(self, field: str) -> None:
+        self._part.refused("spent")
+
+    def close(self) -> None:
+        """The part closes its ledger."""
 
 
 def start() -> None:

@@ -152,11 +152,10 @@ def finish(
         text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
         checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
     summary = replace(summary, checks=tuple(checks))
-    if not (missing and limits) or on_exceed == "warn":
-        return summary, judge(checks, unpriced=config["unpriced"])
-    verdict = judge(checks, unpriced="fail")
-    if not any(check.status == "exceeded" for check in checks):
-        verdict = replace(verdict, status="unknown", headline=f"token_meter: {checks[0].text}")
+    verdict = judge(checks, unpriced=config["unpriced"])
+    if missing and limits and on_exceed != "warn" and not verdict.exit_code:
+        doubt = f"token_meter: {checks[0].text}"
+        verdict = replace(judge(checks, unpriced="fail"), status="unknown", headline=doubt)
     return summary, verdict
 
 

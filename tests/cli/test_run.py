@@ -102,6 +102,17 @@ def test_a_budget_stops_calls_and_answers_three_though_the_program_swallows_it(
     assert "calls were refused" in done.stderr
 
 
+def test_a_refusal_by_the_limit_on_spending_is_on_record(tm: Run, simulator: Simulator) -> None:
+    """As one by any other limit is: the program swallows it, and the run answers with 3."""
+    program = "from asking import ask\ntry: ask()\nexcept Exception: pass"
+
+    done = tm("run", "--prices", "prices.toml", "--max-spend", "0", "app.py", program=program)
+
+    assert done.returncode == 3
+    assert simulator.bill().calls == 0
+    assert "calls were refused, because the limit on spent would not have held" in done.stderr
+
+
 NO_BYTE = """
 import resource
 from asking import ask

@@ -56,6 +56,9 @@ def test_a_sink_gets_back_what_it_said_at_departure(simulator: Simulator) -> Non
         def ended(self, call: Any, token: str) -> None:
             self.seen += ((call.model_asked, token),)
 
+        def dropped(self, id: str) -> None: ...
+        def refused(self, field: str) -> None: ...
+
         def close(self) -> None:
             self.seen += (("closed", ""),)
 

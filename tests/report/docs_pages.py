@@ -19,7 +19,7 @@ from token_meter.report._history import Point
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
 LIMITS = [Limit.of("run", "cost", "0.50"), Limit.of("run", "calls", 40), Limit.of("test", "cost", "0.10")]
 RUN = Run(
-    id="7f3a9c", command=("pytest", "-n", "2", "tests/evals"), exit_status=1, duration_s=41.2, processes=3,
+    id="7f3a9c", command=("pytest", "-n2"), exit_status=1, duration_s=41.2, processes=3,
     labels={"suite": "evals", "team": "search"},
 )  # fmt: skip
 

@@ -100,9 +100,9 @@ GUARDS = [
     ("sink ended", None, {"ledger": Sink("ended")}, chat, {"sink"}),
     ("ask for usage", ("token_meter._meter._asking", "ask_for_usage"), {"exact_streams": True}, stream, {"ask for usage"}),
     ("a failed call", (_ending, "call_of"), {}, lost, {"failed"}),
-    ("gate, a warning", (_limits.MeterBudget, "look"), {"max_calls": 9}, chat, {"gate", "depart"}),
+    ("gate, a warning", (_limits.MeterBudget, "look"), {"max_calls": 9}, chat, {"gate"}),
     ("gate, the plan", (_hub.Hub, "plan_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
-    ("gate, the check", (_gatekeeper, "_outlook"), {"max_calls": 9}, chat, {"gate", "depart"}),
+    ("gate, the check", (_gatekeeper, "_outlook"), {"max_calls": 9}, chat, {"gate"}),
     ("departure with handlers", (_news, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
     ("tokens", (_news.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
     ("price", (_meter.Meter, "priced"), {"handlers": [Listening()], "on_unpriced": "ignore"}, chat, {"price for a handler"}),
@@ -126,6 +126,16 @@ def test_f02_a_failure_at_a_guard_is_counted_there(client, monkeypatch, broken, 
                 cb._fold()
 
     assert set(failures()) == places
+
+
+def test_f02_a_limit_that_cannot_be_worked_out_costs_no_count(client, monkeypatch):
+    """The call passes, and is seen."""
+    monkeypatch.setattr(_gatekeeper, "_outlook", fail)
+    with meter(max_calls=9) as cb:
+        chat(client)
+
+    assert cb.total_tokens == 15
+    assert failures() == {"gate": 2}
 
 
 def failures() -> dict[str, int]:

@@ -114,6 +114,10 @@ class Gatekeeper:
                 # Old SDKs hide what is raised here behind an error of their own: the gate uncovers it.
                 gate.deferred = refusal
                 raise
+            except TokenMeterWarning:
+                raise
+            except Exception:  # a limit that cannot be worked out costs the limit, and no count besides
+                self._hub.internal_error("gate")
         if gate is not None:
             gate.hold()
         return gate

@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
 from token_meter.ledger._line import call_line
-from token_meter.ledger._place import host_name
+from token_meter.ledger._place import host_name, make_run_dir
 from token_meter.types import Call
 
 _SUFFIX = ".unwritten"
@@ -138,7 +139,22 @@ class WholeRun(RunReader):
         return facts._replace(lost_records=max(facts.lost_records, self._missing.lost)) if self._missing else facts
 
 
+def missed_by_children(run_dir: Path) -> Missing:
+    """What children that were told of a run could not write: nobody's record is there if its directory cannot be."""
+    try:
+        if not run_dir.is_dir():
+            make_run_dir(run_dir)
+            run_dir.rmdir()
+    except (OSError, LedgerError) as error:
+        return Missing((_short(str(error)),), 1)
+    return NOTHING_MISSING
+
+
 def _reason(ledger: Ledger) -> str:
+    return _short(ledger.problem or "nobody knows why")
+
+
+def _short(problem: str) -> str:
     """Why, without number and path: as a part of a file's name."""
-    text = re.sub(r"^\[\w+ \d+\] |: ['\"].*$", "", ledger.problem or "nobody knows why", flags=re.DOTALL)
+    text = re.sub(r"^\[\w+ \d+\] |: ['\"].*$", "", problem, flags=re.DOTALL)
     return re.sub(r"[^\w ,()-]+", "_", text)[:80]

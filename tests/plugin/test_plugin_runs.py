@@ -77,6 +77,21 @@ def test_a_limit_of_a_ledger_that_cannot_be_written_fails_the_run(
     assert [check["status"] for check in found["budgets"]] == [status]
 
 
+def test_a_limit_on_children_that_can_write_nothing_fails_the_run(suite: Suite, pytester: pytest.Pytester) -> None:
+    """`--meter-subprocess`: what they did nobody can know."""
+    (pytester.path / "file").write_text("")
+    tests = (
+        "import subprocess, sys\ndef test_a():\n"
+        "    subprocess.run([sys.executable, '-c', 'import helpers; helpers.ask()'], check=True)\n"
+    )
+
+    done = suite(tests, "--meter", "--meter-subprocess", "--meter-max-calls=5", "--meter-data=file/x")
+
+    assert done.ret == 1
+    assert "no LLM call was seen" not in done.stdout.str()
+    done.stdout.fnmatch_lines(["*UNKNOWN: the limit on calls cannot be held: ledger not written: *"])
+
+
 def test_a_limit_around_pytest_holds_while_no_byte_can_be_written(suite: Suite, simulator: Simulator) -> None:
     """The run's own sums are told at once what pytest's ledger could not take; written later, it counts once."""
     tests = (

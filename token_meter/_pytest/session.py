@@ -185,8 +185,12 @@ class Session:
                 self.problems.append(f"ledger not written: {ledger.problem}")
         if self.paying.unwritten is not None:
             self._miss(self.paying.unwritten.settle())
+        if self.settings["subprocess"] and not self.is_worker:
+            from token_meter._unwritten import missed_by_children
+
+            self._miss(missed_by_children(self.run_dir))
         if self.is_worker:
-            self._send(shard if self.is_remote else None)
+            self._send(shard if shard is not None and self.is_remote else None)
         elif self._has_something_to_say():
             from token_meter._pytest.ending import Ending
 

@@ -16,7 +16,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Protocol
 
-from token_meter.budget import _EXACT, Account, Amounts, Excess, unforeseen
+from token_meter._money import EXACT
+from token_meter.budget import Account, Amounts, Excess, unforeseen
 from token_meter.exceptions import LedgerError
 from token_meter.ledger._place import host_name, make_run_dir, open_shard
 
@@ -135,7 +136,7 @@ class Holds:
             held = Amounts(None if cost == b"?" else Decimal(cost.decode()), None if tokens == b"?" else int(tokens), 1)
         except (ValueError, InvalidOperation):
             return
-        self.cost = _EXACT.fma(n, held.cost or 0, self.cost)
+        self.cost = EXACT.fma(n, held.cost or 0, self.cost)
         self.tokens += n * (held.tokens or 0)
         self.blind = unforeseen(self.blind, held, n)
         self.in_flight += n

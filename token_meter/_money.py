@@ -7,8 +7,9 @@ from decimal import Context, Decimal, InvalidOperation
 
 from token_meter.exceptions import ConfigError
 
-add_usd = Context(prec=120).add
-"""Adds two amounts exactly, whatever decimal context the caller's thread is in."""
+EXACT = Context(prec=120)
+"""Money is added and rounded for people in this context, whatever the caller's thread does with its own numbers."""
+add_usd = EXACT.add
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
 """Decimal places of money for people; `None`: 4, and 2 from ten dollars on."""
 
@@ -20,10 +21,10 @@ def format_usd(amount: Decimal) -> str:
     """Show US dollars for people: `$0.2031`, `$12.40`, `-$0.0200`; a cost above zero never reads `$0.00`."""
     if amount == 0:
         return "$0.00"
-    sign, size = ("-", -amount) if amount < 0 else ("", amount)
+    sign, size = ("-" if amount < 0 else "", amount.copy_abs())
     asked = PLACES.get()
     places = 4 if asked is None else asked
-    smallest = Decimal(1).scaleb(-places)
+    smallest = Decimal((0, (1,), -places))
     if size < smallest:
         return f"{'>' if sign else '<'}{sign}${smallest:f}"
     return f"{sign}${size:,.2f}" if size >= 10 and asked is None else f"{sign}${size:,.{places}f}"
@@ -31,10 +32,10 @@ def format_usd(amount: Decimal) -> str:
 
 def fine_usd(amount: Decimal) -> str:
     """The same for one program's own calls, where small sums are the rule: two digits of them, `$0.000041`."""
-    size = abs(amount)
+    size = amount.copy_abs()
     if not size or size >= Decimal("0.0001"):
         return format_usd(amount)
-    rounded = size.quantize(Decimal(1).scaleb(size.adjusted() - 1))
+    rounded = size.quantize(Decimal((0, (1,), size.adjusted() - 1)), context=EXACT)
     return f"{'-' if amount < 0 else ''}${rounded:f}"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from token_meter._holds import Tails
+from token_meter._money import add_usd
 from token_meter._unwritten import NOTHING_MISSING, Missing, WholeRun
 from token_meter.config import Config
 from token_meter.ledger import Ledger, find_shards
@@ -115,8 +116,9 @@ class RunSums:
         self.tokens += call.tokens.total_tokens or 0
         cost = self._book.price(call).cost if call.usage is not None else None
         if cost is not None:
-            self.cost += cost
-            self.spent += cost if call.source == "live" else 0
+            self.cost = add_usd(self.cost, cost)
+            if call.source == "live":
+                self.spent = add_usd(self.spent, cost)
 
     def over(self, limits: Iterable[Limit]) -> Limit | None:
         """The first limit that is exceeded."""

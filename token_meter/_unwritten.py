@@ -15,10 +15,9 @@ from typing import NamedTuple, Protocol
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
 from token_meter.ledger._line import call_line
-from token_meter.ledger._place import host_name, make_run_dir
+from token_meter.ledger._place import UNWRITTEN, host_name, make_run_dir, marks_in
 from token_meter.types import Call
 
-_SUFFIX = ".unwritten"
 _KEPT = 10_000  # calls that are kept in memory for the report; limits see all of them
 
 
@@ -48,11 +47,7 @@ class Missing(NamedTuple):
 
     def with_marks(self, run_dir: Path) -> Missing:
         """And what processes of the run have left marks of; each of them lost one record at least."""
-        try:
-            names = sorted(name for name in os.listdir(run_dir) if name.endswith(_SUFFIX))
-        except OSError:
-            return self
-        told = [name.removesuffix(_SUFFIX).split(".", 2)[-1] for name in names]
+        told = [name.removesuffix(UNWRITTEN).split(".", 2)[-1] for name in marks_in(run_dir)]
         return Missing(tuple(dict.fromkeys((*self.reasons, *told))), max(self.lost, len(told)), self.lines)
 
 
@@ -82,7 +77,7 @@ class Unwritten:
             return False
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            name = f"{host_name()}.pid{self._pid}.{_reason(self._ledger)}{_SUFFIX}"
+            name = f"{host_name()}.pid{self._pid}.{_reason(self._ledger)}{UNWRITTEN}"
             self._mark = self._ledger.run_dir / name
             with suppress(OSError):
                 flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)

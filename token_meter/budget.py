@@ -11,11 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from token_meter._forks import in_child
-from token_meter._money import format_usd, parse_count, parse_usd
+from token_meter._money import EXACT, format_usd, parse_count, parse_usd
 
 DEFAULT_OUTPUT_TOKENS = 1024
 """Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
@@ -24,8 +24,6 @@ A longer answer overshoots: at most by what the calls in flight generate beyond 
 longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
 """
 
-# Sums and differences of costs are exact whatever decimal context the caller's thread is in.
-_EXACT = Context(prec=120)
 _NO_COST = Decimal(0)
 _SMALL = Decimal("0.01")
 _NO_LOCK = nullcontext()
@@ -60,7 +58,7 @@ _WORDS = {
 def shown(field: str, amount: Any) -> str:
     """An amount of *field* for people; of small costs every digit, because here they are compared."""
     if field == "cost":
-        return f"${amount.normalize():f}" if 0 < amount < _SMALL else format_usd(amount)
+        return f"${amount.normalize(EXACT):f}" if 0 < amount < _SMALL else format_usd(amount)
     return f"{amount:,} {field if amount != 1 else field[:-1]}"
 
 
@@ -177,7 +175,7 @@ class Account:
         if wanted.tokens is not None:
             self._tokens += sign * wanted.tokens
         if wanted.cost is not None:
-            add = _EXACT.add if sign > 0 else _EXACT.subtract
+            add = EXACT.add if sign > 0 else EXACT.subtract
             self._cost = add(self._cost, wanted.cost)
 
     @property
@@ -287,7 +285,7 @@ def unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple
 
 
 def _plus(a: Any, b: Any) -> Any:
-    return _EXACT.add(a, b) if isinstance(a, Decimal) else a + b
+    return EXACT.add(a, b) if isinstance(a, Decimal) else a + b
 
 
 def _left(limit: Any, used: Any, held: Any) -> Any:
@@ -295,5 +293,5 @@ def _left(limit: Any, used: Any, held: Any) -> Any:
         return None
     committed = _plus(used, held)
     if isinstance(limit, Decimal):
-        return max(_NO_COST, _EXACT.subtract(limit, committed))
+        return max(_NO_COST, EXACT.subtract(limit, committed))
     return max(0, limit - committed)

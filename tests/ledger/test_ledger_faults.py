@@ -108,6 +108,16 @@ def test_the_record_after_a_torn_one_is_read_and_its_retry_too(tmp_path: Path) -
         assert reading.facts.skipped_records == 1
 
 
+def test_a_run_that_lost_records_says_so_to_whoever_reads_it_later(tmp_path: Path) -> None:
+    """A process that could write nothing at all has left an empty mark beside the shards of the others."""
+    shard = a_shard(tmp_path)
+    (shard.parent / "host.pid7.No space left on device.unwritten").touch()
+    reading = read_run(shard.parent)
+    list(reading)
+
+    assert (reading.facts.lost_records, reading.facts.is_complete) == (1, False)
+
+
 FOREIGN = [
     b"",  # nothing
     b"{}",

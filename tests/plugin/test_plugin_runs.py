@@ -145,6 +145,20 @@ def test_an_interrupted_run_is_reported(suite: Suite, pytester: pytest.Pytester,
     done.stdout.fnmatch_lines(["token_meter: 1 call, *"])
 
 
+@pytest.mark.parametrize("options", [(), ("--meter-max-cost=0.00063", "--meter-on-exceed=stop")], ids=["", "limited"])
+def test_money_is_exact_though_the_tests_round_theirs(
+    suite: Suite, pytester: pytest.Pytester, simulator: Simulator, options: tuple[str, ...]
+) -> None:
+    """A program may set two digits for its thread, and forbid rounding."""
+    pytester.makeconftest("import decimal\nc = decimal.getcontext()\nc.prec = 2\nc.traps[decimal.Inexact] = True\n")
+
+    suite(TWO, "--meter-report=json:r.json", *options, alone=True)
+
+    bill = simulator.bill()
+    assert report(pytester)["totals"]["cost"] == float(bill.cost)
+    assert bill.calls == (1 if options else 4)
+
+
 def test_a_worker_on_another_host_sends_its_record(suite: Suite, pytester: pytest.Pytester) -> None:
     """It cannot write to the controller's directory, and makes none of its own."""
     pytester.makeconftest(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from token_meter._meter._chain import CHAIN, SUSPENDED, push, remove
 from token_meter._meter._show import visible
+from token_meter._money import EXACT
 from token_meter.budget import Account, Amounts, Ask, Excess, shown
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Usage
@@ -174,7 +175,7 @@ class MeterBudget:
         if all(limit is None or f"{field} soon" in self._told for field, limit in limits._asdict().items()):
             return
         for field, limit, spent in zip(Amounts._fields, limits, self.account.spent, strict=True):
-            if limit and spent is not None and spent >= share * limit:
+            if limit and spent is not None and spent >= EXACT.multiply(share, limit):
                 used, whole = shown(field, spent), shown(field, limit)
                 self._tell(f"{field} soon", f"{self._whose} has used {used} of its limit of {whole}")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from token_meter._unwritten import Missing, Sums
     from token_meter.report import Limit
 
+T = TypeVar("T")
 _RUN_DIR, _HOST, _SHARD = "token_meter_run_dir", "token_meter_host", "token_meter_shard"
 _MISSING = "token_meter_missing"
 
@@ -194,7 +195,7 @@ class Session:
         elif self._has_something_to_say():
             from token_meter._pytest.ending import Ending
 
-            self.ending = Ending(self)
+            self.ending = _apart(Ending, self)
             if self.ending.fails and (session.exitstatus in (0, 5) or self._is_ours):
                 session.exitstatus = 1
 
@@ -210,7 +211,7 @@ class Session:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.ending is not None:
-            self.ending.show(terminalreporter)
+            _apart(self.ending.show, terminalreporter)
 
     # The run's limits.
 
@@ -270,9 +271,9 @@ class Session:
             new_shard(self.run_dir).write_text(text, encoding="utf-8")
 
 
-def _apart(function: Callable[..., Any], *args: Any) -> None:
-    """Open or close a meter of the process in a context of its own: no test's context shall keep it."""
-    Context().run(function, *args)
+def _apart(function: Callable[..., T], *args: Any) -> T:
+    """Call in a context of its own: no test's shall keep a meter of the process, nor round the run's money."""
+    return Context().run(function, *args)
 
 
 class _Stopper:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from token_meter._meter import Meter
+from token_meter._money import add_usd
 from token_meter.types import Call
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class TestMeter(Meter):
     @property
     def spent(self) -> Decimal:
         """What live calls cost, US dollars; a replayed cassette is free."""
-        return sum((c.cost for c in self.calls if c.source == "live" and c.cost is not None), Decimal(0))
+        live = (c.cost for c in self.calls if c.source == "live" and c.cost is not None)
+        return reduce(add_usd, live, Decimal(0))
 
     def totals(self) -> Totals:
         """The sums as reports and limits want them."""

@@ -6,12 +6,16 @@ import os
 import stat
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from token_meter.exceptions import LedgerError
 
 RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
 """The environment variable that tells child processes where the run's shards lie (an absolute path)."""
+
+UNWRITTEN = ".unwritten"
+"""What the names of the marks end in that processes leave whose records could not be written."""
 
 # A shard is made by us alone: never follow a link that somebody else laid there, never share a file.
 _FLAGS = (
@@ -87,6 +91,14 @@ def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return list(dict.fromkeys(found))  # a file that was named twice is one file
 
 
+def marks_in(run_dir: Path) -> list[str]:
+    """Name the marks that processes of a run left, each of which could not write a record at least."""
+    try:
+        return sorted(name for name in os.listdir(run_dir) if name.endswith(UNWRITTEN))
+    except OSError:
+        return []
+
+
 def _make(directory: Path) -> bool:
     """Make a directory; whether it was us, and not somebody before or beside us."""
     os.makedirs(directory.parent, exist_ok=True)
@@ -104,10 +116,9 @@ def _ignore_by_git(data_dir: Path) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
     except OSError:
         return
-    try:
+    with suppress(OSError):
         os.write(fd, b"# Made by token_meter.\n*\n")
-    finally:
-        os.close(fd)
+    os.close(fd)
 
 
 def _refuse_if_unsafe(directory: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from token_meter.ledger import _line
 from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
 from token_meter.ledger._line import Row
-from token_meter.ledger._place import find_shards
+from token_meter.ledger._place import find_shards, marks_in
 from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
@@ -107,7 +107,7 @@ class RunReader:
             in_flight_contexts=tuple(dict.fromkeys(c for c in contexts if c is not None)),
             skipped_records=self._skipped,
             duplicates=self._duplicates,
-            lost_records=self._lost,
+            lost_records=max(self._lost, sum(len(marks_in(path)) for path in {p.parent for p in self._shards})),
             began_s=float(self._began) if self._began else None,
             ended_s=float(self._ended) if self._ended else None,
             contexts=self._contexts,

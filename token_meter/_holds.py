@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from token_meter._money import EXACT
-from token_meter.budget import Account, Amounts, Excess, unforeseen
+from token_meter.budget import Account, Amounts, Excess
 from token_meter.exceptions import LedgerError
 from token_meter.ledger._place import host_name, make_run_dir, open_shard
 
@@ -105,7 +105,6 @@ class Holds:
         self._is_torn = False
         self.cost = Decimal(0)
         self.tokens = self.in_flight = self.made = 0
-        self.blind = (0, 0, 0)
 
     def read(self) -> None:
         """Take in what was written since."""
@@ -114,8 +113,7 @@ class Holds:
 
     def write(self, wanted: Amounts, sign: int, *, was_sent: bool = False) -> None:
         """Hold, or give back. One system call, no lock: it may be a finalizer that gives back."""
-        cost, tokens = (b"?" if amount is None else str(amount).encode() for amount in wanted[:2])
-        line = b"%+d %s %s %d\n" % (sign, cost, tokens, was_sent)
+        line = b"%+d %s %d %d\n" % (sign, str(wanted.cost or 0).encode(), wanted.tokens or 0, was_sent)
         try:
             if self._pid != os.getpid():
                 path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
@@ -133,12 +131,10 @@ class Holds:
         try:
             sign, cost, tokens, was_sent = line.split()
             n, sent = int(sign), int(was_sent)
-            held = Amounts(None if cost == b"?" else Decimal(cost.decode()), None if tokens == b"?" else int(tokens), 1)
+            self.cost = EXACT.fma(n, Decimal(cost.decode()), self.cost)
+            self.tokens += n * int(tokens)
         except (ValueError, InvalidOperation):
             return
-        self.cost = EXACT.fma(n, held.cost or 0, self.cost)
-        self.tokens += n * (held.tokens or 0)
-        self.blind = unforeseen(self.blind, held, n)
         self.in_flight += n
         self.made += sent
 
@@ -170,6 +166,8 @@ class Spent(Protocol):
 class SharedAccount(Account):
     """An account that all processes of a run draw on.
 
+    Calls whose size nobody can foresee pass beside one another: a process that died in one would bar all others.
+
     With *live_only*, what counts is what live calls cost. Whether a call will be live is not known before it is sent
     where answers may come from a cassette or a mock: with `reserves` false only what was spent counts, and the calls in
     flight when the limit is reached are beyond it.
@@ -192,7 +190,6 @@ class SharedAccount(Account):
         holds = self._holds
         holds.read()  # before the shards: a call is counted there before it gives back here
         self._cost, self._tokens, self._in_flight, self._made = holds.cost, holds.tokens, holds.in_flight, holds.made
-        self._blind = holds.blind
         if not self.reserves:
             self._cost, self._tokens = Decimal(0), 0
 

@@ -27,7 +27,9 @@ def format_usd(amount: Decimal) -> str:
     smallest = Decimal((0, (1,), -places))
     if size < smallest:
         return f"{'>' if sign else '<'}{sign}${smallest:f}"
-    return f"{sign}${size:,.2f}" if size >= 10 and asked is None else f"{sign}${size:,.{places}f}"
+    if size >= 10 and asked is None:
+        places = 2
+    return f"{sign}${size.quantize(Decimal((0, (1,), -places)), context=EXACT):,f}"
 
 
 def fine_usd(amount: Decimal) -> str:

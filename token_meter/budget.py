@@ -96,12 +96,17 @@ class Excess(NamedTuple):
     reserved: Any
     wanted: Any
 
+    @property
+    def is_passing(self) -> bool:
+        """Whether the limit holds, and only another call of unknown size, which is under way, stands in the way."""
+        return self.wanted is None and bool(_plus(self.spent, self.reserved) < self.limit)
+
     def describe(self, whose: str) -> str:
         """Say what happened, with the values, and what to do."""
         option, verb, remedy = _WORDS[self.field]
         need = "an amount that nobody can foretell" if self.wanted is None else shown(self.field, self.wanted)
         why = f"and this call may need {need}"
-        if self.wanted is None and _plus(self.spent, self.reserved) < self.limit:
+        if self.is_passing:
             why += ", as may another one that is under way: together they could overshoot by any amount"
             remedy = "send such calls one after the other"
         return (

@@ -21,6 +21,7 @@ import token_meter.budget
 from tests.budget.any_openai import ANSWER, ASK, BOOK, PROMPT, URL, Server
 from tests.conftest import sdk_http
 from token_meter import BlindSpotWarning, BudgetExceededError, BudgetWarning, ConfigError, UnpricedModelError, meter
+from token_meter.ledger import read_run
 from token_meter.prices import PriceBook
 
 ONE = PROMPT + ANSWER
@@ -231,6 +232,33 @@ async def test_a_gather_of_calls_of_unknown_size_overshoots_by_one_at_most(simul
     assert (len(refused), simulator.bill().calls) == (19, 2)
     assert all("send such calls one after the other" in str(one) for one in refused)
     assert cb.reserved == (0, 0, 0)
+
+
+def test_a_stream_of_unknown_size_that_was_let_go_bars_no_other(simulator):
+    """The SDK's stream is a cycle: nobody but the collector ends it."""
+    book = PriceBook(hosts={simulator.url: "openai"})
+    with simulator.client() as client, meter(max_cost=5, prices=book, warn_at=None) as cb:
+        for _ in range(3):
+            next(iter(client.images.generate(model="gpt-image-1", prompt="a rose", stream=True, partial_images=2)))
+
+    gc.collect()
+    assert simulator.bill().calls == 3
+    assert cb.reserved == (0, 0, 0)
+
+
+def test_a_call_that_only_has_to_wait_is_not_on_record_as_refused(simulator, tmp_path):
+    """The limit holds, and the program asks again: no report fails for it."""
+    book = PriceBook(hosts={simulator.url: "openai"})
+    with simulator.client() as client, meter(max_cost=5, prices=book, warn_at=None, ledger=tmp_path) as cb:
+        events = client.images.generate(model="gpt-image-1", prompt="a rose", stream=True, partial_images=2)
+        next(iter(events))
+        with pytest.raises(BudgetExceededError, match="one after the other"):
+            client.images.generate(model="gpt-image-1", prompt="a rose")
+        events.close()
+
+    reading = read_run(tmp_path)
+    list(reading)
+    assert (cb.failed_requests, "refused" in reading.facts.run) == (0, False)
 
 
 @pytest.mark.parametrize("failure", ["status", "network"])

@@ -367,8 +367,21 @@ def test_f33_a_background_response_that_outlives_its_block_is_waited_for(is_give
         client.get(f"{url}/resp_9")
         client.get(f"{url}/resp_9")
 
-    assert (cb.total_tokens, cb.open_streams) == ((0, 1) if is_given_up else (3, 0))
+    assert (cb.total_tokens, cb.open_streams) == ((0, 0) if is_given_up else (3, 0))
     assert HUB.is_listening is False
+
+
+def test_an_id_that_is_given_twice_leaves_nothing_open():
+    """A gateway that repeats an answer: the first call is waited for no longer, and holds nothing of a limit."""
+    url = "https://api.openai.com/v1/responses"
+    answers = sdk_http.MockTransport(lambda r: sdk_http.Response(200, json=PENDING if r.method == "POST" else DONE))
+    with sdk_http.Client(transport=answers) as client, meter(max_calls=9, warn_at=None) as cb:
+        for _ in range(2):
+            client.post(url, json={"model": "gpt-5", "background": True})
+        client.get(f"{url}/resp_9")
+
+    assert (cb.total_tokens, cb.open_streams, cb.unmeasured_calls) == (3, 0, 1)
+    assert cb.reserved == (0, 0, 0)
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-from decimal import Decimal, Inexact, localcontext
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, Inexact, localcontext
 from typing import Any
 
 import pytest
 
 from token_meter import Meter, current, meter
 from token_meter._meter._hub import HUB
-from token_meter._meter._sums import Readable, Sums
-from token_meter._money import fine_usd
+from token_meter._meter._sums import Groups, Readable, Sums
+from token_meter._money import fine_usd, format_usd
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.types import Call, Usage
 
@@ -232,6 +232,27 @@ def test_a_cost_is_exact_in_a_coarse_decimal_context():
 
         assert cb.cost == Decimal("0.55555515")
         assert cb.by_model["gpt-4o-mini"].cost == cb.cost
+
+
+def test_plain_data_is_of_one_moment(monkeypatch):
+    """A call that ends while it is put together, in a finalizer say, is in all of its sums or in none."""
+    cb = filled(call())
+    snapshot = Groups.snapshot
+    monkeypatch.setattr(Groups, "snapshot", lambda groups: (cb.add(call()), snapshot(groups))[1])
+    data = cb.to_dict()
+    monkeypatch.undo()
+
+    assert data["by_model"]["gpt-4o-mini"]["total_tokens"] == data["total_tokens"] == 10**6
+    assert cb.total_tokens == 3 * 10**6
+
+
+@pytest.mark.parametrize("rounding", [ROUND_DOWN, ROUND_UP, ROUND_HALF_UP])
+def test_money_is_shown_alike_however_the_program_rounds(rounding):
+    """Half a hundredth of a cent goes to the even neighbour, as Python does it by default."""
+    with localcontext(rounding=rounding):
+        assert [format_usd(Decimal(a)) for a in ("0.00025", "0.00019", "12.345", "1234567.891")] == [
+            "$0.0002", "$0.0002", "$12.34", "$1,234,567.89",
+        ]  # fmt: skip
 
 
 def test_an_exit_too_many_does_nothing():

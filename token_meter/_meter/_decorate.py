@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import wraps
 from typing import Any
@@ -95,9 +94,8 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
     @wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
-        with new_meter(name) as meter:
-            result = function(*args, **kwargs)
-        return _metered_rest(result, meter) if inspect.iscoroutine(result) else result
+        with new_meter(name):
+            return function(*args, **kwargs)
 
     return plain
 
@@ -105,17 +103,3 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 def _is(kind: Callable[[Any], bool], function: Any) -> bool:
     """Whether *function* is of that kind; an object that is called is of the kind of its `__call__`."""
     return kind(function) or kind(type(function).__call__)
-
-
-def _metered_rest(steps: Any, meter: Any) -> Any:
-    """What a plain function, a lambda say, has left to a coroutine: its calls are the function's, in the same meter."""
-
-    async def rest() -> Any:
-        async with meter:
-            return await steps
-
-    metered: Any = rest()
-    metered.__name__, metered.__qualname__ = steps.__name__, steps.__qualname__
-    # Where it is cancelled before it starts, nobody else would close what it holds, and Python would warn.
-    weakref.finalize(metered, steps.close).atexit = False
-    return metered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +23,31 @@ REFUSALS = (BudgetExceededError, TokenMeterWarning)
 """What may leave a hook as an exception: a refusal, and a warning that the user has turned into an error."""
 
 
+_OPEN: weakref.WeakSet[Gate] = weakref.WeakSet()
+"""Calls of unknown size that have returned a stream, and hold their place until it ends."""
+
+
 class Gate:
     """One logical call: its attempts share one reservation, which goes back when the last of them is done.
 
     Attributes:
         client: the SDK's client that was asked; `None` where no gate was passed.
         deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+        is_blind: nobody can foresee how much the call will use.
         is_checked: the limits over the call have been asked.
     """
 
-    __slots__ = ("_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "hub", "is_checked")
+    __slots__ = (
+        "__weakref__", "_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "hub", "is_blind",
+        "is_checked",
+    )  # fmt: skip
     kind = GATE
 
     def __init__(self, hub: Hub, *, is_entered: bool, client: Any = None) -> None:
         self.hub = hub
         self.client = client
         self.deferred: BaseException | None = None
-        self.is_checked = False
+        self.is_blind = self.is_checked = False
         self.budgets: tuple[MeterBudget, ...] = ()
         self._reservation: Reservation | None = None
         self._holds = [True] if is_entered else []
@@ -65,6 +75,8 @@ class Gate:
         """The SDK is done with the call; only a stream may still be open."""
         try:
             self.let_go(is_paid=False)
+            if self.is_blind and self._holds:
+                _OPEN.add(self)
             for budget in self.budgets:
                 budget.look()
         except TokenMeterWarning:
@@ -127,7 +139,11 @@ class Gatekeeper:
 
         outlook = _outlook(place, body() if any(budget.needs_tokens for budget in budgets) else b"")
         asks = [budget.ask(outlook) for budget in budgets]
+        gate.is_blind = outlook.tokens is None
         admission = admit(asks)
+        if admission.reservation is None and admission.exceeded[0].is_passing and _OPEN:
+            gc.collect()  # a stream that the program has let go stands in the way until it is collected
+            admission = admit(asks)
         by_account = {budget.account: budget for budget in budgets}
         if admission.reservation is None:
             excess = admission.exceeded[0]

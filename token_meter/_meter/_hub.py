@@ -145,7 +145,7 @@ class Hub:
             self._cassettes.uninstall()
             self._threads.uninstall()
             self._installed = False
-            self.parked.clear()
+            self.parked.give_up()
             self.refuses_usage.clear()
 
     @property

@@ -145,7 +145,8 @@ class MeterBudget:
 
     def refusal(self, excess: Excess) -> BudgetExceededError:
         """The error for a call that does not fit."""
-        self._note_refusal(excess.field)
+        if not excess.is_passing:  # it may be asked again in a moment, and the limit holds
+            self._note_refusal(excess.field)
         return BudgetExceededError(
             excess.describe(self._whose),
             meter=self._meter,

@@ -229,7 +229,7 @@ class Meter(Tally):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
         self._charged()  # estimates are made before the lock is taken
-        with self._own_lock():  # one moment, whoever counts meanwhile
+        with self._still():
             return {
                 "name": self.name,
                 "tags": list(self.tags),

@@ -20,10 +20,18 @@ class Parking(OrderedDict[tuple[str, str], "Ending"]):
 
     def park(self, flight: Ending, response_id: str) -> None:
         """Remember *flight* until a later request shows its end."""
-        self[flight.place.base_url, response_id] = flight
+        key = flight.place.base_url, response_id
+        before, self[key] = self.get(key), flight
+        if before is not None and before is not flight:  # a gateway that gives an id twice
+            before.unpark()
         if len(self) > _LIMIT:
             _, oldest = self.popitem(last=False)
             oldest.unpark()
+
+    def give_up(self) -> None:
+        """Wait for none of them any longer."""
+        while self:
+            self.popitem()[1].unpark()
 
 
 class Return:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from token_meter._forks import in_child
@@ -159,6 +160,17 @@ class Tally(Readable):
                     self._lock, self._folding = threading.RLock(), False
                     self._lock_generation = _generation
         return self._lock
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """Hold the sums as they are now: what ends meanwhile, in other threads or in finalizers, waits in the queue."""
+        with self._own_lock():
+            self._charged()
+            was, self._folding = self._folding, True
+            try:
+                yield
+            finally:
+                self._folding = was
 
     def waiting_guesses(self) -> list[Guess]:
         """The calls whose tokens are still to be estimated."""

@@ -147,7 +147,7 @@ def finish(
     )
     on_exceed = config["budget.on_exceed"]
     limits = limits_of(budget_settings(config), "run", on_exceed)
-    checks = [_doubted(check, missing) if missing else check for check in check_limits(summary, limits)]
+    checks = [doubted(check, str(missing)) if missing else check for check in check_limits(summary, limits)]
     checks += checks_on_record(reader.facts, checks)
     if config["unpriced"] == "fail" and summary.totals.unpriced:
         n = summary.totals.unpriced
@@ -161,11 +161,11 @@ def finish(
     return summary, verdict
 
 
-def _doubted(check: Check, missing: Missing) -> Check:
+def doubted(check: Check, why: str) -> Check:
     """A check of a run whose record has gaps: what is exceeded stays so, nothing else is known."""
     if check.status not in ("ok", "unknown"):
         return check
-    text = f"the limit on {check.field} cannot be held: {missing}; as far as known, {check.text}"
+    text = f"the limit on {check.field} cannot be held: {why}; as far as known, {check.text}"
     return replace(check, status="unknown", text=text)
 
 

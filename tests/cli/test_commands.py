@@ -111,6 +111,24 @@ def test_limits_of_tests_and_refusals_are_on_record(cli: CliRunner) -> None:
     assert "limited" not in Path(".token-meter-baseline.json").read_text()
 
 
+def test_a_limit_is_not_said_to_hold_on_a_record_with_gaps(cli: CliRunner) -> None:
+    """Nor on a JSON report of it: the answer is the one of the run itself, unless a limit only warns."""
+    (run_dir,) = Path(".token_meter", "runs").iterdir()
+    (run_dir / "host.pid7.No space left on device.unwritten").touch()
+    cli.invoke(main, ["report", "-f", "json:r.json"])
+
+    for paths in ([], ["r.json"]):
+        asked = ["report", *paths, "--max-cost", "5", "-f", "table", "-f", "github-output"]
+        done, warned = cli.invoke(main, asked), cli.invoke(main, [*asked, "--on-exceed", "warn"])
+        over, free = cli.invoke(main, [*asked, "--max-calls", "1"]), cli.invoke(main, ["report", *paths])
+
+        assert [one.exit_code for one in (done, warned, over, free)] == [3, 0, 3, 0]
+        assert "the limit on cost cannot be held: 1 record not written; as far as known, run cost" in done.output
+        assert "status=unknown" in done.output
+        assert "status=unknown" in warned.output
+        assert "status=exceeded" in over.output
+
+
 def test_a_baseline_changes_only_when_costs_do(cli: CliRunner) -> None:
     """Written twice it is the same file, and a comparison with it finds nothing."""
     cli.invoke(main, ["baseline", "update"])

@@ -118,6 +118,22 @@ def test_a_run_that_lost_records_says_so_to_whoever_reads_it_later(tmp_path: Pat
     assert (reading.facts.lost_records, reading.facts.is_complete) == (1, False)
 
 
+def test_a_combined_file_still_says_what_was_not_written(tmp_path: Path) -> None:
+    """The marks beside its sources are lines of it, each once, whatever is combined with it and how often."""
+    shard, other = a_shard(tmp_path / "a"), a_shard(tmp_path / "b")
+    (shard.parent / "host.pid7.No space left on device.unwritten").touch()
+    (shard.parent / "host.pid8.No space left on device.unwritten").touch()
+    one, all_, target = tmp_path / "c" / "one.jsonl", tmp_path / "c" / "all.jsonl", tmp_path / "c" / "again.jsonl"
+    lost = [combine([shard.parent], one).lost_records, combine([other, one], all_).lost_records]
+    lost += [combine([all_, shard, one], target, append=True).lost_records for _ in range(2)]
+    first = target.read_bytes()
+    facts = combine([other, shard], target, append=True)
+
+    assert [*lost, facts.lost_records] == [2] * 5
+    assert (facts.is_complete, facts.skipped_records, facts.unclean_processes) == (False, 0, 0)
+    assert target.read_bytes() == first
+
+
 FOREIGN = [
     b"",  # nothing
     b"{}",

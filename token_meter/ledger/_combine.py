@@ -9,7 +9,7 @@ from pathlib import Path
 
 from token_meter.ledger import _line
 from token_meter.ledger._place import find_shards
-from token_meter.ledger._read import RunFacts, _lines, read_run
+from token_meter.ledger._read import RunFacts, _lines, marks_beside, read_run
 
 
 def combine(
@@ -43,12 +43,13 @@ def combine(
 
 
 def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
-    """Give each record once, behind the opening line of the process that wrote it."""
+    """Give each record once, behind the opening line of the process that wrote it; first what marks say is missing."""
     seen: set[int] = set()
     written_in = b""
-    for source in sources:
+    found_marks = [_line.record("close", lost=1, mark=mark).rstrip(b"\n") for mark in marks_beside(sources)]
+    for lines in (found_marks, *map(_lines, sources)):
         section = b""
-        for line in _lines(source):
+        for line in lines:
             try:
                 found = json.loads(line)
                 kind, version, id_ = found["t"], found["v"], found.get("id")
@@ -58,7 +59,8 @@ def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
                 continue
             if kind == "open":
                 section = line
-            key = hash((kind, id_)) if kind in ("call", "start") else hash((section, line))
+            writer = b"" if "mark" in found else section
+            key = hash((kind, id_)) if kind in ("call", "start") else hash((writer, line))
             if key in seen:
                 continue
             seen.add(key)

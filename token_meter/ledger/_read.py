@@ -87,6 +87,7 @@ class RunReader:
         self._section = b""
         self._process = ""
         self._skipped = self._duplicates = self._lost = self._began = self._ended = 0
+        self._marks: set[str] = set()
         self._runs: dict[str, None] = {}
         self._contexts: dict[str, dict[str, Any]] = {}
         self._run: dict[str, Any] = {}
@@ -107,7 +108,7 @@ class RunReader:
             in_flight_contexts=tuple(dict.fromkeys(c for c in contexts if c is not None)),
             skipped_records=self._skipped,
             duplicates=self._duplicates,
-            lost_records=max(self._lost, sum(len(marks_in(path)) for path in {p.parent for p in self._shards})),
+            lost_records=max(self._lost, len(self._marks.union(marks_beside(self._shards)))),
             began_s=float(self._began) if self._began else None,
             ended_s=float(self._ended) if self._ended else None,
             contexts=self._contexts,
@@ -208,7 +209,9 @@ class RunReader:
             self._runs.setdefault(str(_line.cut(str(found.get("run")))))
             self._closed.setdefault(line, False)
         elif kind == "close":
-            if self._section in self._closed and not self._closed[self._section]:
+            if "mark" in found:  # no process's end: it lay beside a shard that was combined
+                self._marks.add(str(found["mark"]))
+            elif self._section in self._closed and not self._closed[self._section]:
                 self._closed[self._section] = True
                 self._lost += int(found.get("lost", 0))
         elif kind == "start":
@@ -226,6 +229,12 @@ class RunReader:
     def _started(self, id_: tuple[bytes, bytes], line: bytes) -> None:
         if id_ not in self._seen:
             self._in_flight[id_] = line
+
+
+def marks_beside(shards: Iterable[Path]) -> list[str]:
+    """Name the marks in the directories of *shards*, each with its directory's name, so that it is known again."""
+    directories = dict.fromkeys(os.path.abspath(shard.parent) for shard in shards)
+    return [f"{os.path.basename(path)}/{name}" for path in directories for name in marks_in(Path(path))]
 
 
 def _lines(shard: Path) -> Iterator[bytes]:

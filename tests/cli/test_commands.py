@@ -129,6 +129,31 @@ def test_a_limit_is_not_said_to_hold_on_a_record_with_gaps(cli: CliRunner) -> No
         assert "status=exceeded" in over.output
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("report r.json", 0, "gpt-4o"),
+        ("report r.json --by model", 0, "gpt-4o"),
+        ("report r.json --by test", 2, "'r.json' is grouped by model, which cannot become --by test; give its ledger"),
+        ("html r.json --by file", 2, "is grouped by model"),
+        ("diff r.json r.json --by test", 2, "is grouped by model"),
+        ("diff r.json r.json --prices p.toml", 0, "no change"),
+        ("report r.json --prices p.toml", 2, "'r.json' is a finished report and cannot be priced again; give its"),
+        ("report r.json --as-model gpt-4o-mini", 2, "cannot be priced again; give its ledger with --as-model"),
+        ("report .token_meter --by test --prices p.toml --as-model gpt-4o-mini", 0, "test_x.py::test_b"),
+    ],
+)
+def test_nothing_is_asked_of_a_finished_report_in_vain(cli: CliRunner, words: str, code: int, said: str) -> None:
+    """It has its rows and its prices; what was typed is never ignored."""
+    Path("p.toml").write_text("")
+    cli.invoke(main, ["report", "--by", "model", "-f", "json:r.json"])
+
+    done = cli.invoke(main, words.split())
+
+    assert done.exit_code == code, done.output
+    assert said in " ".join(done.output.replace("│", "").split())
+
+
 def test_a_baseline_changes_only_when_costs_do(cli: CliRunner) -> None:
     """Written twice it is the same file, and a comparison with it finds nothing."""
     cli.invoke(main, ["baseline", "update"])

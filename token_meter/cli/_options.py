@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from token_meter.exceptions import ConfigError, LedgerError
 
@@ -143,11 +144,17 @@ def config_from(given: dict[str, Any]) -> Config:
         raise ConfigError(text) from None
 
 
-def read(paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | None = None) -> Any:
+def read(
+    paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | None = None, priced_later: bool = False
+) -> Any:
     """One report, or the records of several shards and directories, as a summary.
+
+    A report is as it is: *by*, prices and *as_model* are refused for it if they were asked for in vain. Prices are not
+    if it is *priced_later*.
 
     Raises:
         LedgerError: there is nothing to read.
+        ConfigError: a report cannot be read as it was asked for.
     """
     from dataclasses import replace
     from pathlib import Path
@@ -158,11 +165,20 @@ def read(paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | Non
 
     book = book_of(config["prices"])
     is_report = len(paths) == 1 and not Path(paths[0]).is_dir() and not paths[0].endswith(".jsonl")
-    if is_report and as_model is None:
+    if is_report:
         if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
             msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
             raise LedgerError(msg)
-        return load(paths[0], by=by, book=book)
+        anew = {"--as-model": as_model is not None, "--prices": not priced_later and _is_typed("prices")}
+        for option, is_asked in anew.items():
+            if is_asked:
+                msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
+                raise ConfigError(msg)
+        summary = load(paths[0], by=by, book=book)
+        if _is_typed("by") and by != summary.by:
+            msg = f"{paths[0]!r} is grouped by {summary.by}, which cannot become --by {by}; give its ledger"
+            raise ConfigError(msg)
+        return summary
     for path in paths:
         if path.endswith(".json"):
             msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
@@ -179,6 +195,12 @@ def read(paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | Non
         msg = f"no records of token-meter in {', '.join(map(repr, paths))}: no line can be read"
         raise LedgerError(msg)
     return summary
+
+
+def _is_typed(name: str) -> bool:
+    """Whether somebody typed this option; neither a default nor a setting is meant for one report."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:

@@ -59,7 +59,7 @@ def command(
         wanted = [f"{wanted[0]}:{output}", *wanted[1:]]
     for rule in (*config["diff.fail_on"], *config["diff.warn_on"]):
         parse_rule(rule)
-    now = read((head,) if head else (config["data_dir"],), given["by"], config)
+    now = read((head,) if head else (config["data_dir"],), given["by"], config, priced_later=True)
     book = _run.book_of(config["prices"])
     try:
         before = load(base, by=given["by"], book=book)

@@ -154,3 +154,15 @@ def test_precision_is_asked_for_and_no_cost_reads_as_nothing(places: int | None,
         assert places is None or "e" not in format_usd(Decimal("1e-9")).lower()
     finally:
         PLACES.reset(before)
+
+
+def test_one_of_a_kind_is_one_in_every_sentence() -> None:
+    """A host's last line, a rule's finding and a cell of a comparison: `1 call`, not `1 calls`."""
+    one = summary_of(row(model="acme-7b", calls=1))
+    free = summary_of(row(prompt=0, completion=0))
+    rules = compare(summary_of(row()), one, fail_on=["unpriced:0"]).checks
+
+    assert "in 1 call\n" in render(one, "github")
+    assert "in 1 call\n" in render(one, "azure")
+    assert [check.text for check in rules] == ["total: 1 call unpriced, over unpriced:0"]
+    assert [c.text for c in compare(free, summary_of(row(prompt=0, completion=0, calls=2))).changes] == ["+1 call"]

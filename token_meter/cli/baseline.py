@@ -29,7 +29,7 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
     It holds no times and no commit, so that it changes only when costs do.
     """
     from token_meter.report import Run, load, render, write
-    from token_meter.report._show import cost_text
+    from token_meter.report._show import cost_text, counted
 
     config = config_from(given)
     now = read(paths or (config["data_dir"],), given["by"], config)
@@ -43,7 +43,7 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
         totals=replace(now.totals, duration_s=0.0),
     )  # fmt: skip
     write(render(fixed, "json"), file)
-    click.echo(f"wrote {file}: {cost_text(now.totals)} in {now.totals.calls:,} calls")
+    click.echo(f"wrote {file}: {cost_text(now.totals)} in {counted(now.totals.calls, 'call')}")
     if before is not None and not now.totals.unpriced and now.totals.cost < before.totals.cost:
         click.echo(f"note: it fell from {cost_text(before.totals)}; commit it to keep what was saved", err=True)
 

@@ -19,13 +19,13 @@ def command(paths: tuple[str, ...], output: str, append: bool) -> None:
     """
     from token_meter.exceptions import LedgerError
     from token_meter.ledger import combine, read_run
+    from token_meter.report._show import counted
 
     facts = combine(paths, output, append=append)
     if not facts.processes and not append:
         msg = f"no records of token-meter in {', '.join(map(repr, paths))}; {output} is empty"
         raise LedgerError(msg)
-    calls = sum(row.calls for row in read_run(output))
-    n = facts.processes
-    click.echo(f"wrote {output}: {calls:,} call{'' if calls == 1 else 's'} of {n} process{'' if n == 1 else 'es'}")
+    calls = counted(sum(row.calls for row in read_run(output)), "call")
+    click.echo(f"wrote {output}: {calls} of {counted(facts.processes, 'process', 'es')}")
     if facts.skipped_records:
-        click.echo(f"warning: {facts.skipped_records} unreadable lines were skipped", err=True)
+        click.echo(f"warning: {counted(facts.skipped_records, 'unreadable line')} skipped", err=True)

@@ -48,7 +48,7 @@ class Change:
         if not self.comparable:
             return "?"
         if self.cost == 0:
-            return "=" if self.calls == 0 else f"{self.calls:+,} calls"
+            return "=" if self.calls == 0 else f"{self.calls:+,} call{'' if abs(self.calls) == 1 else 's'}"
         assert self.base is not None
         percent = percent_text(self.cost, self.base.cost)
         return change_text(self.cost) if percent is None else f"{change_text(self.cost)} ({percent})"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from token_meter.report._show import cost_text, exact
+from token_meter.report._show import cost_text, counted, exact
 from token_meter.report._summary import Summary, Totals
 
 FILE = "history.jsonl"
@@ -49,7 +49,7 @@ class Point(NamedTuple):
     @property
     def title(self) -> str:
         """One line for people."""
-        parts = (self.created[:16].replace("T", " "), self.commit[:12], f"{self.calls:,} calls")
+        parts = (self.created[:16].replace("T", " "), self.commit[:12], counted(self.calls, "call"))
         return f"{cost_text(self.totals)} · {' · '.join(part for part in parts if part)}"
 
 

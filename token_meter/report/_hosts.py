@@ -14,6 +14,7 @@ from token_meter.report._show import (
     command_data,
     command_property,
     cost_sentence,
+    counted,
     exact,
     is_known,
     visible,
@@ -57,7 +58,7 @@ def _of(summary: Summary) -> list[Finding]:
 
 def render_github(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Write workflow commands: the worst nine of each kind and one that counts the others."""
-    headline = f"LLM cost: {cost_sentence(summary.totals)} in {summary.totals.calls:,} calls"
+    headline = f"LLM cost: {cost_sentence(summary.totals)} in {counted(summary.totals.calls, 'call')}"
     return "".join([*github_lines(_of(summary)), f"::notice title=token_meter::{command_data(headline)}\n"])
 
 
@@ -110,7 +111,7 @@ def render_azure(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     for f in _of(summary):
         where = f"sourcepath={azure_property(f.file)};linenumber={f.line or 1};" if f.file else ""
         lines.append(f"##vso[task.logissue type={f.level};{where}]{azure_data(f'{f.title}: {f.text}')}\n")
-    headline = f"LLM cost: {cost_sentence(summary.totals)} in {summary.totals.calls:,} calls"
+    headline = f"LLM cost: {cost_sentence(summary.totals)} in {counted(summary.totals.calls, 'call')}"
     return "".join([*lines, f"##[section]{azure_data(headline)}\n"])
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from token_meter.report._change import Change
 from token_meter.report._rules import Rule
-from token_meter.report._show import change_text, percent_text, visible
+from token_meter.report._show import change_text, counted, percent_text, visible
 from token_meter.report._summary import ZERO, Check, Status, Summary, Totals, total_of
 
 _MONEY = ("cost", "spent")
@@ -79,7 +79,8 @@ def _unpriced(
         counts = {g.id: g.totals.unpriced for g in head.groups if wanted(g.id)}
     bad: Status = "warn" if rule.warn else "exceeded"
     over = [
-        Check(name, "unpriced", rule.limit, Decimal(n), bad, f"{visible(name)}: {n} calls unpriced, over {rule.text}",
+        Check(name, "unpriced", rule.limit, Decimal(n), bad,
+              f"{visible(name)}: {counted(n, 'call')} unpriced, over {rule.text}",
               rule.text, None if name == "total" else name)
         for name, n in counts.items()
         if n > rule.limit

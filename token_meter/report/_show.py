@@ -77,6 +77,11 @@ def percent_text(change: Decimal, base: Decimal) -> str | None:
     return f"{part:+.1f}%"
 
 
+def counted(n: int, what: str, more: str = "s") -> str:
+    """Show how many there are of something: `1 call`, `2 processes`."""
+    return f"{n:,} {what}{'' if n == 1 else more}"
+
+
 def count_text(count: int | None) -> str:
     """Show a count; one that nobody reported is a dash."""
     return "-" if count is None else f"{count:,}"

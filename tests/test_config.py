@@ -70,7 +70,13 @@ def test_a_label_without_a_value_is_told(tmp_path, labels):
     with pytest.raises(ConfigError, match=f"TOKEN_METER_LABELS: labels must be KEY=VALUE, not '{labels}'"):
         told(tmp_path, TOKEN_METER_LABELS=labels)
 
-    assert told(tmp_path, TOKEN_METER_LABELS="suite=a=b,team=,")["labels"] == {"suite": "a=b", "team": ""}
+    assert told(tmp_path, TOKEN_METER_LABELS="suite=a=b, team= ,")["labels"] == {"suite": "a=b", "team": ""}
+
+
+def test_labels_of_a_file_are_a_table(tmp_path):
+    """What looks like the command line's is not told to look so."""
+    with pytest.raises(ConfigError, match="labels must be a table, not 'team=search'"):
+        told(tmp_path, "labels = 'team=search'")
 
 
 def test_limits_of_tests_are_read_as_they_are_written(tmp_path):

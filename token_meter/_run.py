@@ -185,7 +185,8 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
     over = {(c.scope, c.status) for c in known}
     if refused is not None and ("run", "exceeded") not in over:
         limit_ = next((c.limit for c in known if c.scope == "run" and c.field == refused), Decimal(0))
-        text = f"run: calls were refused, because the limit on {refused} would not have held"
+        why = "a model has no price" if refused == "price" else f"the limit on {refused} would not have held"
+        text = f"run: calls were refused, because {why}"
         found.append(Check("run", str(refused), limit_, limit_, "exceeded", text))
     return found
 

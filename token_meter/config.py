@@ -190,7 +190,8 @@ def _of_text(key: str, text: str) -> Any:
     if kind == "table":
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         # One that is no pair makes all of it wrong: a label that is dropped is a cost that nobody finds again.
-        return {name: word for name, _, word in pairs} if all(name and eq for name, eq, _ in pairs) else text
+        is_whole = all(name.strip() and equals for name, equals, _ in pairs)
+        return {name.strip(): word.strip() for name, _, word in pairs} if is_whole else text
     if kind == "flag":
         return _WORDS.get(text.strip().lower(), text)
     return text
@@ -215,7 +216,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
         return items
     if kind == "table":
         if not isinstance(value, dict):
-            raise _wrong(where, key, "KEY=VALUE" if isinstance(value, str) else "a table", value)
+            raise _wrong(where, key, "KEY=VALUE" if where.startswith("environment") else "a table", value)
         return {str(name): str(word) for name, word in value.items()}
     if kind == "tables":
         return _matches(value, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     }.items():  # fmt: skip
         (tmp_path / file).write_text(text)
     return CliRunner()
+
+
+@pytest.mark.parametrize(
+    ("host", "said"), [("127.0.0.1", "cannot serve on 127.0.0.1:{port}: "), ("0.0.0.0", "loopback hosts")]
+)
+def test_a_simulator_that_cannot_serve_says_so_in_a_line(host: str, said: str) -> None:
+    """A port that is taken, an address that others reach."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(main, ["simulator", "--host", host, "--port", str(port)])
+
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert said.format(port=port) in done.output
 
 
 COMMANDS = (
@@ -75,7 +90,7 @@ def test_help_fits_a_terminal(name: str) -> None:
         ("diff .token_meter -f csv", 2, "a comparison cannot be written as csv"),
         ("history", 1, "no run in '.token_meter/history.jsonl'; run something first"),
         ("debug config", 0, "budget.max_cost"),
-        ("debug data", 0, "2 calls, 1 processes, complete"),
+        ("debug data", 0, "2 calls, 1 process, complete"),
         ("count missing.txt", 1, "missing.txt: No such file or directory"),
         ("diff nowhere.json", 0, "no base to compare with"),
         ("diff nowhere.json --if-no-base fail --fail-on cost:1%", 1, "1 rule not judged"),
@@ -154,6 +169,19 @@ def test_nothing_is_asked_of_a_finished_report_in_vain(cli: CliRunner, words: st
     assert said in " ".join(done.output.replace("│", "").split())
 
 
+def test_another_model_is_no_change_of_usage(cli: CliRunner) -> None:
+    """Calls as they were against the same calls as another model's: only the costs of both can be compared."""
+    cli.invoke(main, ["report", "-f", "json:was.json"])
+    cli.invoke(main, ["report", "--as-model", "gpt-4o-mini", "-f", "json:would.json"])
+
+    done = cli.invoke(main, ["diff", "was.json", "would.json"])
+    costs = cli.invoke(main, ["diff", "was.json", "would.json", "--as-recorded"])
+
+    assert done.exit_code == 2
+    assert "priced as the models that were called and the head as 'gpt-4o-mini'" in done.output
+    assert (costs.exit_code, "usage" in costs.output) == (0, False)
+
+
 def test_a_baseline_changes_only_when_costs_do(cli: CliRunner) -> None:
     """Written twice it is the same file, and a comparison with it finds nothing."""
     cli.invoke(main, ["baseline", "update"])
@@ -174,7 +202,7 @@ def test_a_baseline_without_a_price_is_not_free(cli: CliRunner) -> None:
 
     done = cli.invoke(main, ["baseline", "update", str(ledger.run_dir)])
 
-    assert done.output == "wrote .token-meter-baseline.json: unpriced in 1 calls\n"
+    assert done.output == "wrote .token-meter-baseline.json: unpriced in 1 call\n"
 
 
 def test_combining_twice_changes_nothing(cli: CliRunner) -> None:

@@ -225,6 +225,14 @@ def test_a_run_that_is_killed_itself_leaves_its_records(tm: Run) -> None:
     assert "in-flight" in [warning["code"] for warning in report["warnings"]]
 
 
+def test_a_refusal_for_want_of_a_price_is_not_told_as_a_spent_limit(tm: Run) -> None:
+    """Raising the limit would not help."""
+    done = tm("run", "--max-cost", "100", "--unpriced", "fail", "app.py", program="from asking import ask\nask()\n")
+
+    assert done.returncode != 0
+    assert "calls were refused, because a model has no price" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -125,6 +125,17 @@ def test_a_data_directory_that_is_none_has_no_runs(tmp_path: Path) -> None:
     assert run_dirs(tmp_path / "nowhere") == []
 
 
+def test_runs_of_one_second_are_listed_in_their_order(tmp_path, monkeypatch):
+    """`report` shows the latest one."""
+    moments = iter([1_795_169_700_000_001_000, 1_795_169_700_000_002_000, 1_795_169_700_999_999_000])
+    monkeypatch.setattr(_place.time, "time_ns", lambda: next(moments))
+    made = [_place.new_run_dir(tmp_path) for _ in range(3)]
+    for run_dir in reversed(made):
+        run_dir.mkdir(parents=True)
+
+    assert [path.name for path in run_dirs(tmp_path)] == [path.name for path in made]
+
+
 def test_only_a_directory_of_its_own_is_hidden_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--data-dir .` is a project, whose files shall be seen; a `.gitignore` that was removed stays removed."""
     monkeypatch.chdir(tmp_path)

@@ -252,6 +252,26 @@ def test_the_stamp_names_every_source() -> None:
     assert PriceBook(name="acme.toml").version == f"{public} + acme.toml (0 overrides)"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        PriceBook([Rates("openai", "gpt-6.1-terra", input="0.81", output=4)]),
+        PriceBook([CONTRACT], {"https://gw.corp/": "1.1"}),
+        PriceBook([CONTRACT], models={("https://gw.corp/", "prod"): "gpt-4o"}),
+        PriceBook([CONTRACT], hosts={"https://gw.corp/": "openai"}),
+        PriceBook([CONTRACT], web_search="10"),
+    ],
+)
+def test_the_digest_tells_books_of_one_name_apart(other: PriceBook) -> None:
+    """Two price files may both be called prices.toml."""
+    book = PriceBook([CONTRACT])
+
+    assert other.version == book.version
+    assert len({book.digest, other.digest, DEFAULT_BOOK.digest}) == 3
+    assert PriceBook([CONTRACT]).digest == book.digest
+    assert DEFAULT_BOOK.digest == ""
+
+
 @pytest.mark.usefixtures("no_custom_prices")
 def test_prices_that_the_app_updates_are_honoured() -> None:
     """A book that has priced a call before takes the new price at the next one, and says when it is from."""

@@ -151,6 +151,20 @@ def test_the_split_survives_the_way_through_json() -> None:
             assert diff.price_change == base.totals.cost * 2
 
 
+def test_an_edited_price_file_is_no_change_of_usage() -> None:
+    """It bears the same name: the reports' digests of what was in it tell the two apart."""
+    rows = [row(A, n=n, prompt=1000 + n, completion=7) for n in range(100)]
+    base = replace(summary_of(*rows), digest="before")
+    edited = FlatBook(2)
+    edited.version, edited.digest = base.prices, "after"  # type: ignore[attr-defined]
+    head = summary_of(*rows, book=edited)
+
+    diff = compare(loads(render(base, "json")), loads(render(head, "json")), book=edited, fail_on=["cost:10%"])
+
+    assert (diff.verdict.exit_code, diff.approximate) == (0, True)
+    assert round(diff.price_change or 0, 3) == round(base.totals.cost, 3)
+
+
 def test_no_base_is_said_and_never_a_zero() -> None:
     """No `+$0.00` against nothing; what the exit code is, is the user's to say."""
     _, head = pair(1000, 1000)

@@ -136,7 +136,7 @@ class MeterBudget:
             "The call was not sent: give the price by meter(prices=PriceBook(...)), or say on_unpriced='ignore'"
         )
         if enforced:
-            self._note_refusal("cost")
+            self._note_refusal("price")
             spent, reserved = self.account.spent.cost, self.account.reserved.cost
             raise UnpricedModelError(
                 msg, meter=self._meter, field="cost", limit=limit, spent=spent, reserved=reserved, wanted=None

@@ -27,7 +27,7 @@ class Sink(Protocol):
         """A call that departed is none after all: it was vetoed, or it was counted further in."""
 
     def refused(self, field: str) -> None:
-        """A call was refused, because the limit on *field* (`cost`, `tokens`, `calls`) would not hold."""
+        """A call was refused: a limit (`cost`, `tokens`, `calls`) would not hold, or a `price` is not known."""
 
     def close(self) -> None:
         """The meter closed."""

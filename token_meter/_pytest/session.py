@@ -227,7 +227,8 @@ class Session:
         refused = self.paying.refused_field
         if limit is None and refused is None:
             return False
-        self._fail(f"the run is over its limit on {limit.field}" if limit is not None else f"refused by {refused}")
+        why = f"the limit on {refused}" if refused != "price" else "a model without a price"
+        self._fail(f"the run is over its limit on {limit.field}" if limit is not None else f"refused by {why}")
         return True
 
     # xdist.

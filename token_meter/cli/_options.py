@@ -240,7 +240,7 @@ def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False
 
 def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not equals or not key.strip():
         msg = f"--label must be KEY=VALUE, not {text!r}"
         raise ConfigError(msg)
-    return key, value
+    return key.strip(), value.strip()

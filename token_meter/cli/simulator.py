@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from token_meter.exceptions import TokenMeterError
+
 
 @click.command("simulator")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on; loopback only.")
@@ -17,4 +19,10 @@ def command(host: str, port: int) -> None:
         from token_meter.simulator import serve
     except ImportError as error:
         raise click.ClickException(str(error)) from None
-    serve(host=host, port=port)
+    try:
+        serve(host=host, port=port)
+    except OSError as error:
+        msg = f"cannot serve on {host}:{port}: {error.strerror or error}; --port 0 takes a free port"
+        raise click.ClickException(msg) from None
+    except TokenMeterError as error:
+        raise click.ClickException(str(error)) from None

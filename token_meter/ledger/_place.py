@@ -29,9 +29,13 @@ _FLAGS = (
 
 
 def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
-    """Name a run directory that nobody else has: `<data_dir>/runs/<utc>-<random>`. Nothing is made yet."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    return Path(os.path.abspath(data_dir), "runs", f"{stamp}-{os.urandom(3).hex()}")
+    """Name a run directory that nobody else has: `<data_dir>/runs/<utc>-<microseconds><random>`; it is not made yet.
+
+    Names sort by time, also those of one second.
+    """
+    at_us = time.time_ns() // 1000
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at_us // 10**6))
+    return Path(os.path.abspath(data_dir), "runs", f"{stamp}-{at_us % 10**6:05x}{os.urandom(2).hex()}")
 
 
 def make_run_dir(run_dir: Path) -> None:

@@ -139,6 +139,11 @@ class PriceBook:
             parts.append(f"{self.name or 'price book'} ({count} override{'' if count == 1 else 's'})")
         return " + ".join(parts)
 
+    @property
+    def digest(self) -> str:
+        """What tells private terms apart that bear the same name, the fee for searches included; empty without any."""
+        return self._terms.digest(self._search_fee)
+
     def provider_of(self, base_url: str | None) -> str | None:
         """Return who is paid for calls to *base_url* (or `host`, `host:port`); `None` when nobody knows."""
         return self._terms.provider_of(base_url)

@@ -121,17 +121,17 @@ def known_provider(url: str) -> str | None:
 class PlaceMap(Generic[T]):
     """Values by base URL; the longest path wins, a port in the key binds, the scheme does not matter."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("rows",)
 
     def __init__(self, rows: Iterable[tuple[Place, T]]) -> None:
-        self._rows = tuple(sorted(rows, key=lambda row: (row[0].port is not None, len(row[0].path)), reverse=True))
+        self.rows = tuple(sorted(rows, key=lambda row: (row[0].port is not None, len(row[0].path)), reverse=True))
 
     def get(self, url: str) -> T | None:
         """Return the value for *url*, or `None`."""
-        place = place_of(url) if self._rows else None
+        place = place_of(url) if self.rows else None
         if place is None:
             return None
-        for key, value in self._rows:
+        for key, value in self.rows:
             if (
                 key.host == place.host
                 and key.port in (None, place.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,13 @@ class Terms(NamedTuple):
     multipliers: PlaceMap[Decimal]
     models: Mapping[str, PlaceMap[str]]
     hosts: PlaceMap[str]
+
+    def digest(self, *more: object) -> str:
+        """Twelve letters that change with what was given; empty when nothing was."""
+        rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
+        models = sorted((name, places.rows) for name, places in self.models.items())
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
+        return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
         """Return who is paid for calls to *base_url*; `None` when nobody knows."""

@@ -84,6 +84,7 @@ def summarise(
         vcs=vcs,
         prices=book.version,
         overrides=len(getattr(book, "overrides", ())),
+        digest=getattr(book, "digest", ""),
         created=(now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         notices=notices_of(totals, models, facts, as_model),
         as_model=as_model,

@@ -59,7 +59,12 @@ def summary_data(summary: Summary) -> dict[str, Any]:
         "as_model": summary.as_model,
         "run": _run(summary.run),
         "vcs": vcs_data(summary.vcs),
-        "prices": {"version": summary.prices, "currency": "USD", "overrides": summary.overrides},
+        "prices": {
+            "version": summary.prices,
+            "currency": "USD",
+            "overrides": summary.overrides,
+            "digest": summary.digest,
+        },
         "totals": totals_data(summary.totals),
         "models": [model_data(m) for m in summary.models],
         "contexts": [_group(g) for g in summary.largest],

@@ -19,7 +19,7 @@ class Repricer:
 
     def __init__(self, book: Pricing, side: Summary, at_s: float) -> None:
         self._prices = book.price_each if side.as_model is None else priced_as(book, side.as_model)
-        self._is_its_own = side.prices == book.version
+        self._is_its_own = is_priced_by(book, side)
         self._at_s = at_s
         self.approximate = False
 
@@ -52,6 +52,11 @@ class Repricer:
         if self._is_its_own or not t.calls:
             return t
         return replace(t, cost=ZERO, spent=ZERO, unpriced=t.calls, unpriced_models=("(no model)",))
+
+
+def is_priced_by(book: Pricing, side: Summary) -> bool:
+    """Whether a report was priced by this very book: price files that bear one name are told apart by their digest."""
+    return (side.prices, side.digest) == (book.version, getattr(book, "digest", ""))
 
 
 def _live(totals: Totals) -> Decimal:

@@ -227,6 +227,7 @@ class Summary:
     run: Run = field(default_factory=Run)
     vcs: Vcs | None = None
     prices: str = ""
+    digest: str = ""
     overrides: int = 0
     created: str = ""
     checks: tuple[Check, ...] = ()

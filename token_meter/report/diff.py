@@ -12,7 +12,7 @@ from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
 from token_meter.report._collect import Pricing
 from token_meter.report._judging import checks_of
-from token_meter.report._reprice import Repricer
+from token_meter.report._reprice import Repricer, is_priced_by
 from token_meter.report._rules import Rule, parse_rule
 from token_meter.report._show import change_text, cost_text, percent_text
 from token_meter.report._summary import ZERO, Check, Group, Summary, Totals, total_of
@@ -126,7 +126,7 @@ def compare(
         msg = f"the base is grouped by {base.by} and the head by {head.by}; compare reports of one kind"
         raise ConfigError(msg)
     of_base = of_head = None
-    if prices == "head" and book is not None and not (base.prices == head.prices != book.version):
+    if prices == "head" and book is not None and not _are_alike_and_foreign(base, head, book):
         at_s = head.run.began_s or time.time()
         of_base, of_head = Repricer(book, base, at_s), Repricer(book, head, at_s)
     before = {g.id: g for g in base.groups}
@@ -158,6 +158,12 @@ def compare(
         book.version if book is not None and of_base is not None else head.prices,
         age,
     )
+
+
+def _are_alike_and_foreign(base: Summary, head: Summary, book: Pricing) -> bool:
+    """Whether both sides were priced by one book that is not *book*; of old reports nobody knows."""
+    alike = (base.prices, base.digest) == (head.prices, head.digest) and base.digest != "unknown"
+    return alike and not is_priced_by(book, head)
 
 
 def _difference(base: Totals, head: Totals) -> Decimal | None:

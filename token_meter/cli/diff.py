@@ -50,7 +50,7 @@ def command(
     test, model or new, FIELD cost, spent, tokens, calls or unpriced, and LIMIT a number or a percentage.
     """
     from token_meter import _run
-    from token_meter.exceptions import LedgerError
+    from token_meter.exceptions import ConfigError, LedgerError
     from token_meter.report import commits_between, compare, load, parse_rule
 
     config = config_from(given)
@@ -66,6 +66,10 @@ def command(
     except LedgerError as error:
         click.echo(f"token-meter: no base: {error}", err=True)
         before = None
+    if before is not None and before.as_model != now.as_model and not as_recorded:
+        old, new = (repr(side.as_model) if side.as_model else "the models that were called" for side in (before, now))
+        msg = f"the base is priced as {old} and the head as {new}: no usage; compare the costs with --as-recorded"
+        raise ConfigError(msg)
     age = None
     if before is not None and before.vcs is not None and now.vcs is not None:
         age = commits_between(before.vcs.commit, now.vcs.commit)

@@ -34,7 +34,27 @@ KEPT = [
     ("uv run https://h/sk-X/app.py", "uv ..."),
     (r"'C:\a b\python.exe' 'C:\a\app.py' -v", r"C:\a b\python.exe C:\a\app.py -v"),
     ('app.py "-a prompt" "--a prompt=b" "-"', "app.py -a... ..."),
-]
+    ("'/my dir/bin/python' -m mod sk-X", "/my dir/bin/python -m mod ..."),  # folders with anything in them
+    ("/opt/(a)/b+c@1/~d/python -m mod", "/opt/(a)/b+c@1/~d/python -m mod"),
+    (r"'C:\Program Files\Python\python.exe' -m mod", r"C:\Program Files\Python\python.exe -m mod"),
+    ("env '/my dir/bin/python' '/my dir/app.py' sk-X.py", "env /my dir/bin/python /my dir/app.py ..."),
+    ("python '/home/me/my dir/app.py' 'my prompt.py'", "python /home/me/my dir/app.py ..."),
+    ("python -W my.py 'my dir/app.py'", "python -W ... my dir/app.py"),
+    ("python -um mod sk-X.py", "python -um mod ..."),
+    ("python -mmod sk-X.py", "python -mmod ..."),
+    ("python -mpytest -k sk.py a/test_a.py", "python -mpytest -k ... a/test_a.py"),
+    ("python '-m my prompt' sk.py", "python -m... ..."),
+    ("python -uc 'print(1)' sk.py", "python -uc ..."),
+    ("coverage run -p --source sk.py -m myapp.main sk.py", "coverage run -p --source ... -m myapp.main ..."),
+    ("python -m coverage run --branch -m pytest -n 2 test_a.py", "python -m coverage run --branch -m pytest -n ... test_a.py"),
+    ("coverage report -m sk.py", "coverage ... -m ..."),
+    ("pytest -k sk.py -vk sk.py --secret sk.py -p sk.py --lf test_a.py",
+     "pytest -k ... -v... ... --secret ... -p ... --lf test_a.py"),
+    ("pytest -c sk.py --secret=sk.py '/my dir/test_a.py::test_b[sk]'",
+     "pytest -c ... --secret=... /my dir/test_a.py::test_b[...]"),
+    ("h://sk/python x.py", "... x.py"),
+    ("uv run 'my prompt about app.py' k=/sk/app.py s3://sk/app.py c://sk/app.py", "uv ..."),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("typed", "shown"), KEPT)

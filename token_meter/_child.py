@@ -81,8 +81,7 @@ class _Part:
 
     def ended(self, call: Call, token: str) -> None:
         if not self._is_silent:
-            self.ledger.call(call, context=token)
-            self.unwritten.call(call, context=token)
+            self.unwritten.call(self.ledger.call(call, context=token))
 
     def dropped(self, id: str) -> None:
         if not self._is_silent:

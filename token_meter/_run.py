@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -138,7 +138,7 @@ def finish(
 
     A limit of a run whose record is *missing* something is never said to hold, and fails unless it only warns.
     """
-    from token_meter.report import Check, check_limits, find_vcs, judge, summarise
+    from token_meter.report import Check, check_limits, find_vcs, summarise
 
     reader = WholeRun(find_shards([run_dir]) if run_dir.is_dir() else [], missing)
     vcs = find_vcs() if with_vcs else None
@@ -154,11 +154,18 @@ def finish(
         text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
         checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
     summary = replace(summary, checks=tuple(checks))
+    return summary, verdict_of(checks, config, is_doubtful=bool(missing and limits))
+
+
+def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) -> Verdict:
+    """Judge a run; limits on a record with gaps fail unless they only warn, for nobody knows whether they held."""
+    from token_meter.report import judge
+
     verdict = judge(checks, unpriced=config["unpriced"])
-    if missing and limits and on_exceed != "warn" and not verdict.exit_code:
+    if is_doubtful and config["budget.on_exceed"] != "warn" and not verdict.exit_code:
         doubt = f"token_meter: {checks[0].text}"
-        verdict = replace(judge(checks, unpriced="fail"), status="unknown", headline=doubt)
-    return summary, verdict
+        return replace(judge(checks, unpriced="fail"), status="unknown", headline=doubt)
+    return verdict
 
 
 def doubted(check: Check, why: str) -> Check:
@@ -185,9 +192,11 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
     over = {(c.scope, c.status) for c in known}
     if refused is not None and ("run", "exceeded") not in over:
         limit_ = next((c.limit for c in known if c.scope == "run" and c.field == refused), Decimal(0))
-        why = "a model has no price" if refused == "price" else f"the limit on {refused} would not have held"
+        field, why = str(refused), f"the limit on {refused} would not have held"
+        if refused == "price":
+            field, why = "unpriced", "a model has no price"
         text = f"run: calls were refused, because {why}"
-        found.append(Check("run", str(refused), limit_, limit_, "exceeded", text))
+        found.append(Check("run", field, limit_, limit_, "exceeded", text))
     return found
 
 

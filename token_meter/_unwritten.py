@@ -14,9 +14,7 @@ from typing import NamedTuple, Protocol
 
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
-from token_meter.ledger._line import call_line
 from token_meter.ledger._place import UNWRITTEN, host_name, make_run_dir, marks_in
-from token_meter.types import Call
 
 _KEPT = 10_000  # calls that are kept in memory for the report; limits see all of them
 
@@ -84,19 +82,10 @@ class Unwritten:
                 os.close(os.open(self._mark, flags, 0o600))
         return True
 
-    def call(
-        self,
-        call: Call,
-        *,
-        context: str | None = None,
-        phase: str | None = None,
-        attempt: int | None = None,
-        late: bool = False,
-    ) -> None:
-        """Keep a call that may not be on disk, and count it at once: whoever finds it there too counts it once."""
-        if not self.look():
+    def call(self, line: bytes | None) -> None:
+        """Keep a call's line that may not be on disk, and count it at once; who finds it there too counts it once."""
+        if not self.look() or line is None:
             return
-        line = call_line(call, context, phase, attempt, self._ledger.worker, late)
         if len(self._lines) < _KEPT:
             self._lines.append(line)
         for sums in self.sums:

@@ -176,7 +176,7 @@ class Account:
 
     def _reserve(self, wanted: Amounts, sign: int) -> None:
         self._in_flight += sign
-        self._blind = unforeseen(self._blind, wanted, sign)
+        self._blind = _unforeseen(self._blind, wanted, sign)
         if wanted.tokens is not None:
             self._tokens += sign * wanted.tokens
         if wanted.cost is not None:
@@ -283,7 +283,7 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
     return stack
 
 
-def unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
+def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
     """How many calls in flight want an amount that nobody can say, with one more or less."""
     cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
     return cost, tokens, calls

@@ -225,11 +225,14 @@ def test_a_run_that_is_killed_itself_leaves_its_records(tm: Run) -> None:
     assert "in-flight" in [warning["code"] for warning in report["warnings"]]
 
 
-def test_a_refusal_for_want_of_a_price_is_not_told_as_a_spent_limit(tm: Run) -> None:
+def test_a_refusal_for_want_of_a_price_is_not_told_as_a_spent_limit(tm: Run, project: Path) -> None:
     """Raising the limit would not help."""
-    done = tm("run", "--max-cost", "100", "--unpriced", "fail", "app.py", program="from asking import ask\nask()\n")
+    program = "from asking import ask\nask()\n"
+    done = tm("run", "--max-cost", "100", "--unpriced", "fail", "-f", "json:r.json", "app.py", program=program)
+    (check,) = [c for c in json.loads((project / "r.json").read_text())["budgets"] if c["status"] == "exceeded"]
 
     assert done.returncode != 0
+    assert check["field"] == "unpriced"
     assert "calls were refused, because a model has no price" in " ".join(done.stderr.split())
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.helpers import a_call, a_shard, ids_of, prefixes, rows_of
+from token_meter._unwritten import Unwritten
 from token_meter.exceptions import LedgerError
-from token_meter.ledger import RUN_DIR_VARIABLE, Ledger, combine, find_shards, read_run, run_dirs
+from token_meter.ledger import RUN_DIR_VARIABLE, Ledger, _line, combine, find_shards, read_run, run_dirs
 
 WRITER = """
 import os, sys
@@ -106,6 +107,19 @@ def test_the_record_after_a_torn_one_is_read_and_its_retry_too(tmp_path: Path) -
 
         assert [row.call.id for row in reading] == ["00000000000000a1-0", "00000000000000a1-1"]
         assert reading.facts.skipped_records == 1
+
+
+def test_a_call_that_is_no_json_is_missed_and_raises_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps what the ledger could not take has no line to keep, and says that one is missing."""
+    ledger = Ledger(tmp_path / "runs" / "r", lazy=True)
+    unwritten = Unwritten(ledger)
+    monkeypatch.setattr(_line, "call_line", lambda *_: 1 / 0)
+
+    unwritten.call(ledger.call(a_call(1)))
+
+    missing = unwritten.settle()
+    assert (missing.lost, missing.lines) == (1, ())
+    assert str(missing) == "ledger not written: a record could not be written as JSON_ ZeroDivisionError"
 
 
 def test_a_run_that_lost_records_says_so_to_whoever_reads_it_later(tmp_path: Path) -> None:

@@ -110,12 +110,11 @@ class Paying:
     def ended(self, call: Call, token: Now) -> None:
         if self.ledger is None or token.is_nobody:
             return
-        whose: Any = {
-            "context": token.context, "phase": token.phase, "attempt": token.attempt, "late": token.is_over
-        }  # fmt: skip
-        self.ledger.call(call, **whose)
+        line = self.ledger.call(
+            call, context=token.context, phase=token.phase, attempt=token.attempt, late=token.is_over
+        )
         if self.unwritten is not None:
-            self.unwritten.call(call, **whose)
+            self.unwritten.call(line)
         if token.context is not None:
             token.meter.add(call)
 

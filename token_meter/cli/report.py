@@ -40,7 +40,8 @@ def command(
     Exits with 3 when a limit is exceeded, and with 1 when there is nothing to read.
     """
     from token_meter import _run
-    from token_meter.report import check_limits, judge
+    from token_meter.report import check_limits
+    from token_meter.report._show import counted
 
     config = config_from(given)
     wanted = targets(("json", *formats) if as_json else formats, config)
@@ -48,19 +49,14 @@ def command(
         wanted = [f"{wanted[0]}:{output}", *wanted[1:]]
     view = view_of(given, config, with_history=not paths)
     summary = read(paths or (config["data_dir"],), given["by"], config, as_model=as_model)
-    on_exceed = config["budget.on_exceed"]
-    limits = _run.limits_of(_run.budget_settings(config), "run", on_exceed)
+    limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])
     now = check_limits(summary, limits)
     lost = summary.run.lost_records
     if lost:
-        gap = f"{lost:,} record{'' if lost == 1 else 's'} not written"
-        now = tuple(_run.doubted(check, gap) for check in now)
+        now = tuple(_run.doubted(check, f"{counted(lost, 'record')} not written") for check in now)
     judged = {(check.scope, check.field) for check in now}
     checks = [*now, *(check for check in summary.checks if (check.scope, check.field) not in judged)]
-    verdict = judge(checks, unpriced=config["unpriced"])
-    if lost and limits and on_exceed != "warn" and not verdict.exit_code:  # as the run's own end is judged
-        doubt = f"token_meter: {checks[0].text}"
-        verdict = replace(judge(checks, unpriced="fail"), status="unknown", headline=doubt)
+    verdict = _run.verdict_of(checks, config, is_doubtful=bool(lost and limits))
     summary = replace(summary, checks=verdict.checks)
     _run.deliver(summary, wanted, view, lambda text: click.echo(text, nl=False))
     if verdict.exit_code:

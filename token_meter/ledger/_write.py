@@ -112,15 +112,16 @@ class Ledger:
         phase: str | None = None,
         attempt: int | None = None,
         late: bool = False,
-    ) -> None:
-        """A call ended."""
+    ) -> bytes | None:
+        """A call ended. Give its line, on disk or not (see `lost`); `None` where it cannot be written as JSON."""
         try:
             line = _line.call_line(call, context, phase, attempt, self.worker, late)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
             self._dropped += 1
             self._report(f"a record could not be written as JSON: {type(exc).__name__}")
-            return
+            return None
         self._append(line)
+        return line
 
     def note(self, kind: str, **facts: Any) -> None:
         """Add a fact that is no call: `context` (id, outcome, file, line, attempts) or `run` (labels, exit_status)."""

@@ -53,7 +53,7 @@ def estimate_cost(
     max_tokens: int | None = None,
     expected_tokens: int = EXPECTED_OUTPUT_TOKENS,
     base_url: str = _OPENAI,
-    flavour: str | None = None,
+    api: str | None = None,
 ) -> CostEstimate:
     """Estimate what *request* would cost; nothing is sent.
 
@@ -64,12 +64,12 @@ def estimate_cost(
         max_tokens: a limit on the output, instead of the request's own.
         expected_tokens: how long the answer probably is.
         base_url: where it would be sent, which decides who is paid.
-        flavour: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
+        api: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
     """
     body: Mapping[str, Any] = request if isinstance(request, Mapping) else {"messages": [_user_message(request)]}
     named = body.get("model")
     chosen = model or (named if isinstance(named, str) else None)
-    kind = flavour or _flavour_of(body, chosen)
+    kind = api or _api_of(body, chosen)
     counted = prompt_tokens(kind, body, chosen)
     prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
     cap = output_cap(kind, body) if max_tokens is None or kind == "embeddings" else max_tokens
@@ -97,7 +97,7 @@ def estimate_cost(
     )
 
 
-def _flavour_of(body: Mapping[str, Any], model: str | None) -> str:
+def _api_of(body: Mapping[str, Any], model: str | None) -> str:
     """Tell the api from the shape of its request."""
     if "messages" in body:
         return "chat"

@@ -62,11 +62,11 @@ ANSWERS: list[tuple[str, str, str, Answer, Callable[[Count], int]]] = [
 
 
 @pytest.mark.parametrize(
-    ("flavour", "model", "answer", "worked_out"), [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS]
+    ("api", "model", "answer", "worked_out"), [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS]
 )
-def test_answer(flavour: str, model: str, answer: Answer, worked_out: Callable[[Count], int]) -> None:
+def test_answer(api: str, model: str, answer: Answer, worked_out: Callable[[Count], int]) -> None:
     """The visible text, and the marks that end a message or frame a call."""
-    estimate = estimate_usage(flavour, b"{}", answer, model)
+    estimate = estimate_usage(api, b"{}", answer, model)
     n = BY_NAME["o200k_base" if model.startswith(("gpt-4o", "gpt-5")) else "cl100k_base"]
 
     assert estimate.usage is not None
@@ -149,10 +149,10 @@ def test_without_a_readable_request_the_prompt_is_unknown(request_: bytes | None
     assert estimate.certainty == "lower_bound"
 
 
-@pytest.mark.parametrize("flavour", ["images", "speech", "transcriptions", "runs", "unknown", ""])
-def test_what_has_no_rule_stays_unmeasured(flavour: str) -> None:
+@pytest.mark.parametrize("api", ["images", "speech", "transcriptions", "runs", "unknown", ""])
+def test_what_has_no_rule_stays_unmeasured(api: str) -> None:
     """A guess without ground is worse than none."""
-    estimate = estimate_usage(flavour, _body(), Answer((TEXT,)), "gpt-4o")
+    estimate = estimate_usage(api, _body(), Answer((TEXT,)), "gpt-4o")
 
     assert (estimate.usage, estimate.certainty) == (None, "unmeasured")
 
@@ -182,7 +182,7 @@ def test_nothing_that_an_estimate_says_quotes_the_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "request_", "cap"),
+    ("api", "request_", "cap"),
     [
         ("chat", {}, None),
         ("chat", {"max_tokens": 10}, 10),
@@ -202,9 +202,9 @@ def test_nothing_that_an_estimate_says_quotes_the_request() -> None:
         ("embeddings", {}, 0),
     ],
 )
-def test_output_cap(flavour: str, request_: dict[str, Any], cap: int | None) -> None:
+def test_output_cap(api: str, request_: dict[str, Any], cap: int | None) -> None:
     """The request's own limit, over all that it generates; no limit is `None`, never 0."""
-    assert output_cap(flavour, request_) == cap
+    assert output_cap(api, request_) == cap
 
 
 def test_a_small_request_is_reserved_exactly() -> None:

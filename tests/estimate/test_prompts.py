@@ -404,12 +404,10 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("flavour", "model", "request_", "worked_out"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
-def test_prompt(flavour: str, model: str, request_: dict[str, Any], worked_out: Callable[[Count], int]) -> None:
+@pytest.mark.parametrize(("api", "model", "request_", "worked_out"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_prompt(api: str, model: str, request_: dict[str, Any], worked_out: Callable[[Count], int]) -> None:
     """The rules give what was worked out by hand."""
-    estimate = prompt_tokens(flavour, request_, model)
+    estimate = prompt_tokens(api, request_, model)
 
     assert estimate.usage is not None
     assert estimate.usage.prompt_tokens == worked_out(BY_NAME[resolve_encoding(model)[0]])
@@ -551,10 +549,10 @@ UNSEEN: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("flavour", "request_", "named"), [c[1:] for c in UNSEEN], ids=[c[0] for c in UNSEEN])
-def test_what_cannot_be_seen_makes_a_lower_bound(flavour: str, request_: dict[str, Any], named: str) -> None:
+@pytest.mark.parametrize(("api", "request_", "named"), [c[1:] for c in UNSEEN], ids=[c[0] for c in UNSEEN])
+def test_what_cannot_be_seen_makes_a_lower_bound(api: str, request_: dict[str, Any], named: str) -> None:
     """The visible part is counted, the rest is named and never guessed."""
-    estimate = prompt_tokens(flavour, request_, "gpt-4o")
+    estimate = prompt_tokens(api, request_, "gpt-4o")
 
     assert estimate.certainty == "lower_bound"
     assert estimate.method.endswith(f"of unknown: {named}")
@@ -562,7 +560,7 @@ def test_what_cannot_be_seen_makes_a_lower_bound(flavour: str, request_: dict[st
 
 def test_a_flavour_without_rules_is_refused_by_name() -> None:
     """The error says what could be asked."""
-    with pytest.raises(ValueError, match=r"flavour 'images'; known are chat, responses, completions, embeddings"):
+    with pytest.raises(ValueError, match=r"api 'images'; known are chat, responses, completions, embeddings"):
         prompt_tokens("images", {"prompt": "a cat"})
 
 
@@ -590,11 +588,11 @@ NONSENSE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("flavour", ["chat", "responses", "completions", "embeddings"])
+@pytest.mark.parametrize("api", ["chat", "responses", "completions", "embeddings"])
 @pytest.mark.parametrize("request_", NONSENSE, ids=json.dumps)
-def test_nonsense_never_raises(flavour: str, request_: dict[str, Any]) -> None:
+def test_nonsense_never_raises(api: str, request_: dict[str, Any]) -> None:
     """A server would refuse these; the meter only looks on."""
-    usage = prompt_tokens(flavour, request_, "gpt-4o").usage
+    usage = prompt_tokens(api, request_, "gpt-4o").usage
 
     assert usage is not None
     assert (usage.prompt_tokens or 0) >= 0

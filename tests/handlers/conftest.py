@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 
 import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
-from token_meter._meter._attach import ATTACHED
+from token_meter._meter.attach import ATTACHED
 
 MESSAGES = [{"role": "user", "content": "Which flower?"}]
 

@@ -72,7 +72,7 @@ def _cost(tokens: int, model: str | None, prices: str | None) -> tuple[Decimal |
         return None, "no model was named (-m)"
     import time
 
-    from token_meter._run import book_of
+    from token_meter.ci.harness import book_of
     from token_meter.types import Call, Usage
 
     usage = Usage(tokens, 0, tokens)
@@ -84,6 +84,6 @@ def _cost(tokens: int, model: str | None, prices: str | None) -> tuple[Decimal |
 
 
 def _visible(name: str) -> str:
-    from token_meter.report._show import visible
+    from token_meter.report._formatting import visible
 
     return visible(name)

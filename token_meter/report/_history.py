@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from token_meter.report._show import cost_text, counted, exact
+from token_meter.report._formatting import cost_text, counted, exact
 from token_meter.report._summary import Summary, Totals
 
 FILE = "history.jsonl"

@@ -16,7 +16,7 @@ import token_meter
 from tests.conftest import sdk_http
 from tests.handlers.conftest import MESSAGES, USAGE, Colour, Told, answered, needs_responses, piece, sse, streamed
 from token_meter import attach, callbacks, meter
-from token_meter.events.subscriber import FAILURES_LIMIT
+from token_meter.context.subscriber import FAILURES_LIMIT
 
 
 class Boom(Exception):

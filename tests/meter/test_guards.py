@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import CHAT_BODY, sdk_http
 from tests.handlers.conftest import MESSAGES, USAGE, Chunks, piece, sse
 from token_meter import meter
-from token_meter._meter import block, limits
-from token_meter.budget import admission
+from token_meter._meter import block
+from token_meter.budget import admission, limits
 from token_meter.call import background, lifecycle, record
 from token_meter.context import endpoint
 from token_meter.context.stack import CONTEXT_STACK

@@ -20,9 +20,9 @@ from token_meter import BudgetExceededError, UnpricedModelError, callbacks, mete
 from token_meter.budget import admission
 from token_meter.call import background, pending_estimate
 from token_meter.call.pending_estimate import PendingEstimate
+from token_meter.context.subscriber import Subscriber
 from token_meter.events.helper_loop import HelperLoop
 from token_meter.events.prompts import messages_of, prompts_of
-from token_meter.events.subscriber import Subscriber
 from token_meter.exceptions import BudgetWarning
 from token_meter.runtime import hub
 from token_meter.runtime.hub import HUB

@@ -16,8 +16,8 @@ import pytest
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.patching.import_hook import ImportHook
-from token_meter.patching.module_patch import ModuleSeam
 from token_meter.runtime.hub import HUB
+from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.vcr import CassetteSeam
 
 BODY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from token_meter._meter.block import Meter
+from token_meter.context.scope import SCOPES
 from token_meter.context.stack import CONTEXT_STACK, METER
 
 __all__ = ["Meter", "current", "meter", "unattributed", "uninstall"]
@@ -22,9 +23,7 @@ def current() -> Meter | None:
 
 def unattributed() -> int:
     """How many calls of this process ran in no meter while some meter was open."""
-    from token_meter.runtime.hub import HUB
-
-    return HUB.unattributed
+    return SCOPES.unattributed
 
 
 def uninstall() -> None:

@@ -15,10 +15,10 @@ from token_meter.totals.accumulator import Accumulator
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from token_meter._meter.limits import MeterBudget, Suspension
-    from token_meter._meter.sink import Sink
     from token_meter.budget.account import Amounts
-    from token_meter.events.subscriber import Subscriber
+    from token_meter.budget.limits import MeterBudget, Suspension
+    from token_meter.context.ports import Sink
+    from token_meter.context.subscriber import Subscriber
     from token_meter.ledger import Ledger
     from token_meter.prices import PriceBook
     from token_meter.runtime.hub import Hub
@@ -189,7 +189,7 @@ class Meter(Accumulator):
 
     def _listen(self, handlers: Iterable[Any]) -> tuple[Any, ...]:
         """Make the handlers ready; return them, for the twins of a decorated function."""
-        from token_meter.events.subscriber import subscribers
+        from token_meter.context.subscriber import subscribers
 
         self.subscribers = subscribers(handlers)
         return tuple(subscriber.handler for subscriber in self.subscribers)
@@ -197,9 +197,9 @@ class Meter(Accumulator):
     # Limits.
 
     def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
-        from token_meter._meter.limits import MeterBudget
         from token_meter._money import parse_share
         from token_meter.budget.account import Amounts, parse_limits
+        from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
         limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
@@ -222,7 +222,7 @@ class Meter(Accumulator):
 
     def suspended(self) -> Suspension:
         """Let calls pass this meter's limits: `with cb.suspended(): ...`, in this context and what it starts."""
-        from token_meter._meter.limits import Suspension
+        from token_meter.budget.limits import Suspension
 
         return Suspension(self)
 

@@ -6,24 +6,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from token_meter._money import fine_usd
-from token_meter.totals.totals import SubTotal
+from token_meter._text import visible
+from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
     from token_meter._meter.block import Meter
     from token_meter.totals.totals import Totals, TotalsView
-
-
-def amount(sums: TotalsView) -> str:
-    """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
-    counted = sums._charged()
-    missing = counted.unpriced_calls + counted.unmeasured_calls
-    if missing and not counted.priced_calls:
-        return "unknown"
-    shown = fine_usd(counted.cost)
-    if missing or counted.open_streams:
-        return f">= {shown}"
-    return f"~{shown}" if counted.estimated_calls else shown
 
 
 def _amount_of(model: TotalsView) -> str:
@@ -57,16 +45,6 @@ def _names(unpriced_models: Mapping[str, str], limit: int = 4) -> str:
     names = [visible(name) for name in unpriced_models]
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest
-
-
-def visible(text: str, limit: int = 60) -> str:
-    """Make control, format and bidi characters of a foreign name visible, and cut it."""
-    import unicodedata
-
-    shown = "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else f"\\u{ord(c):04x}" for c in text
-    )
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def line(meter: Meter) -> str:

@@ -7,31 +7,12 @@ with the finished call, wherever the arrival happens.
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any
 
+from token_meter.context.ports import Sink
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger
 from token_meter.types import Call
-
-
-class Sink(Protocol):
-    """Takes single calls; called in the caller's thread, and must be quick."""
-
-    def on_start(self, id: str, model: str | None) -> Any:
-        """A call departs; what this returns comes back with it."""
-
-    def on_end(self, call: Call, token: Any) -> None:
-        """The call ended."""
-
-    def on_discard(self, id: str) -> None:
-        """A call that departed is none after all: it was vetoed, or it was counted further in."""
-
-    def on_refused(self, field: str) -> None:
-        """A call was refused: a limit (`cost`, `tokens`, `calls`) would not hold, or a `price` is not known."""
-
-    def close(self) -> None:
-        """The meter closed."""
-
 
 _METHODS = ("on_start", "on_end", "on_discard", "on_refused", "close")
 

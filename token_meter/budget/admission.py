@@ -5,19 +5,22 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
-from token_meter._meter.attach import ATTACHED
+from token_meter._failures import internal_error
+from token_meter.context.endpoint import ENDPOINTS
+from token_meter.context.registry import CLIENTS
+from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
 from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
-    from token_meter._meter.limits import MeterBudget
     from token_meter.budget.account import Reservation
+    from token_meter.budget.limits import CallForecast, MeterBudget
     from token_meter.context.endpoint import Endpoint
-    from token_meter.runtime.hub import Hub
+    from token_meter.transports.ports import PlannedCall
 
 REFUSALS = (BudgetExceededError, TokenMeterWarning)
 """What may leave a hook as an exception: a refusal, and a warning that the user has turned into an error."""
@@ -45,14 +48,12 @@ class CallTicket:
         "budgets",
         "client",
         "deferred",
-        "hub",
         "is_checked",
         "size_unknown",
     )  # fmt: skip
     kind = TICKET
 
-    def __init__(self, hub: Hub, *, is_entered: bool, client: Any = None) -> None:
-        self.hub = hub
+    def __init__(self, *, is_entered: bool, client: Any = None) -> None:
         self.client = client
         self.deferred: BaseException | None = None
         self.size_unknown = self.is_checked = False
@@ -89,37 +90,34 @@ class CallTicket:
                 budget.check_warning_threshold()
         except TokenMeterWarning:
             # A warning that was made an error cannot take back an answer that is paid.
-            self.hub.internal_error("warning")
+            internal_error("warning")
         except Exception:
-            self.hub.internal_error("leave")
+            internal_error("leave")
 
 
 class AdmissionController:
     """Asks the limits of all meters over a call, once a call: at the SDK's gate, else when its request departs."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def enter(self, client: Any, options: Any) -> CallTicket | None:
+    def enter(self, call: PlannedCall) -> CallTicket | None:
         """Let a call of the SDK in, or raise the refusal."""
         try:
-            call_scope = self._hub.scope_of(CONTEXT_STACK.get())
+            call_scope = SCOPES.of(CONTEXT_STACK.get())
         except Exception:
-            self._hub.internal_error("gate")
+            internal_error("gate")
             return None
-        budgets = call_scope.budgets
-        if not (budgets or call_scope.subscribers or ATTACHED):
+        budgets = limits_of(call_scope)
+        if not (budgets or call_scope.subscribers or CLIENTS):
             return None
-        ticket = CallTicket(self._hub, is_entered=True, client=client)
+        ticket = CallTicket(is_entered=True, client=call.client)
         try:
             if budgets:
-                endpoint = self._hub.endpoint_of(_PlannedRequest(client, options))
+                endpoint = ENDPOINTS[call.key]
                 if endpoint is not None and endpoint.route.action == "create":
-                    self._check(ticket, endpoint, lambda: _body(options), budgets)
+                    self._check(ticket, endpoint, call.body, budgets)
         except REFUSALS:
             raise
         except Exception:
-            self._hub.internal_error("gate")
+            internal_error("gate")
         return ticket
 
     def on_request(
@@ -127,7 +125,7 @@ class AdmissionController:
     ) -> CallTicket | None:
         """Take a request that departs into its gate; ask the limits here if no gate did, and raise the refusal."""
         if budgets and (ticket is None or not ticket.is_checked):
-            ticket = ticket or CallTicket(self._hub, is_entered=False)
+            ticket = ticket or CallTicket(is_entered=False)
             try:
                 self._check(ticket, endpoint, body, budgets)
             except BudgetExceededError as refusal:
@@ -137,7 +135,7 @@ class AdmissionController:
             except TokenMeterWarning:
                 raise
             except Exception:  # a limit that cannot be worked out costs the limit, and no count besides
-                self._hub.internal_error("gate")
+                internal_error("gate")
         if ticket is not None:
             ticket.begin_attempt()
         return ticket
@@ -169,38 +167,14 @@ class AdmissionController:
         ticket.keep(admission.reservation, budgets)
 
 
-class _PlannedRequest:
-    """Where the SDK will send a call, read from its options before a request is made of them."""
-
-    def __init__(self, client: Any, options: Any) -> None:
-        self.method = str(options.method).upper()
-        base = client.base_url
-        url = type(base)(options.url)
-        if not url.is_absolute_url:
-            url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + b"/" + url.raw_path.lstrip(b"/"))
-        self.url = url
+def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:
+    """The limits over a call, outermost first. A scope knows them as `Limits`: what they do is this room's affair."""
+    return cast("tuple[MeterBudget, ...]", scope.budgets)
 
 
-def _body(options: Any) -> bytes:
-    """The body that the SDK will send, as JSON; of a form, its fields."""
-    data = getattr(options, "json_data", None)
-    more = getattr(options, "extra_json", None)
-    if isinstance(more, Mapping):
-        data = {**data, **more} if isinstance(data, Mapping) else more
-    if data is None:
-        return b""
-    return json.dumps(data, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass")
-
-
-def _plain(value: Any) -> Any:
-    """What the SDK makes of values that are no JSON: a model's fields; anything else is as long as its text."""
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json", exclude_unset=True) if dump is not None else str(value)
-
-
-def _forecast(endpoint: Endpoint, body: bytes) -> Any:
+def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     """What can be said of a call before it leaves."""
-    from token_meter._meter.limits import CallForecast
+    from token_meter.budget.limits import CallForecast
 
     api = endpoint.route.api
     if not body:

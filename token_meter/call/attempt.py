@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from time import perf_counter
 
+from token_meter._failures import internal_error
 from token_meter._fork import in_child
 from token_meter.call.lifecycle import NOTHING, AttemptLifecycle
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.call.record import late_of
+from token_meter.providers import attempt_number
 from token_meter.types import Call
 from token_meter.wire import StreamReader, is_events, read_body
 
 _WAIT_LIMIT = 16 * 1024
 """Bytes of a body that may wait to be read; a meter keeps at most 64 such bodies, and none once it has closed."""
+REFUSES_USAGE: set[str] = set()
+"""Base URLs that turned down a stream which asked for its usage."""
+
 _settling = threading.RLock()
 
 
@@ -49,20 +54,20 @@ class Attempt(AttemptLifecycle):
 
     def request_with_usage(self) -> None:
         """Send a request that asks for the stream's usage instead; where that was refused once, never again."""
-        if not self.endpoint.route.api.can_request_stream_usage or self.endpoint.base_url in self.hub.refuses_usage:
+        if not self.endpoint.route.api.can_request_stream_usage or self.endpoint.base_url in REFUSES_USAGE:
             return
         from token_meter.call.stream_usage import request_with_usage
 
         try:
             self.replacement_request = request_with_usage(self._request)
         except Exception:
-            self.hub.internal_error("ask for usage")
+            internal_error("ask for usage")
 
     def _hide_usage(self, status: int, content_type: str) -> None:
         from token_meter.call.stream_usage import UsageChunkFilter
 
         if status == 400:
-            self.hub.refuses_usage.add(self.endpoint.base_url)
+            REFUSES_USAGE.add(self.endpoint.base_url)
         elif self._is_ok and "event-stream" in content_type:
             self.chunk_filter = UsageChunkFilter()
 
@@ -96,7 +101,8 @@ class Attempt(AttemptLifecycle):
 
     def _defer(self, data: bytes) -> bool:
         """Let the body wait; but nothing of the HTTP library's, whose next call shall find its memory warm."""
-        asked = self.hub.request_body(self._request)
+        request = self._request
+        asked = b"" if request is None else request.body()
         if len(asked) > _WAIT_LIMIT:
             return False
         try:
@@ -106,7 +112,7 @@ class Attempt(AttemptLifecycle):
         self._ended = perf_counter()
         self._body, self._deferred_request = data, asked
         if self.call_scope.keeps_calls:
-            self._attempt = self.hub.attempt_of(self._request)
+            self._attempt = 0 if request is None else attempt_number(request.headers)
         self._request = None
         for meter in self.call_scope.meters:
             meter.add(self)
@@ -118,7 +124,7 @@ class Attempt(AttemptLifecycle):
             with _settling:
                 if self._settled is None:
                     self._settled = late_of(self, self._body or b"")
-                    self._body = self._deferred_request = self.client = None
+                    self._body = self._deferred_request = None
         return self._settled
 
     def feed(self, chunk: bytes) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from token_meter._failures import internal_error
 from token_meter.context.stack import ATTEMPT
 from token_meter.wire import read_body
 
 if TYPE_CHECKING:
     from token_meter.call.lifecycle import AttemptLifecycle
-    from token_meter.runtime.hub import Hub
 
 _LIMIT = 10_000
 
@@ -34,6 +34,9 @@ class BackgroundCalls(OrderedDict[tuple[str, str], "AttemptLifecycle"]):
             self.popitem()[1].expire()
 
 
+BACKGROUND = BackgroundCalls()
+
+
 class BackgroundPoll:
     """A later look at a background response (a `Watch`): it counts for the call that started it, once, at its end."""
 
@@ -41,8 +44,7 @@ class BackgroundPoll:
     wants_body = False
     inner = replacement_request = chunk_filter = None
 
-    def __init__(self, hub: Hub, background: AttemptLifecycle, response_id: str) -> None:
-        self._hub = hub
+    def __init__(self, background: AttemptLifecycle, response_id: str) -> None:
         self._attempt_told = background
         self._id = response_id
         self._chunks: list[bytes] = []
@@ -57,11 +59,11 @@ class BackgroundPoll:
             reading = read_body(self._attempt_told.endpoint.route.api.format, data)
             if reading.usage is None and reading.status in (None, "pending"):
                 return
-            attempt = self._hub.background.pop((self._attempt_told.endpoint.base_url, self._id), None)  # once
+            attempt = BACKGROUND.pop((self._attempt_told.endpoint.base_url, self._id), None)  # once
             if attempt is not None:
                 attempt.resume(reading)
         except Exception:
-            self._hub.internal_error("return")
+            internal_error("return")
 
     def feed(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
@@ -81,14 +83,14 @@ class BackgroundPoll:
         """Whether the call that this is a look at has ended, and handlers wait to be told."""
         return self._attempt_told.has_pending_events
 
-    def tell(self) -> None:
-        self._attempt_told.tell()
+    def dispatch(self) -> None:
+        self._attempt_told.dispatch()
 
     async def adispatch(self) -> None:
         await self._attempt_told.adispatch()
 
 
-def response_id(request: Any) -> str:
+def response_id(path: str) -> str:
     """The id in `/responses/{id}`, `/responses/{id}/cancel` and `/threads/{id}/runs/{id}/submit_tool_outputs`."""
-    parts: list[str] = request.url.path.rstrip("/").split("/")
+    parts = path.rstrip("/").split("/")
     return parts[-2] if parts[-1] in ("cancel", "submit_tool_outputs") else parts[-1]

@@ -9,21 +9,25 @@ from __future__ import annotations
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
+from token_meter._failures import internal_error
+from token_meter.call.background import BACKGROUND
 from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
+from token_meter.events.dispatcher import LATE
+from token_meter.providers import attempt_number
 from token_meter.types import Call, Outcome, Reading, Usage
 from token_meter.wire import RequestInfo, read_request
 
 if TYPE_CHECKING:
-    from token_meter._meter.block import Meter
     from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
     from token_meter.call.stream_usage import UsageChunkFilter
     from token_meter.context.endpoint import Endpoint
+    from token_meter.context.ports import Recipient
     from token_meter.context.scope import CallScope
+    from token_meter.context.subscriber import Subscriber
     from token_meter.events.dispatcher import EventDispatcher
-    from token_meter.events.subscriber import Subscriber
-    from token_meter.runtime.hub import Hub
+    from token_meter.transports.ports import OutgoingRequest
     from token_meter.wire import StreamReader
 
 NOTHING = Reading()
@@ -59,26 +63,18 @@ class AttemptLifecycle:
     is_replay = False  # a cassette answered
 
     def __init__(
-        self,
-        hub: Hub,
-        endpoint: Endpoint,
-        request: Any,
-        client: Any,
-        call_scope: CallScope,
-        outer: AttemptLifecycle | None,
+        self, endpoint: Endpoint, request: OutgoingRequest, call_scope: CallScope, outer: AttemptLifecycle | None
     ) -> None:
-        self.hub = hub
         self.endpoint = endpoint
         self.call_scope = call_scope
         self.outer = outer
-        self.client = client
-        self._request = request
+        self._request: OutgoingRequest | None = request
         self._open = [True]  # popped by whoever ends the attempt: atomic, also between threads and a finalizer
         self._started_s = time()
         self._t0 = perf_counter()
 
     @property
-    def meters(self) -> tuple[Meter, ...]:
+    def meters(self) -> tuple[Recipient, ...]:
         """The meters that it belongs to, decided at departure."""
         return self.call_scope.meters
 
@@ -89,8 +85,8 @@ class AttemptLifecycle:
 
     def listen(self, subscribers: tuple[Subscriber, ...]) -> None:
         """Tell handlers of this call."""
+        from token_meter.context.subscriber import unique
         from token_meter.events.dispatcher import EventDispatcher
-        from token_meter.events.subscriber import unique
 
         self.events_out = EventDispatcher(self, unique(subscribers), self.ticket, self._id or new_id())
 
@@ -103,24 +99,24 @@ class AttemptLifecycle:
             model = self.endpoint.route.model or self.request_says().model
             self._sink_tokens = tuple(sink.on_start(self._id, model) for sink in self.call_scope.sinks)
         except Exception:
-            self.hub.internal_error("sink")
+            internal_error("sink")
 
     def _drop(self) -> None:
         for sink in self.call_scope.sinks if self._sink_tokens else ():
             try:
                 sink.on_discard(self._id or "")
             except Exception:
-                self.hub.internal_error("sink")
+                internal_error("sink")
 
     @property
     def has_pending_events(self) -> bool:
         """Whether handlers wait to be told."""
         return self.events_out is not None and bool(self.events_out.pending)
 
-    def tell(self) -> None:
+    def dispatch(self) -> None:
         """Tell handlers what happened, in the caller's thread."""
         if self.events_out is not None:
-            self.events_out.tell()
+            self.events_out.dispatch()
 
     async def adispatch(self) -> None:
         """Tell handlers what happened, in the caller's task."""
@@ -137,7 +133,7 @@ class AttemptLifecycle:
             try:
                 sink.on_end(call, mark)
             except Exception:
-                self.hub.internal_error("sink")
+                internal_error("sink")
         if self.events_out is not None:
             self.events_out.ended(call, error, lambda: answer_of(self, body))
 
@@ -163,7 +159,7 @@ class AttemptLifecycle:
         """The answer was dropped without being closed (told by the garbage collector)."""
         self._leave("abandoned")
         if self.events_out is not None and self.events_out.pending:
-            self.hub.late.append(self.events_out)
+            LATE.append(self.events_out)
 
     def failed(self, error: BaseException, *, was_sent: bool) -> None:
         """The attempt, or the reading of its answer, ended with an exception."""
@@ -205,11 +201,11 @@ class AttemptLifecycle:
 
     def _lost(self, where: str) -> None:
         """A failure of ours costs a count at most: the call shows as unmeasured."""
-        self.hub.internal_error(where)
+        internal_error(where)
         try:
             self._end(NOTHING, "error" if not self._is_ok else "complete")
         except Exception:
-            self.hub.internal_error("lost")
+            internal_error("lost")
 
     def _end(
         self,
@@ -239,7 +235,6 @@ class AttemptLifecycle:
                 self.ticket.end_attempt(is_paid=self._is_ok)
             self._reader = None
             self._request = None
-            self.client = None
 
     def _track(self, reading: Reading) -> bool:
         """Keep a background response, or a run, open until a later request shows its end."""
@@ -251,7 +246,7 @@ class AttemptLifecycle:
             self._counted_as_open = True
             for meter in self.meters:
                 meter.opened_stream()
-        self.hub.background.track(self, reading.response_id)
+        BACKGROUND.track(self, reading.response_id)
         return True
 
     def _is_repeat(self, reading: Reading) -> bool:
@@ -274,9 +269,9 @@ class AttemptLifecycle:
         """The request's bytes, for somebody who keeps nothing of them; none once the call has ended."""
         if self._request is None:
             return self._deferred_request or b""
-        return self.hub.request_body(self._request)
+        return self._request.body()
 
     @property
     def attempt(self) -> int:
         """Which try of the SDK this is."""
-        return self._attempt if self._request is None else self.hub.attempt_of(self._request)
+        return self._attempt if self._request is None else attempt_number(self._request.headers)

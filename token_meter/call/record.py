@@ -8,9 +8,10 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from token_meter._failures import internal_error
 from token_meter._fork import in_child
 from token_meter.call.pending_estimate import PendingEstimate
-from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Usage
+from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
 from token_meter.wire import read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
 
@@ -75,7 +76,7 @@ def call_of(
         attempt.attempt if is_shown else 0,
         attempt._streamed,
         attempt.call_scope.tags,
-        attempt.hub.source_of(attempt),
+        source_of(attempt),
         None,
         None,
         None,
@@ -115,13 +116,24 @@ def late_of(attempt: AttemptLifecycle, body: bytes) -> Call | PendingEstimate:
         call = call_of(attempt, reading, "complete", None, unsent=False)
         pending = pending_estimate_of(attempt, call, body, is_ended=reading.ended)
     except Exception:
-        attempt.hub.internal_error("settle")
+        internal_error("settle")
         endpoint = attempt.endpoint
         return Call(
             "", attempt._started_s, (attempt._ended or attempt._t0) - attempt._t0, endpoint.host,
             endpoint.route.api.name, certainty="unmeasured", status=attempt._status, tags=attempt.call_scope.tags,
         )  # fmt: skip
     return call if pending is None else pending
+
+
+def source_of(attempt: AttemptLifecycle) -> Source:
+    """Whether a server answered, or something on this machine that stands for one."""
+    if attempt.is_replay:
+        return "replay"
+    if attempt.endpoint.is_loopback:
+        return "mock"
+    client = attempt._request.client if attempt._request is not None else None
+    transport = getattr(client, "_transport", None)
+    return "mock" if type(transport).__name__ in ("MockTransport", "ASGITransport", "WSGITransport") else "live"
 
 
 def answer_of(attempt: AttemptLifecycle, body: bytes | None) -> Answer | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import parse_qs
 
+from token_meter._failures import internal_error
 from token_meter.budget.admission import REFUSALS, CallTicket
 from token_meter.context.scope import base_of
 from token_meter.context.stack import CONTEXT_STACK
@@ -36,8 +37,7 @@ from token_meter.wire.safe_access import text_of
 
 if TYPE_CHECKING:
     from token_meter.call.attempt import Attempt
-    from token_meter.runtime.hub import Hub
-    from token_meter.transports.ports import ObservedAttempt
+    from token_meter.transports.ports import Key, ObservedAttempt, Runtime
     from token_meter.transports.websockets import Url
 
 _SPEAKS_EVENTS = "text/event-stream"
@@ -46,12 +46,16 @@ _NEVER_SENT = frozenset({"ConnectionClosed", "WebSocketConnectionClosedError"})
 
 
 class _Request(NamedTuple):
-    """What a call over a websocket would look like as a request of its own."""
+    """What a call over a websocket would look like as a request of its own (an `OutgoingRequest`)."""
 
-    method: str
-    url: Url
+    client: Any
+    key: Key
     content: bytes
     headers: dict[str, str]
+
+    def body(self) -> bytes:
+        """The message, as the body of a request."""
+        return self.content
 
 
 class _Asked(NamedTuple):
@@ -65,8 +69,8 @@ class _Asked(NamedTuple):
 class Connection:
     """The calls of one connection (a `Line`, as the seam calls it)."""
 
-    def __init__(self, hub: Hub, url: Url, client: Any = None) -> None:
-        self._hub = hub
+    def __init__(self, runtime: Runtime, url: Url, client: Any = None) -> None:
+        self._runtime = runtime
         self._client = client
         self._waiting: list[_Asked] = []
         self._running: dict[str, tuple[str | None, Attempt | None]] = {}
@@ -100,7 +104,7 @@ class Connection:
         except REFUSALS:
             raise
         except Exception:
-            self._hub.internal_error("websocket send")
+            internal_error("websocket send")
             return None
         return attempt
 
@@ -116,7 +120,7 @@ class Connection:
             data = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else bytes(message)
             return self._received(kind_of(data), data, None)
         except Exception:
-            self._hub.internal_error("websocket")
+            internal_error("websocket")
             return None
 
     def left(self, error: BaseException | None) -> Iterable[Attempt]:
@@ -280,12 +284,13 @@ class Connection:
         return request_of(command if self._api == "responses" else {"model": self._model})
 
     def _on_request(self, method: str, path: str, content: bytes) -> Attempt | None:
-        request = _Request(method, self._url._replace(path=path), content, {})
-        return cast("Attempt | None", self._hub.on_request(request, self._client))
+        url = self._url
+        request = _Request(self._client, (method, url.scheme, url.host, url.port, path), content, {})
+        return cast("Attempt | None", self._runtime.on_request(request))
 
     def _unasked(self, method: str, path: str, content: bytes) -> Attempt | None:
         """A call that the server began: it is under way already, so no limit is asked."""
-        ticket = CallTicket(self._hub, is_entered=False)
+        ticket = CallTicket(is_entered=False)
         ticket.is_checked = True
         here = CONTEXT_STACK.get()
         CONTEXT_STACK.set((*(base_of(here) if self._stack is None else self._stack), ticket))

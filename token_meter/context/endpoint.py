@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from token_meter.providers import Route, route_of
+from token_meter.providers import PROVIDERS, Route, route_of
+from token_meter.transports.ports import Key
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "testserver"})
 _LIMIT = 4096
-
-Key: TypeAlias = tuple[str, str, str, int | None, str]
-"""Method, scheme, host, port and path."""
 
 
 class Endpoint(NamedTuple):
@@ -23,7 +21,7 @@ class Endpoint(NamedTuple):
 
 
 class EndpointCache(dict[Key, Endpoint | None]):
-    """Places by what tells them apart; `None` for a request that is none of ours. Bounded."""
+    """Endpoints by what tells them apart; `None` for a request that is none of ours. Bounded."""
 
     __slots__ = ()
 
@@ -39,3 +37,7 @@ class EndpointCache(dict[Key, Endpoint | None]):
             self.clear()
         self[key] = endpoint
         return endpoint
+
+
+ENDPOINTS = EndpointCache()
+PROVIDERS.changed.append(ENDPOINTS.clear)

@@ -10,18 +10,21 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from token_meter._failures import internal_error
 from token_meter.context.stack import CONTEXT_STACK, SUPPRESSED, push, remove
+from token_meter.context.subscriber import CHAT_START, END, ERROR, SLOW_S, START, TOKEN, Subscriber, logger
 from token_meter.events.helper_loop import LOOP
 from token_meter.events.prompts import messages_of, prompts_of
-from token_meter.events.subscriber import CHAT_START, END, ERROR, SLOW_S, START, TOKEN, Subscriber, logger
 from token_meter.exceptions import LLMCallError
 from token_meter.types import Answer, Call
 from token_meter.wire import DeltaReader
 
 if TYPE_CHECKING:
-    from token_meter.call.lifecycle import AttemptLifecycle
+    from token_meter.context.endpoint import Endpoint
+    from token_meter.context.ports import Recipient
+    from token_meter.wire import RequestInfo
 
 _DEFERRED = "owed"
 """Stands for an exception that a handler wants raised and that waits until what was paid has been handed over."""
@@ -48,6 +51,34 @@ _Telling: TypeAlias = tuple[Subscriber, str, tuple[Any, ...], dict[str, Any]]
 """Whom to tell, the method, its arguments and keywords."""
 
 
+class ToldAttempt(Protocol):
+    """The attempt whose events are told, as far as it matters here."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it goes."""
+
+    @property
+    def meters(self) -> tuple[Recipient, ...]:
+        """The meters that count it."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Their labels."""
+
+    def request_says(self) -> RequestInfo:
+        """What its request asked for."""
+
+    def request_body(self) -> bytes:
+        """The request body; empty after the call ended."""
+
+    def dismiss(self) -> None:
+        """Forget a call that never left."""
+
+    def failed(self, error: BaseException, *, was_sent: bool) -> None:
+        """The attempt ended with an exception."""
+
+
 class EventDispatcher:
     """What one attempt has to tell, and to whom.
 
@@ -61,7 +92,6 @@ class EventDispatcher:
         "_attempt_told",
         "_deltas",
         "_gate",
-        "_hub",
         "_is_repeated",
         "_is_starting",
         "_is_telling",
@@ -74,14 +104,11 @@ class EventDispatcher:
         "run_id",
     )  # fmt: skip
 
-    def __init__(
-        self, attempt: AttemptLifecycle, subscribers: tuple[Subscriber, ...], ticket: Any, run_id: str
-    ) -> None:
+    def __init__(self, attempt: ToldAttempt, subscribers: tuple[Subscriber, ...], ticket: Any, run_id: str) -> None:
         self.run_id = run_id
         self.delivering = False
         self.pending: deque[_Event] = deque()
-        self._attempt_told: AttemptLifecycle | None = attempt
-        self._hub = attempt.hub
+        self._attempt_told: ToldAttempt | None = attempt
         self._subscribers = subscribers
         self._gate = ticket
         self._meter = attempt.meters[-1] if attempt.meters else None
@@ -106,7 +133,7 @@ class EventDispatcher:
                 self.pending.extend(_Event(TOKEN, delta) for delta in self._deltas.feed(chunk))
             except Exception:
                 self._deltas = None
-                self._hub.internal_error("tokens")
+                internal_error("tokens")
 
     def ended(self, call: Call, error: BaseException | None, answer: Callable[[], Answer | None]) -> None:
         """The call is over; *answer* gives what it said, for a handler that was told to show it."""
@@ -122,10 +149,10 @@ class EventDispatcher:
 
     # What the seams let out.
 
-    def tell(self) -> None:
+    def dispatch(self) -> None:
         """Tell every handler, here and now; coroutines run to their end."""
-        if self._hub.late:
-            self._hub.dispatch_late()
+        if LATE:
+            dispatch_late()
         try:
             self._dispatch()
         except BaseException as error:
@@ -135,8 +162,8 @@ class EventDispatcher:
 
     async def adispatch(self) -> None:
         """Tell every handler, here and now; coroutines are awaited."""
-        while self._hub.late:
-            late: EventDispatcher = self._hub.late.popleft()
+        while LATE:
+            late = LATE.popleft()
             try:
                 await late._adispatch()
             except Exception as error:
@@ -261,7 +288,7 @@ class EventDispatcher:
 
             return DEFAULT_BOOK.priced(call)
         except Exception:
-            self._hub.internal_error("price for a handler")
+            internal_error("price for a handler")
             return call
 
     # What a handler's exception does.
@@ -305,6 +332,16 @@ class EventDispatcher:
         else:
             attempt.failed(error, was_sent=False)
         return bool(self.pending)
+
+
+LATE: deque[EventDispatcher] = deque()
+"""Events of calls that ended in the garbage collector, where no handler can be told."""
+
+
+def dispatch_late() -> None:
+    """Tell handlers of calls that ended where none could be told; called at the next occasion."""
+    while LATE:
+        LATE.popleft().dispatch_late()
 
 
 def _unheard(error: Exception) -> None:

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from token_meter.providers.api import Api
+from token_meter.providers.attempts import attempt_number
 from token_meter.providers.provider import Gate, Provider
 from token_meter.providers.registry import PROVIDERS, UNKNOWN, api_named, route_of
 from token_meter.providers.routes import SOCKET, Route
 
-__all__ = ["PROVIDERS", "SOCKET", "UNKNOWN", "Api", "Gate", "Provider", "Route", "api_named", "route_of"]
+__all__ = [
+    "PROVIDERS",
+    "SOCKET",
+    "UNKNOWN",
+    "Api",
+    "Gate",
+    "Provider",
+    "Route",
+    "api_named",
+    "attempt_number",
+    "route_of",
+]

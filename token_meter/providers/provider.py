@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from token_meter.providers.api import Api
+from token_meter.providers.stainless import read_options
+from token_meter.transports.ports import PlannedCall
 
 
 class Gate(NamedTuple):
@@ -15,15 +18,14 @@ class Gate(NamedTuple):
         sync_class: the class whose *method* is a plain function; `None` where there is none.
         async_class: the class whose *method* is a coroutine function; `None` where there is none.
         method: the method that is one logical call.
-        reader: how the call's URL and body are read from its arguments: `options` (the second argument has `method`,
-            `url` and `json_data`, as in every SDK that Stainless generates).
+        read: reads where a call goes, and its body, from `(client, args, kwargs)` of *method*.
     """
 
     module: str
     sync_class: str | None = "SyncAPIClient"
     async_class: str | None = "AsyncAPIClient"
     method: str = "request"
-    reader: str = "options"
+    read: Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall] = read_options
 
 
 class Provider(NamedTuple):

@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from token_meter._fork import in_child
-from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.totals import BoundedGroups, SubTotal, Totals, TotalsView
 from token_meter.types import Call, Price
 
 if TYPE_CHECKING:
-    from token_meter.call.attempt import Attempt
+    from token_meter.context.ports import UnreadCall, WaitingEstimate
     from token_meter.prices import PriceBook
 
 _LATE, _OPENED, _CLOSED = "late", "opened", "closed"
@@ -54,8 +53,8 @@ class Accumulator(TotalsView):
         self.on_unpriced = on_unpriced
         self.keeps_calls = bool(keep_calls)
         self._book = prices
-        self._inbox: deque[Call | PendingEstimate | Attempt | str] = deque()
-        self._guesses: deque[PendingEstimate] | None = None
+        self._inbox: deque[Call | WaitingEstimate | UnreadCall | str] = deque()
+        self._guesses: deque[WaitingEstimate] | None = None
         self._unpriced: deque[Call] = deque()
         self._kept: deque[Call] | None = None
         if keep_calls:
@@ -71,7 +70,7 @@ class Accumulator(TotalsView):
 
     # What the hub and the attempts bring.
 
-    def add(self, call: Call | PendingEstimate | Attempt) -> None:
+    def add(self, call: Call | WaitingEstimate | UnreadCall) -> None:
         """Count a call that has ended; its body may be read, or its tokens estimated, when somebody reads a number."""
         inbox = self._inbox
         inbox.append(call)
@@ -172,11 +171,11 @@ class Accumulator(TotalsView):
             finally:
                 self._folding = was
 
-    def waiting_guesses(self) -> list[PendingEstimate]:
+    def waiting_guesses(self) -> list[WaitingEstimate]:
         """The calls whose tokens are still to be estimated."""
         waiting = (*(self._guesses or ()), *self._inbox.copy())
         settled = (item.settle() if hasattr(item, "settle") else item for item in waiting)
-        return [item for item in settled if isinstance(item, PendingEstimate)]
+        return [item for item in settled if not isinstance(item, Call | str)]
 
     def _fold(self, *, is_read: bool = False) -> None:
         """Move the queue into the sums. Re-entered, by a finalizer while we hold the lock, it leaves that to us.
@@ -197,22 +196,26 @@ class Accumulator(TotalsView):
                 inbox = self._inbox
                 while inbox:
                     item = inbox.popleft()
-                    if not isinstance(item, Call | PendingEstimate | str):
-                        item = item.settle()
-                    if isinstance(item, Call):
-                        self._count(item)
-                    elif isinstance(item, PendingEstimate):
-                        self._count_guess(item, is_read=is_read)
-                    elif item is _LATE:
-                        self._sums.late_calls += 1
+                    if isinstance(item, str):
+                        self._mark(item)
+                        continue
+                    found = item.settle() if not isinstance(item, Call) and hasattr(item, "settle") else item
+                    if isinstance(found, Call):
+                        self._count(found)
                     else:
-                        self._sums.open_streams += 1 if item is _OPENED else -1
+                        self._count_guess(found, is_read=is_read)
             finally:
                 self._folding = False
         if len(self._unpriced) > _PRICE_AT:
             self._price()
 
-    def _count_guess(self, pending: PendingEstimate, *, is_read: bool) -> None:
+    def _mark(self, mark: str) -> None:
+        if mark is _LATE:
+            self._sums.late_calls += 1
+        else:
+            self._sums.open_streams += 1 if mark is _OPENED else -1
+
+    def _count_guess(self, pending: WaitingEstimate, *, is_read: bool) -> None:
         if is_read:
             self._count(pending.resolve())
             return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from token_meter._money import add_usd
+from token_meter._money import add_usd, fine_usd
 from token_meter.types import Call
 
 
@@ -249,8 +249,6 @@ class SubTotal(TotalsView):
         return self._numbers()
 
     def __repr__(self) -> str:
-        from token_meter._meter.rendering import amount
-
         return f"<SubTotal {self.total_tokens} tokens, {amount(self)}>"
 
 
@@ -271,3 +269,15 @@ class BoundedGroups(dict[str, Totals]):
         """An independent mapping of name to sub-total, as of now."""
         copy = self.copy()  # at once: a finalizer may bring a call with a new name
         return {name: SubTotal(sums) for name, sums in copy.items()}
+
+
+def amount(sums: TotalsView) -> str:
+    """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
+    counted = sums._charged()
+    missing = counted.unpriced_calls + counted.unmeasured_calls
+    if missing and not counted.priced_calls:
+        return "unknown"
+    shown = fine_usd(counted.cost)
+    if missing or counted.open_streams:
+        return f">= {shown}"
+    return f"~{shown}" if counted.estimated_calls else shown

@@ -21,7 +21,7 @@ class CopySeam:
         self._patches = Patches()
         self._classes: tuple[type, ...] = ()
 
-    def attempt(self, cls: type) -> None:
+    def watch(self, cls: type) -> None:
         """Patch *cls* and its bases where they define how they are copied."""
         if cls not in self._classes:
             self._classes = (*self._classes, cls)

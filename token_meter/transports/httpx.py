@@ -7,16 +7,17 @@ One hook body serves both libraries and both colours; the only thing replaced on
 from __future__ import annotations
 
 import contextvars
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
 from token_meter.exceptions import BlindSpotWarning
-from token_meter.patching.module_patch import ModuleSeam
 from token_meter.transports.httpx_body import Taps
-from token_meter.transports.ports import ObservedAttempt, Runtime
+from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 
 # A request that raised one of these never reached the server, so it was not billed.
 _NEVER_SENT = frozenset({
@@ -29,6 +30,49 @@ class _SelfTest(tuple):  # type: ignore[type-arg]  # holds nothing that anybody 
     """Stands in the context variable during the self-test and counts how often the seam passes a request."""
 
     seen = 0
+
+
+class HttpxRequest:
+    """A request of httpx or httpx2, as the runtime reads it."""
+
+    __slots__ = ("client", "request")
+
+    def __init__(self, request: Any, client: Any) -> None:
+        self.request = request
+        self.client = client
+
+    @property
+    def key(self) -> Key:
+        """Where it goes."""
+        url = self.request.url
+        return self.request.method, url.scheme, url.host, url.port, url.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers."""
+        found: Mapping[str, str] = self.request.headers
+        return found
+
+    def body(self) -> bytes:
+        """The bytes that are in memory; of a form, its fields."""
+        try:
+            content: bytes = self.request.content
+            return content
+        except Exception:  # httpx raises RequestNotRead for a form, which is streamed
+            return _form_fields(self.request)
+
+
+def _form_fields(request: Any) -> bytes:
+    """The short text fields of a form as JSON: a transcription's model stands only there."""
+    try:
+        fields = {
+            field.name: field.value
+            for field in request.stream.fields
+            if isinstance(getattr(field, "value", None), str) and len(field.value) < 200
+        }
+    except AttributeError:
+        return b""
+    return json.dumps(fields).encode()
 
 
 class HttpSeam(ModuleSeam):
@@ -69,7 +113,7 @@ class HttpSeam(ModuleSeam):
             if attempt is None:
                 return original(client, *args, **kwargs)
             if attempt.has_pending_events:
-                attempt.tell()
+                attempt.dispatch()
             stack.set((*current, attempt))
             try:
                 if attempt.replacement_request is None:
@@ -81,7 +125,7 @@ class HttpSeam(ModuleSeam):
             except BaseException as error:
                 attempt.failed(error, was_sent=_was_sent(error))
                 if attempt.has_pending_events:
-                    attempt.tell()
+                    attempt.dispatch()
                 raise
             finally:
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
@@ -89,7 +133,7 @@ class HttpSeam(ModuleSeam):
                     stack.set(current)
             taps.arrive(attempt, response, is_async=False)
             if attempt.has_pending_events:
-                attempt.tell()
+                attempt.dispatch()
             return response
 
         return send
@@ -167,7 +211,7 @@ class HttpSeam(ModuleSeam):
 def _on_request(runtime: Runtime, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedAttempt | None:
     """Ask upstairs about the request, which callers may give by position or by name; budgets refuse here."""
     request = args[0] if args else kwargs.get("request")
-    return runtime.on_request(request, client)
+    return runtime.on_request(HttpxRequest(request, client))
 
 
 def _give_back(response: Any, sent: Any, request: Any) -> None:

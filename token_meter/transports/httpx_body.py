@@ -120,7 +120,7 @@ class _SyncTap(_Tap):
                 for chunk in self._inner:
                     feed(chunk)
                     if attempt.has_pending_events:
-                        attempt.tell()
+                        attempt.dispatch()
                     yield chunk
             else:
                 yield from self._inner
@@ -129,11 +129,11 @@ class _SyncTap(_Tap):
         except BaseException as error:
             attempt.failed(error, was_sent=True)
             if attempt.has_pending_events:
-                attempt.tell()
+                attempt.dispatch()
             raise
         attempt.exhausted()
         if attempt.has_pending_events:
-            attempt.tell()
+            attempt.dispatch()
 
     def close(self) -> None:
         try:
@@ -141,7 +141,7 @@ class _SyncTap(_Tap):
         finally:
             self._watch.closed()
             if self._watch.has_pending_events:
-                self._watch.tell()
+                self._watch.dispatch()
 
 
 class _AsyncTap(_Tap):

@@ -1,12 +1,46 @@
-"""What a transport tells the runtime. It knows no HTTP library and no tokens."""
+"""What a transport tells the runtime, and what it is told. It knows no HTTP library and no tokens."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeAlias
 
-logger = logging.getLogger("token_meter")
+Key: TypeAlias = tuple[str, str, str, int | None, str]
+"""Method, scheme, host, port and path (unquoted, without query) of a request."""
+
+
+class OutgoingRequest(Protocol):
+    """A request that is about to leave, whichever library carries it."""
+
+    @property
+    def client(self) -> Any:
+        """The client of the library that carries it; `None` where there is none."""
+
+    @property
+    def key(self) -> Key:
+        """Where it goes."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers; names in any case."""
+
+    def body(self) -> bytes:
+        """Its body, as far as it is in memory; of a form, its short fields as JSON."""
+
+
+class PlannedCall(Protocol):
+    """A call that an SDK has been asked for, and that is no request yet."""
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client."""
+
+    @property
+    def key(self) -> Key:
+        """Where it will go."""
+
+    def body(self) -> bytes:
+        """The body that the SDK will send; of a form, its fields."""
 
 
 class ObservedAttempt(Protocol):
@@ -29,26 +63,45 @@ class ObservedAttempt(Protocol):
 
     @property
     def has_pending_events(self) -> bool:
-        """Whether handlers wait to be told: then the seam calls `tell` or awaits `adispatch`."""
+        """Whether handlers wait to be told: then the transport calls `dispatch` or awaits `adispatch`."""
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None: ...
-    def body(self, data: bytes) -> None: ...
-    def feed(self, chunk: bytes) -> None: ...
-    def exhausted(self) -> None: ...
-    def closed(self) -> None: ...
-    def abandoned(self) -> None: ...
-    def failed(self, error: BaseException, *, was_sent: bool) -> None: ...
-    def tell(self) -> None: ...
-    def adispatch(self) -> Awaitable[None]: ...
+    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
+        """The head of an answer is there."""
+
+    def body(self, data: bytes) -> None:
+        """The whole body is there, decoded."""
+
+    def feed(self, chunk: bytes) -> None:
+        """A piece of the body passes, decoded."""
+
+    def exhausted(self) -> None:
+        """The body came to its end."""
+
+    def closed(self) -> None:
+        """The reader closed the answer, at its end or before."""
+
+    def abandoned(self) -> None:
+        """The answer was dropped without being closed (told by the garbage collector)."""
+
+    def failed(self, error: BaseException, *, was_sent: bool) -> None:
+        """The attempt, or the reading of its answer, ended with an exception."""
+
+    def dispatch(self) -> None:
+        """Tell handlers what happened, in the caller's thread."""
+
+    def adispatch(self) -> Awaitable[None]:
+        """Tell handlers what happened, in the caller's task."""
 
 
 class Runtime(Protocol):
-    """Who decides, at departure, whether a request is watched."""
+    """Who decides, when a request is about to leave, whether it is observed."""
 
     @property
     def is_listening(self) -> bool:
         """Whether a request outside every block is of interest too (process-wide meters, attached clients)."""
 
-    def on_request(self, request: Any, client: Any) -> ObservedAttempt | None: ...
+    def on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
+        """A request is about to leave; `None` when it concerns no meter. Raises only a budget's refusal."""
+
     def internal_error(self, where: str) -> None:
-        """Called inside an `except`: count and log a failure of ours, once per place."""
+        """Called inside an `except`: count and log a failure of ours, once a place."""

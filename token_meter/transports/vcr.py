@@ -8,7 +8,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from token_meter.patching.module_patch import ModuleSeam
+from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import Runtime
 
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from token_meter.exceptions import BlindSpotWarning
-from token_meter.patching.module_patch import ModuleSeam
+from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import ObservedAttempt, Runtime
 
 MODULES = tuple(
@@ -171,12 +171,12 @@ class WebSocketSeam(ModuleSeam):
             except Exception as error:
                 for attempt in self._counted_as_open(connection, error) if _is_over(error) else ():
                     if attempt.has_pending_events:
-                        attempt.tell()
+                        attempt.dispatch()
                 raise
             if self._is_awake:
                 told = self._received(connection, message)
                 if told is not None and told.has_pending_events:
-                    told.tell()
+                    told.dispatch()
             return message
 
         return recv_bytes
@@ -207,12 +207,12 @@ class WebSocketSeam(ModuleSeam):
                 return original(connection, *args, **kwargs)
             try:
                 if attempt.has_pending_events:
-                    attempt.tell()
+                    attempt.dispatch()
                 return original(connection, *args, **kwargs)
             except BaseException as error:
                 line.unsent(attempt, error)
                 if attempt.has_pending_events:
-                    attempt.tell()
+                    attempt.dispatch()
                 raise
 
         return send
@@ -243,7 +243,7 @@ class WebSocketSeam(ModuleSeam):
             finally:
                 for attempt in self._counted_as_open(connection, None):
                     if attempt.has_pending_events:
-                        attempt.tell()
+                        attempt.dispatch()
 
         return close
 

@@ -7,16 +7,16 @@ from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_meter._meter.rendering import visible
 from token_meter._money import EXACT
+from token_meter._text import visible
 from token_meter.budget.account import Account, Amounts, Ask, Excess, shown
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Usage
 
 if TYPE_CHECKING:
-    from token_meter._meter.block import Meter
     from token_meter.context.endpoint import Endpoint
+    from token_meter.context.ports import Recipient
 
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
 """Usages of which any price book that knows a model can price one."""
@@ -65,7 +65,7 @@ class CallForecast(NamedTuple):
 class MeterBudget:
     """The limits of one meter, and what happens when they do not hold."""
 
-    def __init__(self, meter: Meter, limits: Amounts, on_exceed: str, warn_at: Decimal | None) -> None:
+    def __init__(self, meter: Recipient, limits: Amounts, on_exceed: str, warn_at: Decimal | None) -> None:
         self._meter = meter
         self._on_exceed = on_exceed
         self._warn_at = warn_at

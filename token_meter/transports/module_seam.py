@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from abc import ABC, abstractmethod
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from token_meter.patching.import_hook import ImportHook
 from token_meter.patching.patch import Patches
@@ -19,7 +19,7 @@ class ModuleSeam(ABC):
         modules: the full names of what may be patched.
     """
 
-    modules: ClassVar[tuple[str, ...]]
+    modules: tuple[str, ...] = ()
 
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime) -> None:
         self._stack = stack

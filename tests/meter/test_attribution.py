@@ -25,6 +25,7 @@ from openai import AsyncOpenAI, OpenAI
 import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from token_meter import Call, Meter, UnpricedWarning, Usage, current, meter
+from token_meter.context import scope as _scope
 from token_meter.context.scope import CallScope
 from token_meter.runtime import hub as _hub
 
@@ -271,12 +272,12 @@ def test_a_process_meter_that_opens_while_a_call_departs_counts_the_next(ask, mo
     everything = meter(scope="process")
 
     def call_scope(*args: Any) -> CallScope:
-        monkeypatch.setattr(_hub, "CallScope", CallScope)
+        monkeypatch.setattr(_scope, "CallScope", CallScope)
         made = CallScope(*args)
         contextvars.Context().run(everything.__enter__)  # as another thread would, just now
         return made
 
-    monkeypatch.setattr(_hub, "CallScope", call_scope)
+    monkeypatch.setattr(_scope, "CallScope", call_scope)
     with meter():
         ask()
         before = everything.total_tokens

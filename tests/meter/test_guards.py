@@ -10,16 +10,15 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import CHAT_BODY, sdk_http
+from tests.conftest import CHAT_BODY, sdk_http, take_internal_errors
 from tests.handlers.conftest import MESSAGES, USAGE, Chunks, piece, sse
 from token_meter import meter
 from token_meter._meter import block
 from token_meter.budget import admission, limits
 from token_meter.call import background, lifecycle, record
-from token_meter.context import endpoint
+from token_meter.context import endpoint, scope
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.events import dispatcher
-from token_meter.runtime import hub
 from token_meter.runtime.hub import HUB
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.vcr import CassetteSeam
@@ -106,7 +105,7 @@ GUARDS = [
     ("ask for usage", ("token_meter.call.stream_usage", "request_with_usage"), {"stream_usage": True}, stream, {"ask for usage"}),
     ("a failed call", (lifecycle, "call_of"), {}, lost, {"failed"}),
     ("gate, a warning", (limits.MeterBudget, "check_warning_threshold"), {"max_calls": 9}, chat, {"gate"}),
-    ("gate, the plan", (hub.Hub, "scope_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
+    ("gate, the plan", (scope.Scopes, "of"), {"max_calls": 9}, chat, {"gate", "depart"}),
     ("gate, the check", (admission, "_forecast"), {"max_calls": 9}, chat, {"gate"}),
     ("departure with handlers", (dispatcher, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
     ("tokens", (dispatcher.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
@@ -145,8 +144,7 @@ def test_f02_a_limit_that_cannot_be_worked_out_costs_no_count(client, monkeypatc
 
 def failures() -> dict[str, int]:
     """What was counted; it is forgotten, so that the test ends clean."""
-    found, HUB.internal_errors = dict(HUB.internal_errors), {}
-    return found
+    return take_internal_errors()
 
 
 def test_f02_a_failure_while_copying_a_client_is_counted():
@@ -157,7 +155,7 @@ def test_f02_a_failure_while_copying_a_client_is_counted():
             return "twin"
 
     seam = CopySeam(HUB, fail)
-    seam.attempt(Client)
+    seam.watch(Client)
     try:
         assert Client().copy() == "twin"
     finally:
@@ -230,7 +228,7 @@ def test_what_is_known_of_urls_is_bounded(client, monkeypatch):
     with meter() as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as http:
         for number in range(9):
             http.post(f"https://api.openai.com/v{number}/chat/completions", json={"model": "m"})
-        assert len(HUB._endpoints) <= 3
+        assert len(endpoint.ENDPOINTS) <= 3
 
     assert cb.successful_requests == 9
 

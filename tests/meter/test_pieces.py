@@ -24,8 +24,9 @@ from token_meter.context.subscriber import Subscriber
 from token_meter.events.helper_loop import HelperLoop
 from token_meter.events.prompts import messages_of, prompts_of
 from token_meter.exceptions import BudgetWarning
-from token_meter.runtime import hub
+from token_meter.providers.stainless import read_options
 from token_meter.runtime.hub import HUB
+from token_meter.transports.httpx import HttpxRequest
 from token_meter.types import Answer, Call, Usage
 
 URL = "https://api.openai.com/v1/chat/completions"
@@ -143,19 +144,17 @@ def test_the_tier_that_a_request_asks_for(body, tier):
 )
 def test_the_body_that_the_sdk_will_send(options, body):
     """As far as its options say before a request is made of them."""
-    assert admission._body(SimpleNamespace(**options)) == body
+    assert read_options(None, (str, SimpleNamespace(**options)), {}).body() == body
 
 
 def test_a_path_of_its_own_is_known_by_its_whole_address():
     """`client.post("https://elsewhere/…")` is asked for where it goes."""
     client = SimpleNamespace(base_url=sdk_http.URL("https://api.openai.com/v1/"))
-    near = admission._PlannedRequest(client, SimpleNamespace(method="post", url="/chat/completions"))
-    far = admission._PlannedRequest(
-        client, SimpleNamespace(method="post", url="https://other.example/x/chat/completions")
-    )
+    near = read_options(client, (str, SimpleNamespace(method="post", url="/chat/completions")), {})
+    far = read_options(client, (), {"options": SimpleNamespace(method="post", url="https://other.example/x/chat")})
 
-    assert str(near.url) == URL
-    assert far.url.host == "other.example"
+    assert near.key == ("POST", "https", "api.openai.com", None, "/v1/chat/completions")
+    assert far.key == ("POST", "https", "other.example", None, "/x/chat")
 
 
 def test_a_warning_that_is_an_error_gives_the_reservation_back(recwarn):
@@ -432,7 +431,7 @@ def test_streams_that_nobody_asks_for_again_are_given_up_for_good(monkeypatch):
 
 def test_a_form_that_cannot_be_looked_into_has_no_fields():
     """A stream of bytes, say."""
-    assert hub.HUB.request_body(SimpleNamespace(stream=object())) == b""
+    assert HttpxRequest(SimpleNamespace(stream=object()), None).body() == b""
 
 
 def test_callbacks_without_a_meter_hear_of_the_end():

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import take_internal_errors
 from token_meter import Meter, current, meter
 from token_meter._money import fine_usd, format_usd
 from token_meter.exceptions import ConfigError, UnpricedWarning
-from token_meter.runtime.hub import HUB
 from token_meter.totals.totals import BoundedGroups, Totals, TotalsView
 from token_meter.types import Call, Usage
 
@@ -268,7 +268,7 @@ def test_leaving_a_block_never_fails(monkeypatch):
     with meter() as cb:
         cb.add(call())
         monkeypatch.setattr(cb, "_fold", lambda: 1 / 0)
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert errors == {"fold": 1}
 

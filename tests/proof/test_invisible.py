@@ -17,13 +17,14 @@ from tests.contract.conftest import Maker
 from tests.contract.shapes import CHAT, WITH_USAGE, each, kind, result
 from token_meter import CallbackHandler, meter
 from token_meter._meter import block
-from token_meter.call import attempt
+from token_meter.call import attempt, lifecycle, record
 from token_meter.context import endpoint, scope
 from token_meter.prices import PriceBook
 from token_meter.runtime import hub
 from token_meter.runtime.hub import HUB
 from token_meter.simulator import Simulator
 from token_meter.transports import httpx_body as _tap
+from token_meter.transports.httpx import HttpxRequest
 
 Shape = Callable[[Any], Awaitable[list[str]]]
 
@@ -110,8 +111,8 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 
 INTERNALS = [
-    (hub.Hub, "_on_request"), (hub.Hub, "endpoint_of"), (hub.Hub, "scope_of"), (hub.Hub, "request_body"),
-    (hub.Hub, "source_of"), (hub.Hub, "attempt_of"), (hub, "Attempt"), (endpoint, "route_of"), (scope.CallScope, "__init__"),
+    (hub.Hub, "_on_request"), (scope.Scopes, "of"), (scope.Scopes, "get"), (HttpxRequest, "body"), (HttpxRequest, "headers"),
+    (record, "source_of"), (lifecycle, "attempt_number"), (attempt, "attempt_number"), (hub, "Attempt"), (endpoint, "route_of"), (scope.CallScope, "__init__"),
     (attempt, "StreamReader"), (attempt.StreamReader, "feed"), (attempt.StreamReader, "finish"),
     (attempt.Attempt, "_end"), (attempt.Attempt, "_deliver"), (attempt.Attempt, "_is_repeat"),
     (attempt.Attempt, "_track"), (attempt.Attempt, "_read"), (_tap.Taps, "_decoder"),
@@ -124,7 +125,7 @@ INTERNALS = [
 @contextlib.contextmanager
 def _broken(*internals: tuple[Any, str]) -> Iterator[None]:
     """A meter whose inside fails at every turn."""
-    HUB._endpoints.clear()
+    endpoint.ENDPOINTS.clear()
     with pytest.MonkeyPatch.context() as patch, meter():
         for owner, name in internals:
             patch.setattr(owner, name, _raise)

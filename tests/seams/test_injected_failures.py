@@ -15,6 +15,7 @@ from token_meter.context import endpoint
 from token_meter.runtime import hub
 from token_meter.runtime.hub import HUB
 from token_meter.transports import httpx_body as _tap
+from token_meter.transports.httpx import HttpxRequest
 
 
 class Injected(Exception):
@@ -27,7 +28,8 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 HOOKS = [
     (hub.Hub, "_on_request"),
-    (hub.Hub, "endpoint_of"),
+    (HttpxRequest, "body"),
+    (record, "source_of"),
     (endpoint, "route_of"),
     (hub, "Attempt"),
     (record, "read_body"),
@@ -50,7 +52,7 @@ SHAPES = ("chat", "stream", "raw_stream", "streaming_response", "responses_strea
 async def test_a_failure_in_a_hook_changes_nothing_for_the_caller(client, simulator, monkeypatch, hook):  # noqa: F811
     """Same results, one request each on the server's bill."""
     names = [n for n in SHAPES if n not in shapes.NEEDS_RESPONSES or hasattr(client, "responses")]
-    HUB._endpoints.clear()
+    endpoint.ENDPOINTS.clear()
     with meter():
         monkeypatch.setattr(*hook, _raise)
         seen = [await shapes.MEASURED[name](client) for name in names]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import take_internal_errors
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.patching.import_hook import ImportHook
@@ -196,6 +197,6 @@ def test_a_cassette_of_another_shape_is_counted_and_harms_nobody():
     seam = CassetteSeam(CONTEXT_STACK, HUB, print)
     seam._live = True
     seam._patch(SimpleNamespace(Cassette=object))  # type: ignore[arg-type]
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert errors == {"install cassettes": 1}

@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import httpx2
+import openai
 import pytest
 
+from tests.conftest import take_internal_errors
 from tests.seams.sockets import NAMES
 from token_meter import meter
 from token_meter.call.stream_usage import UsageChunkFilter, is_report, request_with_usage
@@ -181,7 +183,7 @@ def test_an_answer_that_cannot_be_looked_into_is_the_callers(library):
     left: list[str] = []
     attempt = SimpleNamespace(abandoned=lambda: left.append("abandoned"))
     httpx_body.Taps(library, HUB).arrive(attempt, SimpleNamespace(), is_async=False)  # type: ignore[arg-type]
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert (left, errors) == (["abandoned"], {"arrive": 1})
 
@@ -312,10 +314,8 @@ def test_a_wrapper_of_somebody_else_is_looked_through():
 
     assert websockets._calls(wrapper, "recv_bytes")
     assert websockets._calls(len, "recv_bytes")
-    assert not websockets._calls(_websocket_calls_nothing, "recv_bytes")
-
-
-def _websocket_calls_nothing() -> None: ...
+    assert websockets._calls(lambda: None, "recv_bytes")
+    assert not websockets._calls(openai.OpenAI.copy, "recv_bytes")
 
 
 class ConnectionClosed(Exception):
@@ -384,7 +384,7 @@ class Theirs:
     def __init__(self, owner: Any) -> None:
         self.owner = owner
         self.kept = before = owner.__dict__["ask"]
-        owner.ask = lambda: f"theirs({before()})"
+        owner.ask = lambda asked: f"theirs({before(asked)})"
 
     def undo(self) -> None:
         self.owner.ask = self.kept
@@ -407,9 +407,10 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
     """Ours is put back when somebody's restoring took it out, and never twice: their wrapper may still call it."""
 
     class Owner:
-        ask = staticmethod(lambda: "real")
+        def ask(self) -> str:
+            return "real"
 
-    switch = Patch(Owner, "ask", lambda original: lambda: f"seen({original()})")
+    switch = Patch(Owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
     others: list[Theirs] = []
     for step in [*order.split(), "on"]:
         if step == "patch":
@@ -421,4 +422,4 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
         else:
             getattr(switch, step)()
 
-    assert Owner.ask() == read
+    assert Owner().ask() == read

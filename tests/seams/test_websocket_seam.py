@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import token_meter
+from tests.conftest import take_internal_errors
 from tests.seams.sockets import APIS, MANAGERS, NAMES, connected
 from tests.seams.test_http_seam import _run
 from token_meter import BlindSpotWarning, BudgetExceededError, attach, detach, meter
@@ -349,7 +350,7 @@ async def test_f02_a_manager_of_another_shape_opens_its_connection(simulator, he
     monkeypatch.setattr(HUB._openers, "_clients", types.SimpleNamespace(get=lambda *_: None))
     async with connected(simulator, api, colour, of=heard_by(handler)) as talk:
         await talk.answer()
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert simulator.bill().calls == 1
     assert handler.subscribers == []
@@ -403,7 +404,7 @@ async def test_f02_a_failure_of_ours_changes_nothing_for_the_caller(simulator, m
     with meter():
         async with connected(simulator, api, colour) as talk:
             assert (await talk.answer())[-1].type in ("response.completed", "response.done")
-    failures, HUB.internal_errors = dict(HUB.internal_errors), {}
+    failures = take_internal_errors()
 
     assert failures, "the hook was never reached: this test would prove nothing"
 
@@ -428,7 +429,7 @@ def test_f111_a_connection_that_leads_nowhere_known_warns_once(monkeypatch, is_e
             with pytest.warns(BlindSpotWarning, match="not metered"):
                 assert connection.recv_bytes() == Wire().recv()
             assert connection.recv_bytes() == Wire().recv()
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert set(errors) == ({"websocket", "warning"} if is_error else {"websocket"})
 
@@ -436,17 +437,16 @@ def test_f111_a_connection_that_leads_nowhere_known_warns_once(monkeypatch, is_e
 @pytest.mark.parametrize(
     "body",
     [
-        {"recv_bytes": lambda self: b"", "send": lambda self, _: None, "close": lambda self: None},
-        {"recv": lambda self: self.other(), "recv_bytes": lambda self: b"", "send": lambda self, _: None,
-         "close": lambda self: None},
-        {"recv": lambda self: self.recv_bytes(), "recv_bytes": lambda self: b"", "close": lambda self: None},
+        "recv_bytes = send = close = lambda self, *_: None",
+        "recv = lambda self: self.other(); recv_bytes = send = close = lambda self, *_: None",
+        "recv = lambda self: self.recv_bytes(); recv_bytes = close = lambda self: None",
     ],
     ids=["no recv", "recv reads elsewhere", "no send"],
-)  # fmt: skip
+)
 def test_f110_a_connection_class_of_another_shape_warns(body):
     """A new SDK may move the seam; nothing of such a class is patched."""
     module = types.ModuleType("openai.resources.realtime.realtime")
-    module.NewConnection = type("NewConnection", (), {**body, "__module__": module.__name__})  # type: ignore[attr-defined]
+    exec(f"class NewConnection: {body}", vars(module))
     before = dict(vars(module.NewConnection))
     with meter(), pytest.warns(BlindSpotWarning, match="NewConnection"):
         HUB._sockets._patch(module)

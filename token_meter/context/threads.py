@@ -38,11 +38,10 @@ class ThreadSeam:
         stack = self._stack
 
         @wraps(original)
-        def start(thread: threading.Thread) -> None:
+        def start(thread: threading.Thread, /, *args: Any, **kwargs: Any) -> Any:
             value = stack.get()
             if not value:
-                original(thread)
-                return
+                return original(thread, *args, **kwargs)
             run = thread.run
 
             def carried() -> None:
@@ -52,7 +51,7 @@ class ThreadSeam:
 
             thread.run = carried  # type: ignore[method-assign]  # the one place that a subclass's own run() passes
             try:
-                original(thread)
+                return original(thread, *args, **kwargs)
             except BaseException:
                 thread.__dict__.pop("run", None)
                 raise

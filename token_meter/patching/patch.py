@@ -6,9 +6,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from token_meter.patching.binding import as_function
+
 
 class Patch:
     """One patched function. Switching off leaves other people's patches alone.
+
+    *make* gets what stood there before as a function of the instance, whatever it was.
 
     Where somebody patched on top of ours, taking ours out would take theirs out too. Ours then stays as a shim that
     only passes calls on, because the seam was told to be silent.
@@ -37,7 +41,7 @@ class Patch:
         if now is self._ours or (may_be_covered and now is not self._original and self._is_held()):
             return
         if self._ours is None or now is not self._original:
-            self._original, self._ours = now, self._make(now)
+            self._original, self._ours = now, self._make(as_function(self.owner, self.name, now))
         self._is_covered = False
         setattr(self.owner, self.name, self._ours)
 
@@ -66,12 +70,21 @@ class Patches:
     def __init__(self) -> None:
         self._switches: dict[tuple[Any, str], Patch] = {}
 
-    def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replace `owner.name` by `make(original)`; once, however often it is asked for."""
+    def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
+        """Replace `owner.name` by `make(original)`; once, however often it is asked for.
+
+        Returns whether the name leads to ours directly now: nobody has patched on top.
+        """
         key = (owner, name)
         switch = self._switches.get(key) or Patch(owner, name, make)
         switch.on()
         self._switches[key] = switch  # not one that could not be put on
+        return switch.is_on
+
+    def take_out(self, owner: Any) -> None:
+        """Restore *owner*'s functions where ours still stand, and forget them."""
+        for key in [key for key in self._switches if key[0] is owner]:
+            self._switches.pop(key).off()
 
     def undo(self) -> None:
         """Restore what is still ours."""

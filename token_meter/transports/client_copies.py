@@ -32,7 +32,7 @@ class CopySeam:
         for cls in self._classes:
             for owner in cls.__mro__:
                 for name in _NAMES:
-                    if callable(owner.__dict__.get(name)):
+                    if name in owner.__dict__ and callable(getattr(owner, name, None)):
                         self._patches.put(owner, name, self._copy)
 
     def uninstall(self) -> None:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from token_meter.exceptions import BlindSpotWarning
+from token_meter.patching.binding import home_of
 from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import ObservedAttempt, Runtime
 
@@ -273,8 +274,7 @@ def _calls(function: Any, name: str) -> bool:
     """Whether *function*, without what others wrapped round it, calls *name*; what cannot be looked into may."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
-    code = getattr(function, "__code__", None)
-    return code is None or name in code.co_names
+    return home_of(function) != "openai" or name in function.__code__.co_names
 
 
 def _url_of(connection: Any) -> Url:

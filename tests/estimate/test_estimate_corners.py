@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from token_meter.estimate import estimate_usage, reserve_tokens, usage
-from token_meter.estimate.images import image_of_url, size_of
+from token_meter.estimate.openai.images import image_of_url, size_of
 from token_meter.types import Answer
 
 

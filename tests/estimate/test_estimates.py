@@ -77,7 +77,8 @@ def test_a_cut_stream_of_a_classic_model_is_estimated() -> None:
     """Nothing of it was invisible; what was cached is not guessed."""
     estimate = estimate_usage("chat", _body(model="gpt-4o"), Answer((TEXT,)), "gpt-4o-2024-08-06")
 
-    assert estimate == (Usage(8, o200k(TEXT), 8 + o200k(TEXT)), "estimated", "o200k_base: text")
+    assert estimate[:3] == (Usage(8, o200k(TEXT), 8 + o200k(TEXT)), "estimated", "o200k_base: text")
+    assert (estimate.kind, estimate.approximate, estimate.uncounted) == ("text only", (), ())
 
 
 def test_the_model_of_the_answer_decides() -> None:
@@ -165,7 +166,7 @@ def test_a_failure_is_logged_without_the_prompt(
     def fail(*args: object) -> None:
         raise KeyError("the secret prompt")
 
-    monkeypatch.setattr(usage, "read_chat", fail)
+    monkeypatch.setattr(usage, "count_request", fail)
     with caplog.at_level(logging.WARNING, logger="token_meter"):
         estimate = estimate_usage("chat", _body(), Answer((TEXT,)), "gpt-4o")
 
@@ -228,6 +229,21 @@ def test_a_large_request_is_reserved_from_above_and_fast(monkeypatch: pytest.Mon
     assert counted.prompt_tokens < prompt < 2 * counted.prompt_tokens
     assert cap is None
     assert max(longest) < 100
+
+
+@pytest.mark.parametrize("words", ["玫瑰的颜色是什么 ", "Какого цвета роза? ", "Größe, déjà vu ", "🌹 🥀 "])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4"])
+def test_a_large_schema_is_reserved_from_above_in_any_script(model: str, words: str) -> None:
+    """Models see its letters beyond ASCII as escapes, which have more tokens than bytes by three."""
+    schema = {"type": "object", "properties": {"x": {"type": "string", "description": words * 1000}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "Rose", "schema": schema}}
+    body = {**HI, "model": model, "response_format": wanted}
+    counted = prompt_tokens("chat", body).usage
+
+    prompt, _ = reserve_tokens("chat", json.dumps(body).encode())
+
+    assert counted is not None
+    assert 0 < (counted.prompt_tokens or 0) < prompt < 3 * (counted.prompt_tokens or 0)
 
 
 @pytest.mark.parametrize("request_", [b"", b"{", b"[]", b"[" * 100_000, b'{"messages": 5}'])

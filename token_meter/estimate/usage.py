@@ -10,11 +10,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from token_meter.estimate.answer import count_answer, is_whole
 from token_meter.estimate.count import counter
 from token_meter.estimate.models import resolve_encoding
-from token_meter.estimate.prompt import count_prompt
-from token_meter.estimate.request import Called, Prompt, read_chat, read_responses
+from token_meter.estimate.openai import Counted, count_answer, count_request, is_whole
 from token_meter.types import Answer, Certainty, Usage
 
 _log = logging.getLogger("token_meter")
@@ -24,7 +22,6 @@ ESTIMABLE = ("chat", "responses", "completions", "embeddings")
 
 _COUNTED_EXACTLY = 16_384
 """A reservation counts requests up to this many bytes; above it, a long text is a token for every three bytes."""
-
 
 _SHORT = 64
 
@@ -36,18 +33,19 @@ class Estimate(NamedTuple):
         usage: the counts; `None` when nothing can be said. Parts such as cached tokens are never guessed.
         certainty: `estimated`; `lower_bound` when part of the call is invisible; `unmeasured` without a usage.
         method: encoding and rules, for reports: `o200k_base: text, tools`; `o200k_base?` when the model's encoding
-            is not known; `of unknown: file` names what is missing.
+            is not known; `approximate: items with an id` where the count may be some tokens off; `of unknown: file`
+            names what is missing.
+        kind: the class of the request, by which the rules' accuracy is known: `text only`, `tool definitions`, ...
+        approximate: why the prompt's count may be some tokens off, in either direction.
+        uncounted: what could not be counted; the usage is a lower bound.
     """
 
     usage: Usage | None
     certainty: Certainty
     method: str
-
-
-class _Counted(NamedTuple):
-    tokens: int
-    rules: tuple[str, ...]
-    unseen: tuple[str, ...]
+    kind: str = ""
+    approximate: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
 
 def estimate_usage(api: str, request: bytes | None, answer: Answer, model: str | None) -> Estimate:
@@ -77,8 +75,7 @@ def prompt_tokens(api: str, request: Mapping[str, Any], model: str | None = None
     model = model or _model_of(request)
     language, n = _language(model)
     counted = _count(api, request, n, model)
-    certainty: Certainty = "lower_bound" if counted.unseen else "estimated"
-    return Estimate(Usage(prompt_tokens=counted.tokens), certainty, _method(language, counted.rules, counted.unseen))
+    return _told(Usage(prompt_tokens=counted.tokens), counted, language, counted.unseen)
 
 
 def reserve_tokens(api: str, request: bytes) -> tuple[int, int | None]:
@@ -122,15 +119,37 @@ def output_cap(api: str, request: Mapping[str, Any]) -> int | None:
 def _estimate(api: str, request: Mapping[str, Any] | None, answer: Answer, model: str | None) -> Estimate:
     model = model or _model_of(request or {})
     language, n = _language(model)
-    missing = _Counted(0, (), ("the request",))
-    counted = missing if request is None else _count(api, request, n, model)
-    unseen = [*counted.unseen, *_unseen_output(api, request or {}, answer, model)]
+    counted = Counted(0, (), (), ("the request",)) if request is None else _count(api, request, n, model)
+    unseen = (*counted.unseen, *_unseen_output(api, request or {}, answer, model))
     completion = 0 if api == "embeddings" else count_answer(answer, n, model, api)
     if request is not None and request.get("echo") is True:
         completion = max(0, completion - counted.tokens)
     prompt = None if request is None else counted.tokens
-    usage = Usage(prompt, completion, None if prompt is None else prompt + completion)
-    return Estimate(usage, "lower_bound" if unseen else "estimated", _method(language, counted.rules, unseen))
+    return _told(Usage(prompt, completion, None if prompt is None else prompt + completion), counted, language, unseen)
+
+
+def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]) -> Estimate:
+    """Put an estimate together with all that has to be said about it."""
+    approximate = (*counted.approximate, *(("unknown encoding",) if language.endswith("?") else ()))
+    certainty: Certainty = "lower_bound" if unseen else "estimated"
+    method = f"{language}: {', '.join(counted.rules)}" if counted.rules else language
+    if counted.approximate:
+        method += f"; approximate: {', '.join(counted.approximate)}"
+    if unseen:
+        method += f"; of unknown: {', '.join(unseen)}"
+    return Estimate(usage, certainty, method, _kind_of(counted.rules), approximate, unseen)
+
+
+def _kind_of(rules: tuple[str, ...]) -> str:
+    """Name the class of a request: requests of one class are about as often counted exactly."""
+    if "images" in rules:
+        return "images"
+    has_calls, has_tools = "calls" in rules, "tools" in rules
+    if "schema" in rules:
+        return "tools and structured output" if has_calls or has_tools else "structured output"
+    if has_calls:
+        return "tool calls and results"
+    return "tool definitions" if has_tools else "text only" if rules else ""
 
 
 def _unseen_output(api: str, request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
@@ -146,14 +165,12 @@ def _unseen_output(api: str, request: Mapping[str, Any], answer: Answer, model: 
     return unseen
 
 
-def _count(api: str, request: Mapping[str, Any], n: Callable[[str], int], model: str | None) -> _Counted:
+def _count(api: str, request: Mapping[str, Any], n: Callable[[str], int], model: str | None) -> Counted:
     if api == "embeddings":
-        return _Counted(_count_inputs(request.get("input"), n), ("text",), ())
+        return Counted(_count_inputs(request.get("input"), n))
     if api == "completions":
-        return _Counted(_count_inputs(request.get("prompt", "<|endoftext|>"), n), ("text",), ())
-    prompt = read_chat(request) if api == "chat" else read_responses(request)
-    tokens = count_prompt(prompt, n, model, "chat" if api == "chat" else "responses")
-    return _Counted(tokens, _rules(prompt), tuple(sorted(prompt.unseen)))
+        return Counted(_count_inputs(request.get("prompt", "<|endoftext|>"), n))
+    return count_request("chat" if api == "chat" else "responses", request, n, model)
 
 
 def _count_inputs(given: Any, n: Callable[[str], int]) -> int:
@@ -165,34 +182,22 @@ def _count_inputs(given: Any, n: Callable[[str], int]) -> int:
     return sum(1 if isinstance(one, int) else _count_inputs(one, n) for one in given)
 
 
-def _rules(prompt: Prompt) -> tuple[str, ...]:
-    """Name the rules that a count rests on."""
-    found = {
-        "tools": bool(prompt.functions),
-        "calls": any(isinstance(item, Called) or item.role in ("tool", "function") for item in prompt.items),
-        "schema": prompt.response_format is not None,
-        "images": bool(prompt.images) and not prompt.is_bound,
-        "largest images": prompt.is_bound,
-    }
-    return ("text", *(name for name, is_used in found.items() if is_used))
-
-
 def _language(model: str | None) -> tuple[str, Callable[[str], int]]:
     """Name the encoding of *model*, with a question mark where it is a guess, and give its counter."""
     encoding, approximate = resolve_encoding(model)
     return f"{encoding}?" if approximate else encoding, counter(encoding)
 
 
-def _method(language: str, rules: tuple[str, ...], unseen: list[str] | tuple[str, ...]) -> str:
-    known = f"{language}: {', '.join(rules)}" if rules else language
-    return f"{known}; of unknown: {', '.join(unseen)}" if unseen else known
-
-
 def _at_most(exactly: Callable[[str], int]) -> Callable[[str], int]:
-    """Give a counter that is cheap for all but roles and names, and above the truth for anything that people write."""
+    """Give a counter that is cheap for all but roles and names, and above the truth for anything that people write.
+
+    A character of a schema that is written `\\u73ab` has up to five tokens in its six bytes.
+    """
 
     def n(text: str) -> int:
-        return exactly(text) if len(text) <= _SHORT else len(text.encode("utf-8", "replace")) // 3
+        if len(text) <= _SHORT:
+            return exactly(text)
+        return len(text.encode("utf-8", "replace")) // 3 + 3 * text.count("\\u")
 
     return n
 

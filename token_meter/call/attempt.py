@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from time import perf_counter
 
 from token_meter._failures import internal_error
-from token_meter._fork import in_child
 from token_meter.call.lifecycle import NOTHING, AttemptLifecycle
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.call.record import late_of
@@ -18,15 +16,6 @@ _WAIT_LIMIT = 16 * 1024
 """Bytes of a body that may wait to be read; a meter keeps at most 64 such bodies, and none once it has closed."""
 REFUSES_USAGE: set[str] = set()
 """Base URLs that turned down a stream which asked for its usage."""
-
-_settling = threading.RLock()
-
-
-@in_child
-def _after_fork() -> None:
-    """Give a forked child a lock that nobody holds."""
-    global _settling
-    _settling = threading.RLock()
 
 
 class Attempt(AttemptLifecycle):
@@ -119,12 +108,15 @@ class Attempt(AttemptLifecycle):
         return True
 
     def settle(self) -> Call | PendingEstimate:
-        """Read the body that was put off; once, for whichever meter is read first."""
+        """Read the body that was put off, for whichever meter is read first.
+
+        Two threads at once come to the same, and both give what the faster one found. A lock would have to be waited
+        for by finalizers, which fold the queue of a meter that has closed amid whatever their thread holds.
+        """
         if self._settled is None:
-            with _settling:
-                if self._settled is None:
-                    self._settled = late_of(self, self._body or b"")
-                    self._body = self._deferred_request = None
+            found: Call | PendingEstimate = vars(self).setdefault("_settled", late_of(self, self._body or b""))
+            self._body = self._deferred_request = None
+            return found
         return self._settled
 
     def feed(self, chunk: bytes) -> None:

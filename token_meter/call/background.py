@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
@@ -15,23 +15,32 @@ if TYPE_CHECKING:
 _LIMIT = 10_000
 
 
-class BackgroundCalls(OrderedDict[tuple[str, str], "AttemptLifecycle"]):
-    """Background responses and runs under way, by base URL and id; bounded, the oldest goes."""
+class BackgroundCalls(dict[tuple[str, str], "AttemptLifecycle"]):
+    """Background responses and runs under way, by base URL and id; bounded, the oldest goes.
+
+    Threads and finalizers park: every step is one operation that a dictionary does whole, and none waits for a lock.
+    """
+
+    __slots__ = ()
 
     def track(self, attempt: AttemptLifecycle, response_id: str) -> None:
         """Remember *attempt* until a later request shows its end."""
         key = attempt.endpoint.base_url, response_id
-        before, self[key] = self.get(key), attempt
-        if before is not None and before is not attempt:  # a gateway that gives an id twice
-            before.expire()
-        if len(self) > _LIMIT:
-            _, oldest = self.popitem(last=False)
-            oldest.expire()
+        while self.setdefault(key, attempt) is not attempt:  # a gateway that gives an id twice
+            before = self.pop(key, None)
+            if before is not None:
+                before.expire()
+        while len(self) > _LIMIT:
+            with suppress(StopIteration, RuntimeError):  # another thread parked at the same time: look again
+                oldest = self.pop(next(iter(self)), None)
+                if oldest is not None:
+                    oldest.expire()
 
     def expire_all(self) -> None:
         """Wait for none of them any longer."""
-        while self:
-            self.popitem()[1].expire()
+        with suppress(KeyError):
+            while True:
+                self.popitem()[1].expire()
 
 
 BACKGROUND = BackgroundCalls()

@@ -7,6 +7,7 @@ request and the answer wait here, together within a bound.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,23 +33,33 @@ class _Source(NamedTuple):
 
 
 class _MemoryBudget:
-    """How many bytes wait. The lock is reentrant: guesses also go by the garbage collector's hand."""
+    """How many bytes wait. Guesses also go by the garbage collector's hand, amid any lock: none is waited for here."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.held = 0
+        self._changes: deque[int] = deque()
+        self._lock = threading.Lock()
+        self._held = 0
 
     def add(self, size: int) -> None:
-        with self.lock:
-            self.held += size
+        self._changes.append(size)
+        if self._lock.acquire(blocking=False):  # else who holds it, or who comes next, adds it up
+            try:
+                while self._changes:
+                    self._held += self._changes.popleft()
+            finally:
+                self._lock.release()
+
+    @property
+    def held(self) -> int:
+        self.add(0)
+        return self._held
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
 
 
 _memory = _MemoryBudget()
-
-
-@in_child
-def _after_fork() -> None:
-    _memory.lock = threading.RLock()
+in_child(_memory.renew)
 
 
 class PendingEstimate:
@@ -79,25 +90,25 @@ class PendingEstimate:
     ) -> None:
         self.call = call
         self.size = size
-        self._source: _Source | None = _Source(request, answer, is_stream, is_ended, is_untruncated)
+        self._source = [
+            _Source(request, answer, is_stream, is_ended, is_untruncated)
+        ]  # popped by whoever settles: once
         _memory.add(size)
         if _memory.held > HELD_LIMIT:
             self._make_room()
 
     def __del__(self) -> None:
-        if self._source is not None:
-            self._source = None
+        if self._source:
             _memory.add(-self.size)
 
     @property
     def is_large(self) -> bool:
         """Whether `resolve` would take its time."""
-        return self._source is not None and self.size > SMALL
+        return bool(self._source) and self.size > SMALL
 
     def resolve(self) -> Call:
         """The call with what it probably used. Two threads at once come to the same."""
-        source = self._source
-        if source is not None:
+        for source in self._source.copy():
             answer = source.answer()
             is_blank = not (any(answer.texts) or answer.tool_calls or answer.finish)
             if is_blank and self._says_nothing(source):
@@ -120,16 +131,19 @@ class PendingEstimate:
         return not source.is_ended and self.call.outcome in ("complete", "error")
 
     def _settle(self, usage: Usage | None, certainty: Certainty) -> None:
-        source, self._source = self._source, None
-        if source is not None:
-            self.call = self.call._replace(usage=usage, certainty=certainty)
-            _memory.add(-self.size)
+        # The call first: whoever finds no source takes it as it is.
+        self.call = self.call._replace(usage=usage, certainty=certainty)
+        try:
+            self._source.pop()
+        except IndexError:
+            return
+        _memory.add(-self.size)
 
     def _make_room(self) -> None:
-        source = self._source
-        if source is None or self.size <= SMALL:
+        if self.size <= SMALL:
             self.resolve()
             return
+        (source,) = self._source
         from token_meter.estimate import count_text
 
         answer = source.answer()

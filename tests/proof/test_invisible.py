@@ -16,7 +16,7 @@ from tests.contract import shapes
 from tests.contract.conftest import Maker
 from tests.contract.shapes import CHAT, WITH_USAGE, each, kind, result
 from token_meter import CallbackHandler, meter
-from token_meter._meter import _flight, _hub, _meter, _places, _plan
+from token_meter._meter import _flight, _hub, _meter, _places, _plan, _record
 from token_meter._meter._hub import HUB
 from token_meter._seams import _tap
 from token_meter.prices import PriceBook
@@ -108,10 +108,10 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 INTERNALS = [
     (_hub.Hub, "_depart"), (_hub.Hub, "place_of"), (_hub.Hub, "plan_of"), (_hub.Hub, "request_body"),
-    (_hub.Hub, "source_of"), (_hub.Hub, "attempt_of"), (_hub, "Flight"), (_places, "route_of"), (_plan.Plan, "__init__"),
+    (_record, "source_of"), (_hub.Hub, "attempt_of"), (_hub, "Flight"), (_places, "route_of"), (_plan.Plan, "__init__"),
     (_flight, "StreamReader"), (_flight.StreamReader, "feed"), (_flight.StreamReader, "finish"),
     (_flight.Flight, "_end"), (_flight.Flight, "_deliver"), (_flight.Flight, "_is_repeat"),
-    (_flight.Flight, "_park"), (_flight.Flight, "_read"), (_tap.Taps, "_decoder"),
+    (_flight.Flight, "_park"), (_flight.Flight, "_read"), (_tap.Taps, "_decoder"), (_tap, "stand_in"),
     (_meter.Meter, "add"), (_meter.Meter, "opened_stream"), (_meter.Meter, "closed_stream"),
     (_meter.Meter, "came_late"),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from token_meter._meter._chain import FLIGHT
 from token_meter._meter._record import answer_of, call_of, guess_of, new_id
 from token_meter._wire import read_request
-from token_meter.types import Call, End, Reading, Usage
+from token_meter.types import Call, End, Reading, Source, Usage
 
 if TYPE_CHECKING:
     from token_meter._meter._asking import UsageSieve
@@ -59,6 +59,7 @@ class Ending:
     _id: str | None = None  # given when somebody takes single calls
     _marks: tuple[Any, ...] = ()
     is_replay = False  # a cassette answered
+    stand_in: Source | None = None  # what else answered instead of a server, as far as the seam can tell
 
     def __init__(self, hub: Hub, place: Place, request: Any, client: Any, plan: Plan, outer: Ending | None) -> None:
         self.hub = hub
@@ -75,6 +76,11 @@ class Ending:
     def meters(self) -> tuple[Meter, ...]:
         """The meters that it belongs to, decided at departure."""
         return self.plan.meters
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine is asked."""
+        return self.place.is_loopback
 
     @property
     def tags(self) -> tuple[str, ...]:

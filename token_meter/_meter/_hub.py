@@ -27,7 +27,6 @@ from token_meter._seams._threads import ThreadSeam
 from token_meter._seams._websocket import WebSocketSeam
 
 if TYPE_CHECKING:
-    from token_meter._meter._ending import Ending
     from token_meter._meter._meter import Meter
     from token_meter._meter._news import News
     from token_meter._seams._websocket import Line
@@ -259,16 +258,6 @@ class Hub:
         """Which try of the SDK this is."""
         count = request.headers.get("x-stainless-retry-count", "0") if request is not None else "0"
         return int(count) if count.isascii() and count.isdigit() else 0
-
-    @staticmethod
-    def source_of(flight: Ending) -> Any:
-        """Whether a server answered, or something on this machine that stands for one."""
-        if flight.is_replay:
-            return "replay"
-        if flight.place.is_loopback:
-            return "mock"
-        transport = getattr(flight.client, "_transport", None)
-        return "mock" if type(transport).__name__ in ("MockTransport", "ASGITransport", "WSGITransport") else "live"
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from token_meter._forks import in_child
 from token_meter._meter._guess import ESTIMABLE, Guess
+from token_meter._seams._carrier import is_stand_in
 from token_meter._wire import read_answer, read_body
 from token_meter._wire._sse import KEPT_LIMIT
-from token_meter.types import Answer, Call, Certainty, End, Reading, Usage
+from token_meter.types import Answer, Call, Certainty, End, Reading, Source, Usage
 
 if TYPE_CHECKING:
     from token_meter._meter._ending import Ending
@@ -75,12 +76,24 @@ def call_of(flight: Ending, reading: Reading, end: End, error: BaseException | N
         flight.attempt if is_shown else 0,
         flight._streamed,
         flight.plan.tags,
-        flight.hub.source_of(flight),
+        source_of(flight),
         None,
         None,
         None,
         flight.place.base_url,
     )
+
+
+def source_of(flight: Ending) -> Source:
+    """Whether a server answered, or what stands in for one. On this machine only a price book can tell who is paid."""
+    if flight.is_replay:
+        return "replay"
+    if flight.stand_in is not None:
+        return flight.stand_in
+    if flight.place.is_loopback and not any(meter.knows_host(flight.place.base_url) for meter in flight.meters):
+        return "mock"
+    has_answer = flight._status is not None
+    return "mock" if not has_answer and is_stand_in(getattr(flight.client, "_transport", None)) else "live"
 
 
 def guess_of(flight: Ending, call: Call, body: bytes | None, *, is_ended: bool) -> Guess | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter._meter._chain import FLIGHT
 from token_meter._wire import read_body
+from token_meter.types import Source
 
 if TYPE_CHECKING:
     from token_meter._meter._ending import Ending
@@ -39,6 +40,8 @@ class Return:
 
     kind = FLIGHT
     wants_body = False
+    is_local = False
+    stand_in: Source | None = None
     inner = instead = sieve = None
 
     def __init__(self, hub: Hub, parked: Ending, response_id: str) -> None:

@@ -87,7 +87,7 @@ class HttpSeam(ModuleSeam):
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if chain.get()[-1:] == (watch,):
                     chain.set(current)
-            taps.arrive(watch, response, is_async=False)
+            taps.arrive(watch, response, client, is_async=False)
             if watch.has_news:
                 watch.tell()
             return response
@@ -127,7 +127,7 @@ class HttpSeam(ModuleSeam):
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if chain.get()[-1:] == (watch,):
                     chain.set(current)
-            taps.arrive(watch, response, is_async=True)
+            taps.arrive(watch, response, client, is_async=True)
             if watch.has_news:
                 await watch.atell()
             return response

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from token_meter.types import Source
+
 logger = logging.getLogger("token_meter")
 
 
@@ -15,6 +17,13 @@ class Watch(Protocol):
 
     Only the first way to end counts: `body`, `exhausted`, `closed`, `failed` or `abandoned`.
     """
+
+    stand_in: Source | None
+    """What answered instead of a server; set before `respond`."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the request goes to this machine, where a simulator may serve."""
 
     @property
     def wants_body(self) -> bool:

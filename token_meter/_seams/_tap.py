@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any
 
+from token_meter._seams._carrier import stand_in
 from token_meter._seams._observer import Observer, Watch
 from token_meter._seams._sift import DecodingSieve, Sifts
 
@@ -23,9 +24,10 @@ class Taps:
         self._sifts = Sifts(module)
         self._async_tap = type("AsyncTap", (_AsyncTap, module.AsyncByteStream), {})
 
-    def arrive(self, watch: Watch, response: Any, *, is_async: bool) -> None:
+    def arrive(self, watch: Watch, response: Any, client: Any, *, is_async: bool) -> None:
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
+            watch.stand_in = stand_in(client, response, is_local=watch.is_local)
             if response.is_closed:
                 watch.respond(response.status_code, "", streamed=False)
                 # Closed without having been read (by an event hook, say): nobody will ever see that body.

@@ -11,11 +11,11 @@ from openai import OpenAI
 
 from benchmarks.pairs import Pair, each_us, pair
 from token_meter import meter
-from token_meter._meter._chain import CHAIN
-from token_meter._meter._hub import HUB
-from token_meter._seams._gate import GateSeam
-from token_meter._seams._http import HttpSeam
-from token_meter._seams._tap import Taps
+from token_meter.context.stack import CONTEXT_STACK
+from token_meter.runtime.hub import HUB
+from token_meter.transports.gates import GateSeam
+from token_meter.transports.httpx import HttpSeam
+from token_meter.transports.httpx_body import Taps
 
 ANSWER = json.dumps(
     {
@@ -137,10 +137,10 @@ def outside_us() -> float:
     def nothing(*_: Any, **__: Any) -> None:
         return None
 
-    http, gate = HttpSeam(CHAIN, HUB), GateSeam(CHAIN, HUB, HUB._gatekeeper)
-    http._live = gate._live = True
+    http, ticket = HttpSeam(CONTEXT_STACK, HUB), GateSeam(CONTEXT_STACK, HUB, HUB._admission)
+    http._live = ticket._live = True
     send = http._sync(nothing, Taps(httpx2, HUB))
-    request = gate._sync(nothing)
+    request = ticket._sync(nothing)
 
     def bare(count: int) -> None:
         for _ in range(count):

@@ -18,12 +18,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from token_meter.estimate import estimate_usage, prompt_tokens
+from token_meter.estimate import Estimate, estimate_usage, prompt_tokens
 from token_meter.types import Answer
 
 # Recordings whose count is not the API's: the same question stands elsewhere with the right count, or the recorded
 # file was edited afterwards. They are shown in a row of their own.
 MOCKED = frozenset({"calibration-0449", "calibration-0664", "calibration-0667"})
+
+TABLES = "holdout-table"
+"""The set whose counts people noted down in the days of gpt-3.5, when tools were written otherwise."""
 
 ORDER = (
     "text only",
@@ -33,32 +36,27 @@ ORDER = (
     "tools and structured output",
     "images of known size",
     "images of unknown size",
+    "tools, old tables",
     "mocked or edited recordings",
     "not estimable: files, audio",
+    "not estimable: custom tools",
     "not estimable: hosted tools",
     "not estimable: server state",
 )
 
 
-def class_of(method: str) -> str:
-    """Name the class of a request by what the estimate says it rests on."""
-    known, _, unknown = method.partition("; of unknown: ")
-    if unknown:
-        kinds = {kind.strip() for kind in unknown.split(",")}
-        if "hosted tools" in kinds:
-            return "not estimable: hosted tools"
+def class_of(estimate: Estimate) -> str:
+    """Name the class of a request by what the estimate says about it."""
+    if estimate.uncounted:
+        kinds = set(estimate.uncounted)
+        if kinds & {"hosted tools", "custom tools"}:
+            return f"not estimable: {'hosted' if 'hosted tools' in kinds else 'custom'} tools"
         is_state = kinds & {"server state", "reasoning items", "server items"}
         return "not estimable: server state" if is_state else "not estimable: files, audio"
-    rules = {rule.strip() for rule in known.partition(":")[2].split(",")}
-    if "largest images" in rules:
-        return "images of unknown size"
-    if "images" in rules:
-        return "images of known size"
-    if "schema" in rules:
-        return "tools and structured output" if rules & {"tools", "calls"} else "structured output"
-    if "calls" in rules:
-        return "tool calls and results"
-    return "tool definitions" if "tools" in rules else "text only"
+    if estimate.kind == "images":
+        is_bound = "images of unknown size" in estimate.approximate
+        return "images of unknown size" if is_bound else "images of known size"
+    return estimate.kind
 
 
 def row_of(errors: Iterable[tuple[int, int]]) -> tuple[int, str, str, str]:
@@ -78,7 +76,9 @@ def measure_prompts(cases: list[dict[str, Any]]) -> dict[tuple[str, str], list[t
         estimate = prompt_tokens(case["endpoint"], case["request"], case["model"])
         counted = estimate.usage.prompt_tokens if estimate.usage else None
         off = (counted or 0) - case["prompt_tokens"]
-        kind = "mocked or edited recordings" if case["id"] in MOCKED else class_of(estimate.method)
+        kind = "mocked or edited recordings" if case["id"] in MOCKED else class_of(estimate)
+        if case.get("set") == TABLES and kind.startswith("tool"):
+            kind = "tools, old tables"
         found[case["endpoint"], kind].append((off, case["prompt_tokens"], case["id"]))
     return found
 
@@ -124,7 +124,7 @@ def measure_answers(cases: list[dict[str, Any]]) -> dict[tuple[str, str], list[t
 
 def class_of_case(case: dict[str, Any]) -> str:
     """Name the class of a case."""
-    return class_of(prompt_tokens(case["endpoint"], case["request"], case["model"]).method)
+    return class_of(prompt_tokens(case["endpoint"], case["request"], case["model"]))
 
 
 def show(title: str, rows: list[tuple[str, ...]], *, markdown: bool) -> None:

@@ -56,9 +56,9 @@ async def additional_interactions(client: AsyncOpenAI) -> list[int]:
     return each
 
 
-def stream(client: OpenAI, label: str, *, include_usage: bool = False, exact_streams: bool = False) -> Meter:
+def stream(client: OpenAI, label: str, *, include_usage: bool = False, stream_usage: bool = False) -> Meter:
     """One streamed answer: its usage is asked for by the program, by the meter, or by nobody."""
-    with meter(exact_streams=exact_streams, on_unpriced="ignore") as cb:
+    with meter(stream_usage=stream_usage, on_unpriced="ignore") as cb:
         question: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
         if include_usage:
             chunks = client.chat.completions.create(
@@ -79,7 +79,7 @@ def main(service: Service) -> tuple[Meter, list[int], list[int], list[Meter]]:
         streams = [
             stream(client, "stream without usage"),
             stream(client, "stream with usage", include_usage=True),
-            stream(client, "stream, exact_streams", exact_streams=True),
+            stream(client, "stream, stream_usage", stream_usage=True),
         ]
     print(f"\n{cb}")
     service.print_bill(cb)

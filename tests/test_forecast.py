@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +119,57 @@ def test_hosted_tools_make_the_count_a_lower_bound() -> None:
 
     assert estimate.certainty == "lower_bound"
     assert "hosted tools" in estimate.method
+
+
+ADD = {"type": "function", "function": {"name": "add", "parameters": {"properties": {"a": {"type": "integer"}}}}}
+PERSON = {"name": "Person", "schema": {"properties": {"x": {"type": "string"}}}}
+STORED = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "add", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (HI, ("chat", "text only", "estimated", (), ())),
+        ({**HI, "tools": [ADD]}, ("chat", "tool definitions", "estimated", (), ())),
+        (
+            {**HI, "tools": [ADD], "response_format": {"type": "json_schema", "json_schema": PERSON}},
+            ("chat", "tools and structured output", "estimated", (), ()),
+        ),
+        (
+            {"model": "gpt-5", "input": [STORED], "tools": [{"type": "web_search"}]},
+            ("responses", "tool calls and results", "lower_bound", ("items with an id",), ("hosted tools",)),
+        ),
+        ({**HI, "model": "acme-7b"}, ("chat", "text only", "estimated", ("unknown encoding",), ())),
+        (
+            {"model": "gpt-5", "prompt": {"id": "pmpt_1"}},
+            ("responses", "text only", "lower_bound", (), ("server state",)),
+        ),
+    ],
+)
+def test_a_forecast_says_class_certainty_and_what_is_missing(request_: dict[str, Any], said: tuple[Any, ...]) -> None:
+    """How often a class is counted exactly is known; what is not counted is named."""
+    estimate = estimate_cost(request_, prices=BOOK)
+
+    assert (
+        estimate.api, estimate.kind, estimate.certainty, estimate.approximate, estimate.uncounted
+    ) == said  # fmt: skip
+
+
+def test_a_file_counts_like_the_request_in_it(tmp_path: Path) -> None:
+    """Whole, with its tools and schema."""
+    body = {**HI, "tools": [ADD], "response_format": {"type": "json_schema", "json_schema": PERSON}}
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(body))
+
+    assert estimate_cost(path, prices=BOOK) == estimate_cost(body, prices=BOOK)
+    assert estimate_cost(path, prices=BOOK).prompt_tokens > 40
+
+
+@pytest.mark.parametrize("content", ["Which rose?", "[]", "{", ""])
+def test_a_file_without_a_request_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    """A text is passed as a text."""
+    path = tmp_path / "rose.txt"
+    path.write_text(content)
+
+    with pytest.raises(ValueError, match=r"rose\.txt holds no request; expected a JSON object"):
+        estimate_cost(path)

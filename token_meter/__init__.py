@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from token_meter._meter import Meter, current, meter, unattributed, uninstall
     from token_meter._meter import meter as get_openai_callback
-    from token_meter._meter._attach import Callbacks as callbacks
-    from token_meter._meter._attach import attach, detach
+    from token_meter._meter.attach import Callbacks as callbacks
+    from token_meter._meter.attach import attach, detach
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
-    "_meter._attach": ("attach", "callbacks", "detach"),
+    "_meter.attach": ("attach", "callbacks", "detach"),
     "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "types": ("Call", "Handler", "Usage"),

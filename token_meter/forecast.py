@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from token_meter.estimate import output_cap, prompt_tokens
@@ -31,6 +34,11 @@ class CostEstimate(NamedTuple):
         method: the encoding and rules of the count.
         source: where the price comes from.
         reason: why there is no price.
+        api: the api that the request was taken for.
+        kind: the class of the request: `text only`, `tool definitions`, `structured output`, ...; how often the rules
+            are exact for each is in `benchmarks/README.md`.
+        approximate: why the count may be some tokens off, in either direction; empty where a rule is known.
+        uncounted: what could not be counted: `hosted tools`, `file`, `server state`, ...
     """
 
     low: Decimal | None
@@ -43,33 +51,41 @@ class CostEstimate(NamedTuple):
     method: str
     source: str | None = None
     reason: str | None = None
+    api: str = ""
+    kind: str = ""
+    approximate: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
 
 def estimate_cost(
-    request: Mapping[str, Any] | str,
+    request: Mapping[str, Any] | str | os.PathLike[str],
     model: str | None = None,
     *,
     prices: PriceBook | None = None,
     max_tokens: int | None = None,
     expected_tokens: int = EXPECTED_OUTPUT_TOKENS,
     base_url: str = _OPENAI,
-    flavour: str | None = None,
+    api: str | None = None,
 ) -> CostEstimate:
     """Estimate what *request* would cost; nothing is sent.
 
     Args:
-        request: the body of a chat, responses, completions or embeddings request, or a text: one user message.
+        request: the body of a chat, responses, completions or embeddings request, whole with its tools and schema; the
+            `Path` of a JSON file that holds one; or a text: one user message.
         model: the model, where the request does not name it or names a deployment.
         prices: the price book; the list prices without one.
         max_tokens: a limit on the output, instead of the request's own.
         expected_tokens: how long the answer probably is.
         base_url: where it would be sent, which decides who is paid.
-        flavour: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
+        api: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
+
+    Raises:
+        ValueError: the file holds no JSON object, or *api* is none of those.
     """
-    body: Mapping[str, Any] = request if isinstance(request, Mapping) else {"messages": [_user_message(request)]}
+    body = _body_of(request)
     named = body.get("model")
     chosen = model or (named if isinstance(named, str) else None)
-    kind = flavour or _flavour_of(body, chosen)
+    kind = api or _api_of(body, chosen)
     counted = prompt_tokens(kind, body, chosen)
     prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
     cap = output_cap(kind, body) if max_tokens is None or kind == "embeddings" else max_tokens
@@ -94,14 +110,45 @@ def estimate_cost(
         method=counted.method,
         source=low.source,
         reason=low.reason,
+        api=kind,
+        kind=counted.kind,
+        approximate=counted.approximate,
+        uncounted=counted.uncounted,
     )
 
 
-def _flavour_of(body: Mapping[str, Any], model: str | None) -> str:
+def request_in(data: bytes, *, by_shape: bool = True) -> dict[str, Any] | None:
+    """Read the body of a request from a file's bytes; `None` where they are something else, such as a text.
+
+    *by_shape*, an object without `messages` is a request only if it names its model too: any JSON may have an `input`.
+    """
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    is_request = isinstance(body.get("model"), str) and ("input" in body or "prompt" in body)
+    return body if not by_shape or is_request or isinstance(body.get("messages"), list) else None
+
+
+def _body_of(request: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, Any]:
+    if isinstance(request, Mapping):
+        return request
+    if isinstance(request, str):
+        return {"messages": [_user_message(request)]}
+    body = request_in(Path(request).read_bytes(), by_shape=False)
+    if body is None:
+        msg = f"{os.fspath(request)} holds no request; expected a JSON object, the body of one"
+        raise ValueError(msg)
+    return body
+
+
+def _api_of(body: Mapping[str, Any], model: str | None) -> str:
     """Tell the api from the shape of its request."""
     if "messages" in body:
         return "chat"
-    if "prompt" in body and "input" not in body:
+    if "prompt" in body and "input" not in body and not isinstance(body["prompt"], Mapping):
         return "completions"
     is_embedding = "embed" in (model or "").lower() or "encoding_format" in body or "dimensions" in body
     return "embeddings" if is_embedding else "responses"

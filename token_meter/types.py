@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Certainty: TypeAlias = Literal["exact", "estimated", "lower_bound", "unmeasured"]
 """How a call's tokens are known: the provider said so; rules and a tokenizer; part of it is invisible; not at all."""
 
-End: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abandoned"]
+Outcome: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abandoned"]
 """How a call ended: whole; left by its reader; its task cancelled; broken; dropped without being closed."""
 
 Source: TypeAlias = Literal["live", "replay", "mock"]
@@ -47,7 +47,7 @@ class Usage(NamedTuple):
         output_text_tokens: part of an image model's completion that was text.
         audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
         web_searches: billable web searches; their fee is not a token price.
-        beside_tokens: tokens reported *beside* the usage and billed at another model's price
+        tool_usage_tokens: tokens reported *beside* the usage and billed at another model's price
             (`tool_usage.image_gen`, `svg_usage`); not part of any total.
         provider_cost: US dollars the provider itself says it charged (OpenRouter `usage.cost`, xAI ticks).
     """
@@ -68,7 +68,7 @@ class Usage(NamedTuple):
     output_text_tokens: int | None = None
     audio_seconds: float | None = None
     web_searches: int | None = None
-    beside_tokens: int | None = None
+    tool_usage_tokens: int | None = None
     provider_cost: Decimal | None = None
 
     @property
@@ -194,9 +194,9 @@ class Call(NamedTuple):
         duration_s: seconds from departure to the end of the answer.
         first_token_s: seconds from departure to the first byte of a streamed body.
         host: `host` or `host:port` of the request.
-        flavour: the api flavour: `chat`, `responses`, `completions`, `embeddings`, `images`, …
-        model_asked: the model, or Azure deployment, that the request named.
-        model_served: the model that the answer named.
+        api: the api api: `chat`, `responses`, `completions`, `embeddings`, `images`, …
+        request_model: the model, or Azure deployment, that the request named.
+        response_model: the model that the answer named.
         usage: the counts, or `None` when they are not known.
         certainty: how the counts are known.
         end: how the call ended.
@@ -217,12 +217,12 @@ class Call(NamedTuple):
     started_s: float
     duration_s: float
     host: str | None
-    flavour: str
-    model_asked: str | None = None
-    model_served: str | None = None
+    api: str
+    request_model: str | None = None
+    response_model: str | None = None
     usage: Usage | None = None
     certainty: Certainty = "exact"
-    end: End = "complete"
+    outcome: Outcome = "complete"
     status: int | None = None
     error: str | None = None
     service_tier: str | None = None
@@ -242,7 +242,7 @@ class Call(NamedTuple):
     @property
     def model(self) -> str | None:
         """The model that was served, else the one that was asked for."""
-        return self.model_served or self.model_asked
+        return self.response_model or self.request_model
 
     @property
     def cost(self) -> Decimal | None:
@@ -276,15 +276,15 @@ class Call(NamedTuple):
             "first_token_s": None if self.first_token_s is None else round(self.first_token_s, 6),
             "host": self.host,
             "provider": self.provider,
-            "flavour": self.flavour,
-            "model_asked": self.model_asked,
+            "api": self.api,
+            "request_model": self.request_model,
             "model": self.model,
             "usage": None if self.usage is None else self.usage.to_dict(),
             "cost": None if price.cost is None else str(price.cost),
             "price_source": price.source,
             "unpriced_reason": price.reason,
             "certainty": self.certainty,
-            "end": self.end,
+            "end": self.outcome,
             "status": self.status,
             "error": self.error,
             "service_tier": self.service_tier,

@@ -79,7 +79,7 @@ def test_the_message_says_what_happened_and_what_to_do():
             server.sync().chat.completions.create(**ASK)
 
     assert str(caught.value) == (
-        "meter 'agent' is limited to $0.00005 but $0.0000312 spent, $0.00 reserved for calls in flight, "
+        "meter 'agent' is limited to $0.00005 but $0.0000312 spent, $0.00 reserved for calls in attempt, "
         "and this call may need $0.0000312 (max_cost). The call was not sent: give the call a smaller max_tokens, "
         "raise max_cost, or let it pass within `with cb.suspended():`"
     )
@@ -352,7 +352,7 @@ def test_a_call_without_a_cap_reserves_the_default(monkeypatch):
         server.sync().chat.completions.create(**open_ended)
     assert caught.value.wanted == PROMPT + 1024
 
-    monkeypatch.setattr(token_meter.budget, "DEFAULT_OUTPUT_TOKENS", 20)
+    monkeypatch.setattr(token_meter.budget.account, "DEFAULT_OUTPUT_TOKENS", 20)
     with _quiet(max_tokens=PROMPT + 20) as cb:
         server.sync().chat.completions.create(**open_ended)
     assert cb.total_tokens == ONE  # it overshoots by what the answer has beyond the default
@@ -400,7 +400,7 @@ def test_a_stream_holds_its_reservation_until_it_ends(simulator, way):
 
 
 def test_calls_in_a_forked_child_start_with_nothing_reserved():
-    """What the parent has in flight does not count against the child."""
+    """What the parent has in attempt does not count against the child."""
     code = """
 import os, sys
 from tests.budget.any_openai import *
@@ -486,7 +486,7 @@ def test_a_warning_made_an_error_does_not_take_a_paid_answer():
         answer = server.sync().chat.completions.create(**ASK)
 
     assert answer.usage.total_tokens == ONE
-    token_meter._meter._hub.HUB.internal_errors.clear()  # the swallowed warning is counted there, as it must be
+    token_meter.runtime.hub.HUB.internal_errors.clear()  # the swallowed warning is counted there, as it must be
 
 
 # Models without a price.
@@ -535,7 +535,7 @@ def test_without_the_gate_a_refusal_comes_from_send(monkeypatch):
         with pytest.raises((BudgetExceededError, openai.APIConnectionError)):
             server.sync().chat.completions.create(**ASK)
 
-    token_meter._meter._hub.HUB.internal_errors.clear()
+    token_meter.runtime.hub.HUB.internal_errors.clear()
     assert server.seen == 0
 
 

@@ -29,7 +29,7 @@ def test_no_character_of_a_name_stops_a_report(
 ) -> None:
     """Redirected output is UTF-8, as reports in files are; else what cannot be printed is escaped."""
     ledger = Ledger.join(tmp_path / "run")
-    ledger.call(a_call(model_asked=f"mod\xe8le-{ROSE}", model_served=f"mod\xe8le-{ROSE}"))
+    ledger.call(a_call(request_model=f"mod\xe8le-{ROSE}", response_model=f"mod\xe8le-{ROSE}"))
     ledger.close()
     done = subprocess.run(
         [sys.executable, "-m", "token_meter", "report", str(tmp_path / "run"), "-f", format],

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from token_meter._holds import RunLock, SharedAccount
-from token_meter._run import RunSums
-from token_meter.budget import Amounts, Ask, admit
+from token_meter.budget.account import Amounts, Ask, admit
+from token_meter.ci.harness import RunSums
+from token_meter.ci.shared_limits import RunLock, SharedAccount
 from token_meter.ledger import Ledger
 from token_meter.prices import DEFAULT_BOOK
 from token_meter.simulator import Simulator

@@ -86,7 +86,7 @@ async def test_azure_deployments_read_the_bill(make, simulator):
         await shapes.result(client.chat.completions.create(model="prod-chat", messages=shapes.MESSAGES))
 
     assert cb.total_tokens == simulator.bill("sim-azure").total_tokens > 0
-    assert cb.calls[0].model_asked == "prod-chat"
+    assert cb.calls[0].request_model == "prod-chat"
 
 
 async def test_speech_is_not_read_ahead(make, simulator):

@@ -12,7 +12,7 @@ from openai import OpenAI
 from tests.conftest import sdk_http
 from tests.contract import shapes
 from token_meter import meter
-from token_meter._meter import _guess, _record
+from token_meter.call import pending_estimate, record
 from token_meter.estimate import count_text
 
 
@@ -49,7 +49,7 @@ async def test_an_aborted_stream_is_within_one_token_of_the_servers_count(make, 
         await shapes.result(events.close())
     bill = await asyncio.to_thread(simulator.bill, "sim-test")  # the loop must run for aiohttp to hang up
 
-    assert cb.calls[0].end == "closed"
+    assert cb.calls[0].outcome == "closed"
     assert cb.completion_tokens >= count_text(said, "gpt-4o-mini").tokens > 0
     assert abs(cb.completion_tokens - bill.completion_tokens) <= 1
     assert cb.prompt_tokens == bill.prompt_tokens
@@ -59,8 +59,8 @@ async def test_an_aborted_stream_is_within_one_token_of_the_servers_count(make, 
 async def test_nothing_is_counted_until_somebody_looks(client, monkeypatch):
     """Tokenizing waits for the reader, and happens once for nested meters."""
     counted = []
-    real = _guess.Guess._settle
-    monkeypatch.setattr(_guess.Guess, "_settle", lambda *args: (counted.append(1), real(*args))[1])
+    real = pending_estimate.PendingEstimate._settle
+    monkeypatch.setattr(pending_estimate.PendingEstimate, "_settle", lambda *args: (counted.append(1), real(*args))[1])
     with meter(on_unpriced="ignore") as outer, meter(on_unpriced="ignore") as inner:
         await shapes.stream_without_usage(client)
         assert counted == []
@@ -72,7 +72,7 @@ async def test_nothing_is_counted_until_somebody_looks(client, monkeypatch):
 
 async def test_a_stream_that_reports_usage_is_never_estimated(client, monkeypatch):
     """Nothing is tokenized for a call whose usage arrived."""
-    monkeypatch.setattr(_record, "Guess", None)
+    monkeypatch.setattr(record, "Guess", None)
     with meter(on_unpriced="ignore") as cb:
         await shapes.stream(client)
 
@@ -84,7 +84,7 @@ async def test_exact_streams_ask_and_hide_the_answer(client, simulator):
     """The server's own count; the caller's events as without."""
     bare = await shapes.stream_without_usage(client)
     simulator.reset()
-    with meter(exact_streams=True, on_unpriced="ignore") as cb:
+    with meter(stream_usage=True, on_unpriced="ignore") as cb:
         seen = await shapes.stream_without_usage(client)
     bill = simulator.bill("sim-test")
 
@@ -102,7 +102,7 @@ async def test_exact_streams_hide_the_answer_whatever_the_bytes_look_like(make, 
     """Any chunking, line end and encoding."""
     client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")
     bare = await shapes.stream_without_usage(client)
-    with meter(exact_streams=True, on_unpriced="ignore") as cb:
+    with meter(stream_usage=True, on_unpriced="ignore") as cb:
         seen = await shapes.stream_without_usage(client)
 
     assert [_contents(event) for event in seen] == [_contents(event) for event in bare]
@@ -136,7 +136,7 @@ def test_the_request_is_byte_for_byte_the_callers_by_default():
 def test_exact_streams_change_a_copy_and_never_the_callers_request():
     """`response.request` is what the caller sent."""
     requests: list[Any] = []
-    with _sent(requests) as client, meter(exact_streams=True):
+    with _sent(requests) as client, meter(stream_usage=True):
         stream = client.chat.completions.create(**shapes.CHAT, stream=True)
         list(stream)
 
@@ -147,7 +147,7 @@ def test_exact_streams_change_a_copy_and_never_the_callers_request():
 def test_a_host_that_refuses_to_tell_is_not_asked_again():
     """The caller gets the refusal once; the next stream goes out as it was made."""
     requests: list[Any] = []
-    with _sent(requests, refuse=True) as client, meter(exact_streams=True):
+    with _sent(requests, refuse=True) as client, meter(stream_usage=True):
         with pytest.raises(Exception, match="stream_options"):
             client.chat.completions.create(**shapes.CHAT, stream=True)
         list(client.chat.completions.create(**shapes.CHAT, stream=True))

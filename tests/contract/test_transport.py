@@ -107,7 +107,7 @@ async def test_a_server_that_dies_in_mid_stream_leaves_no_silent_zero(make, simu
 
     assert not isinstance(caught.value, AssertionError)
     assert cb.estimated_calls + cb.unmeasured_calls == 1
-    assert cb.calls[0].end == "error"
+    assert cb.calls[0].outcome == "error"
 
 
 async def test_an_error_event_marks_the_call(make, simulator):
@@ -124,7 +124,7 @@ async def test_an_error_event_marks_the_call(make, simulator):
     assert failed
     # openai 1 leaves a broken async stream to whoever collects it: until then it shows as open.
     assert cb.open_streams + cb.estimated_calls + cb.unmeasured_calls == 1
-    assert all(call.end == "error" for call in cb.calls)
+    assert all(call.outcome == "error" for call in cb.calls)
 
 
 async def test_a_truncated_body_may_have_been_billed(make, simulator):
@@ -210,5 +210,5 @@ async def test_a_stream_dropped_unread_is_found_by_the_collector(make, simulator
         gc.collect()
 
         assert cb.open_streams == 0
-    assert cb.calls[0].end == "abandoned"
+    assert cb.calls[0].outcome == "abandoned"
     assert cb.unmeasured_calls + cb.estimated_calls == 1

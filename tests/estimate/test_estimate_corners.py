@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from token_meter.estimate import estimate_usage, reserve_tokens, usage
-from token_meter.estimate.images import image_of_url, size_of
+from token_meter.estimate.openai.images import image_of_url, size_of
 from token_meter.types import Answer
 
 
-def _tokens(flavour: str, body: Any) -> int:
-    found = estimate_usage(flavour, json.dumps(body).encode(), Answer(("hi",), finish="stop"), None)
+def _tokens(api: str, body: Any) -> int:
+    found = estimate_usage(api, json.dumps(body).encode(), Answer(("hi",), finish="stop"), None)
     assert found.usage is not None
     return found.usage.prompt_tokens or 0
 

@@ -62,11 +62,11 @@ ANSWERS: list[tuple[str, str, str, Answer, Callable[[Count], int]]] = [
 
 
 @pytest.mark.parametrize(
-    ("flavour", "model", "answer", "worked_out"), [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS]
+    ("api", "model", "answer", "worked_out"), [a[1:] for a in ANSWERS], ids=[a[0] for a in ANSWERS]
 )
-def test_answer(flavour: str, model: str, answer: Answer, worked_out: Callable[[Count], int]) -> None:
+def test_answer(api: str, model: str, answer: Answer, worked_out: Callable[[Count], int]) -> None:
     """The visible text, and the marks that end a message or frame a call."""
-    estimate = estimate_usage(flavour, b"{}", answer, model)
+    estimate = estimate_usage(api, b"{}", answer, model)
     n = BY_NAME["o200k_base" if model.startswith(("gpt-4o", "gpt-5")) else "cl100k_base"]
 
     assert estimate.usage is not None
@@ -77,7 +77,8 @@ def test_a_cut_stream_of_a_classic_model_is_estimated() -> None:
     """Nothing of it was invisible; what was cached is not guessed."""
     estimate = estimate_usage("chat", _body(model="gpt-4o"), Answer((TEXT,)), "gpt-4o-2024-08-06")
 
-    assert estimate == (Usage(8, o200k(TEXT), 8 + o200k(TEXT)), "estimated", "o200k_base: text")
+    assert estimate[:3] == (Usage(8, o200k(TEXT), 8 + o200k(TEXT)), "estimated", "o200k_base: text")
+    assert (estimate.kind, estimate.approximate, estimate.uncounted) == ("text only", (), ())
 
 
 def test_the_model_of_the_answer_decides() -> None:
@@ -149,10 +150,10 @@ def test_without_a_readable_request_the_prompt_is_unknown(request_: bytes | None
     assert estimate.certainty == "lower_bound"
 
 
-@pytest.mark.parametrize("flavour", ["images", "speech", "transcriptions", "runs", "unknown", ""])
-def test_what_has_no_rule_stays_unmeasured(flavour: str) -> None:
+@pytest.mark.parametrize("api", ["images", "speech", "transcriptions", "runs", "unknown", ""])
+def test_what_has_no_rule_stays_unmeasured(api: str) -> None:
     """A guess without ground is worse than none."""
-    estimate = estimate_usage(flavour, _body(), Answer((TEXT,)), "gpt-4o")
+    estimate = estimate_usage(api, _body(), Answer((TEXT,)), "gpt-4o")
 
     assert (estimate.usage, estimate.certainty) == (None, "unmeasured")
 
@@ -165,7 +166,7 @@ def test_a_failure_is_logged_without_the_prompt(
     def fail(*args: object) -> None:
         raise KeyError("the secret prompt")
 
-    monkeypatch.setattr(usage, "read_chat", fail)
+    monkeypatch.setattr(usage, "count_request", fail)
     with caplog.at_level(logging.WARNING, logger="token_meter"):
         estimate = estimate_usage("chat", _body(), Answer((TEXT,)), "gpt-4o")
 
@@ -182,7 +183,7 @@ def test_nothing_that_an_estimate_says_quotes_the_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "request_", "cap"),
+    ("api", "request_", "cap"),
     [
         ("chat", {}, None),
         ("chat", {"max_tokens": 10}, 10),
@@ -202,9 +203,9 @@ def test_nothing_that_an_estimate_says_quotes_the_request() -> None:
         ("embeddings", {}, 0),
     ],
 )
-def test_output_cap(flavour: str, request_: dict[str, Any], cap: int | None) -> None:
+def test_output_cap(api: str, request_: dict[str, Any], cap: int | None) -> None:
     """The request's own limit, over all that it generates; no limit is `None`, never 0."""
-    assert output_cap(flavour, request_) == cap
+    assert output_cap(api, request_) == cap
 
 
 def test_a_small_request_is_reserved_exactly() -> None:
@@ -228,6 +229,21 @@ def test_a_large_request_is_reserved_from_above_and_fast(monkeypatch: pytest.Mon
     assert counted.prompt_tokens < prompt < 2 * counted.prompt_tokens
     assert cap is None
     assert max(longest) < 100
+
+
+@pytest.mark.parametrize("words", ["玫瑰的颜色是什么 ", "Какого цвета роза? ", "Größe, déjà vu ", "🌹 🥀 "])
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4"])
+def test_a_large_schema_is_reserved_from_above_in_any_script(model: str, words: str) -> None:
+    """Models see its letters beyond ASCII as escapes, which have more tokens than bytes by three."""
+    schema = {"type": "object", "properties": {"x": {"type": "string", "description": words * 1000}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "Rose", "schema": schema}}
+    body = {**HI, "model": model, "response_format": wanted}
+    counted = prompt_tokens("chat", body).usage
+
+    prompt, _ = reserve_tokens("chat", json.dumps(body).encode())
+
+    assert counted is not None
+    assert 0 < (counted.prompt_tokens or 0) < prompt < 3 * (counted.prompt_tokens or 0)
 
 
 @pytest.mark.parametrize("request_", [b"", b"{", b"[]", b"[" * 100_000, b'{"messages": 5}'])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from token_meter.estimate import prompt_tokens
-from token_meter.estimate.images import Image, image_cost, image_of_url, size_of
+from token_meter.estimate.openai.images import Image, image_cost, image_of_url, size_of
 
 
 def _png(width: int, height: int) -> bytes:
@@ -132,7 +132,7 @@ def test_an_image_of_unknown_size_counts_as_the_largest_and_says_so() -> None:
 
     assert estimate.usage is not None
     assert estimate.usage.prompt_tokens == 3 + 4 + 85 + 170 * 8
-    assert estimate.method == "o200k_base: text, largest images"
+    assert estimate.method == "o200k_base: text, images; approximate: images of unknown size"
 
 
 def test_the_text_of_an_image_is_not_counted_as_text() -> None:

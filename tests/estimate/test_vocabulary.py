@@ -136,14 +136,14 @@ def test_a_strangers_encoding_under_the_same_name_is_not_used(monkeypatch: pytes
 def test_threads_load_an_encoding_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading is slow and large: whoever comes second waits for the first."""
     built = []
-    gate = threading.Barrier(4)
+    ticket = threading.Barrier(4)
 
     def build(name: str) -> Any:
         built.append(name)
         return object()
 
     def load() -> None:
-        gate.wait(10)
+        ticket.wait(10)
         vocab.encoding("o200k_base")
 
     monkeypatch.setattr(vocab, "_build", build)

@@ -146,7 +146,7 @@ def test_each_turn_of_the_dialogue_costs_more_than_the_one_before(ran):
 
 def test_the_dialogue_is_counted_on_the_lessons_text_endpoint(ran):
     """Three text completions, three chats."""
-    assert [entry.flavour for entry in ran("dialogue").bill.entries] == ["completions"] * 3 + ["chat"] * 3
+    assert [entry.api for entry in ran("dialogue").bill.entries] == ["completions"] * 3 + ["chat"] * 3
 
 
 def test_the_dialogue_remembers_the_same_without_a_meter(ran, simulator):

@@ -29,7 +29,7 @@ def test_a_live_program_reads_what_was_billed(name, simulator, monkeypatch, tmp_
     bill = simulator.bill()
     assert last.startswith(f"metered {bill.total_tokens:,} tokens, ")
     assert "billed" not in out.getvalue()
-    assert {entry.flavour for entry in bill.entries} == {"chat"}
+    assert {entry.api for entry in bill.entries} == {"chat"}
     assert {entry.model for entry in bill.entries} == {"gpt-4o-mini-2024-07-18"}
 
 

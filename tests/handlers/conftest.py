@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 
 import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
-from token_meter._meter._attach import ATTACHED
+from token_meter.context.registry import CLIENTS
 
 MESSAGES = [{"role": "user", "content": "Which flower?"}]
 
@@ -20,7 +20,7 @@ MESSAGES = [{"role": "user", "content": "Which flower?"}]
 def detached() -> Iterator[None]:
     """Clients that pytest itself still holds at the end of a test are detached."""
     yield
-    for client in list(ATTACHED):
+    for client in list(CLIENTS._attached):
         token_meter.detach(client)
 
 

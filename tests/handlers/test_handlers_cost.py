@@ -66,15 +66,15 @@ PARSING = ("_delta.py:", "_events.py:", "_json.py:", "_shapes.py:", "chat.py:")
 @pytest.mark.parametrize("handler", [Ends(), Starts(), lambda call: None], ids=["end", "start", "function"])
 async def test_a_chunk_is_not_parsed_for_handlers_that_want_no_tokens(colour, handler):
     """For one more chunk no event is read, whether there is no handler, or one of start or end; a few calls pass it on."""
-    bare, heard = await per_chunk(colour), await per_chunk(colour, handler)
+    bare, subscribers = await per_chunk(colour), await per_chunk(colour, handler)
 
-    assert [name for name in bare + heard if name.startswith(PARSING)] == []
-    assert heard.total() - bare.total() < 12
+    assert [name for name in bare + subscribers if name.startswith(PARSING)] == []
+    assert subscribers.total() - bare.total() < 12
 
 
 async def test_a_chunk_is_parsed_for_handlers_that_want_tokens(colour):
     """The measure sees parsing where there is some: with a handler of tokens, the event is read for each chunk."""
-    bare, heard = await per_chunk(colour), await per_chunk(colour, Told())
+    bare, subscribers = await per_chunk(colour), await per_chunk(colour, Told())
 
-    assert {name.partition(":")[0] + ":" for name in heard} >= set(PARSING)
-    assert heard.total() - bare.total() > 24
+    assert {name.partition(":")[0] + ":" for name in subscribers} >= set(PARSING)
+    assert subscribers.total() - bare.total() > 24

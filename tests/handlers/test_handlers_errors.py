@@ -16,7 +16,7 @@ import token_meter
 from tests.conftest import sdk_http
 from tests.handlers.conftest import MESSAGES, USAGE, Colour, Told, answered, needs_responses, piece, sse, streamed
 from token_meter import attach, callbacks, meter
-from token_meter._meter._listener import FAILURES_LIMIT
+from token_meter.context.subscriber import FAILURES_LIMIT
 
 
 class Boom(Exception):
@@ -382,7 +382,7 @@ async def test_a_handler_may_close_the_stream_of_which_it_is_told():
             list(streams[0])
 
     assert told.events == ["start", "token", "end"]
-    assert told.args[-1].end == "closed"
+    assert told.args[-1].outcome == "closed"
 
 
 @pytest.fixture
@@ -392,7 +392,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr("token_meter._meter._news.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr("token_meter.events.dispatcher.perf_counter", lambda: Clock.now)
     return Clock
 
 
@@ -450,7 +450,7 @@ async def test_a_stream_that_is_left_early_ends(colour, told):
             stream.close()
 
     assert told.events == ["start", "token", "end"]
-    assert told.args[-1].end == "closed"
+    assert told.args[-1].outcome == "closed"
 
 
 async def test_a_stream_that_is_dropped_is_told_at_the_next_occasion(colour):
@@ -464,7 +464,7 @@ async def test_a_stream_that_is_dropped_is_told_at_the_next_occasion(colour):
         assert told.events == ["start"]
 
     assert told.events == ["start", "end"]
-    assert told.args[-1].end == "abandoned"
+    assert told.args[-1].outcome == "abandoned"
 
 
 async def test_a_dropped_stream_is_told_before_the_next_call(colour, told):
@@ -478,7 +478,7 @@ async def test_a_dropped_stream_is_told_before_the_next_call(colour, told):
         stream = await colour.ask(client, stream=True)
         await colour.read(stream)
 
-    ends = [args.end for event, args in zip(told.events, told.args, strict=True) if event == "end"]
+    ends = [args.outcome for event, args in zip(told.events, told.args, strict=True) if event == "end"]
     assert ends == ["abandoned", "complete"]
 
 
@@ -508,7 +508,7 @@ async def test_a_cancelled_stream_is_told_as_an_error():
 
     assert told.events == ["start", "token", "error"]
     assert isinstance(told.args[-1], asyncio.CancelledError)
-    assert told.keywords[-1]["response"].end == "cancelled"
+    assert told.keywords[-1]["response"].outcome == "cancelled"
 
 
 @needs_responses

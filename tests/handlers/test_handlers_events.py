@@ -142,13 +142,13 @@ async def test_the_caller_gets_the_same_stream_with_handlers(colour, told):
     """Chunks pass unchanged, cut as they came."""
     body = (sse(piece("Ro"), done=False)[:31], sse(piece("Ro"), done=False)[31:], sse(piece("se"), USAGE))
     bare: list[Any] = []
-    heard: list[Any] = []
+    subscribers: list[Any] = []
     await colour.read(await colour.ask(colour.client(streamed(*body)), stream=True), bare.append)
 
     with meter(handlers=[told]):
-        await colour.read(await colour.ask(colour.client(streamed(*body)), stream=True), heard.append)
+        await colour.read(await colour.ask(colour.client(streamed(*body)), stream=True), subscribers.append)
 
-    assert heard == bare
+    assert subscribers == bare
 
 
 class ChatStart:
@@ -172,7 +172,7 @@ async def test_a_chat_start_has_the_messages_of_the_request(colour):
 
 
 @pytest.mark.parametrize(
-    ("flavour", "body", "prompts"),
+    ("api", "body", "prompts"),
     [
         ("chat/completions", {"messages": MESSAGES}, ["user: Which flower?"]),
         (
@@ -189,13 +189,13 @@ async def test_a_chat_start_has_the_messages_of_the_request(colour):
         ("embeddings", {}, []),
     ],
 )
-async def test_prompts_are_the_requests_texts(flavour, body, prompts):
+async def test_prompts_are_the_requests_texts(api, body, prompts):
     """`on_llm_start` is told text, one of a chat and as many as there are prompts or inputs."""
     told = Told()
     client = sdk_http.Client(transport=sdk_http.MockTransport(lambda _: sdk_http.Response(200, json=CHAT_BODY)))
 
     with meter(handlers=[told]):
-        client.post(f"https://api.openai.com/v1/{flavour}", json=body)
+        client.post(f"https://api.openai.com/v1/{api}", json=body)
 
     assert told.args[0] == prompts
 
@@ -225,8 +225,8 @@ async def test_a_handler_that_changes_the_messages_changes_them_for_itself(colou
 
 async def test_a_request_is_not_parsed_for_handlers_of_the_end(colour, monkeypatch):
     """Prompts are looked for only when a handler has a start event."""
-    monkeypatch.setattr("token_meter._meter._news.messages_of", pytest.fail)
-    monkeypatch.setattr("token_meter._meter._news.prompts_of", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.messages_of", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.prompts_of", pytest.fail)
     ended: list[Call] = []
 
     with meter(handlers=[ended.append]):
@@ -237,7 +237,7 @@ async def test_a_request_is_not_parsed_for_handlers_of_the_end(colour, monkeypat
 
 async def test_a_stream_is_not_parsed_for_handlers_of_the_end(colour, monkeypatch):
     """Events are read for tokens only when a handler wants them."""
-    monkeypatch.setattr("token_meter._meter._news.DeltaReader", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.DeltaReader", pytest.fail)
     ended: list[Call] = []
 
     with meter(handlers=[ended.append]):
@@ -248,7 +248,7 @@ async def test_a_stream_is_not_parsed_for_handlers_of_the_end(colour, monkeypatc
 
 async def test_a_flight_without_listeners_makes_no_news(colour, monkeypatch):
     """No handler, no cost: nothing is prepared for telling."""
-    monkeypatch.setattr("token_meter._meter._news.News.__init__", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.News.__init__", pytest.fail)
 
     with meter() as cb:
         await colour.read(await colour.ask(colour.client(streamed(sse(piece("a"), USAGE))), stream=True))
@@ -408,8 +408,8 @@ async def test_gathered_calls_tell_each_its_own_story():
 
 async def test_bases_do_nothing_and_cost_nothing(colour, monkeypatch):
     """What a subclass does not override is not read from the wire."""
-    monkeypatch.setattr("token_meter._meter._news.DeltaReader", pytest.fail)
-    monkeypatch.setattr("token_meter._meter._news.messages_of", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.DeltaReader", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.messages_of", pytest.fail)
     ended: list[Call] = []
 
     class Sync(CallbackHandler):

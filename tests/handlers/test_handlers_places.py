@@ -18,7 +18,7 @@ import token_meter
 from tests.conftest import CHAT_BODY
 from tests.handlers.conftest import MESSAGES, Colour, Told, answered
 from token_meter import ConfigError, attach, callbacks, detach, meter
-from token_meter._meter._hub import HUB
+from token_meter.runtime.hub import HUB
 
 COPYING = [
     (cls, name) for cls in (OpenAI, AsyncOpenAI, AzureOpenAI, AsyncAzureOpenAI) for name in ("copy", "with_options")
@@ -277,18 +277,18 @@ def test_what_is_no_client_is_refused(thing, text):
 async def test_a_task_inherits_request_callbacks_and_keeps_them_to_their_block():
     """A task of the block is heard; when it calls after the block, it is not."""
     colour, told = Colour("async"), Told()
-    client, gate = colour.client(), asyncio.Event()
+    client, ticket = colour.client(), asyncio.Event()
 
     async def work() -> None:
         await colour.ask(client)
-        await gate.wait()
+        await ticket.wait()
         await colour.ask(client)
 
     with callbacks(told):
         task = asyncio.create_task(work())
         while not told.events[1:]:
             await asyncio.sleep(0)
-    gate.set()
+    ticket.set()
     await task
 
     assert told.events == ["start", "end"]

@@ -180,10 +180,10 @@ LINES = [
     (Call("1", 0, 1.25, "h", "chat", "gpt", certainty="unmeasured", status=200),
      "[llm end] gpt, tokens unknown, cost unknown, 1.25 s"),
     # An estimate says so, and so does a stream that was left.
-    (Call("1", 0, 1.25, "h", "chat", "gpt", usage=Usage(1000, None, 1000), certainty="lower_bound", end="closed",
+    (Call("1", 0, 1.25, "h", "chat", "gpt", usage=Usage(1000, None, 1000), certainty="lower_bound", outcome="closed",
           status=200),
      "[llm end] gpt, 1,000 prompt + ? completion tokens, cost unknown, 1.25 s, lower bound, closed"),
-    (Call("1", 0, 1.25, "h", "chat", "gpt", end="error", status=429, error="HTTP 429", attempt=2),
+    (Call("1", 0, 1.25, "h", "chat", "gpt", outcome="error", status=429, error="HTTP 429", attempt=2),
      "[llm error] gpt, tokens unknown, cost unknown, 1.25 s, error, HTTP 429, retry 2"),
     # A model's name must not drive a terminal.
     (Call("1", 0, 1.25, "h", "chat", "g\x1b[31m\n\u202et", usage=Usage(1, 1, 2), status=200),

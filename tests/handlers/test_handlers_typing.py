@@ -50,7 +50,7 @@ def test_a_strict_type_checker_accepts_handlers_that_name_their_keywords(tmp_pat
 async def test_the_keywords_that_are_declared_are_those_that_are_told(event, keywords):
     """What the bases declare is neither more nor less than what handlers get."""
     told, colour = Told(), Colour("sync")
-    told.wants_answer = True  # type: ignore[attr-defined]
+    told.include_output = True  # type: ignore[attr-defined]
     with meter(handlers=[told]):
         await colour.read(await colour.ask(colour.client(streamed(sse(piece("Rose"), USAGE))), stream=True))
         with pytest.raises(Exception, match="400"):

@@ -109,7 +109,7 @@ async def test_a_server_that_dies_in_the_stream_is_told_as_an_error(colour, open
 
     assert told.events[0] == "start"
     assert told.events[-1] == "error"
-    assert told.keywords[-1]["response"].end == "error"
+    assert told.keywords[-1]["response"].outcome == "error"
 
 
 async def test_an_ending_by_break_is_told_when_the_stream_is_let_go(colour, open_client):
@@ -129,7 +129,7 @@ async def test_an_ending_by_break_is_told_when_the_stream_is_let_go(colour, open
         gc.collect()
 
     assert told.events[-1] == "end"
-    assert told.args[-1].end in ("closed", "abandoned")
+    assert told.args[-1].outcome in ("closed", "abandoned")
 
 
 async def test_raise_error_over_a_socket_leaves_the_client_usable(colour, open_client, simulator):
@@ -157,7 +157,7 @@ async def test_an_end_that_raises_comes_out_of_the_loop_over_a_socket(colour, op
         raise_error = True
 
         def on_llm_end(self, response: Any, **kwargs: Any) -> None:
-            raise ValueError(response.end)
+            raise ValueError(response.outcome)
 
     for _ in range(3):
         seen: list[Any] = []

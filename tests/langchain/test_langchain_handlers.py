@@ -79,7 +79,7 @@ def text_streamed(models: Models, handler: Any) -> Any:
     models.text(streaming=True, callbacks=[handler]).invoke(QUESTION)
 
 
-def chain(models: Models, handler: Any) -> Any:
+def stack(models: Models, handler: Any) -> Any:
     chain_of(models.chat(streaming=True), callbacks=[handler]).run(number=2)
 
 
@@ -122,7 +122,7 @@ async def acut(models: Models, handler: Any) -> Any:
         await drain(models.chat({"cut": "4"}, callbacks=[handler]).astream(QUESTION))
 
 
-SYNC = [whole, on_request, on_both, streamed, text_streamed, chain, chain_on_request, agent_on_request, failed, cut]
+SYNC = [whole, on_request, on_both, streamed, text_streamed, stack, chain_on_request, agent_on_request, failed, cut]
 ASYNC = [awhole, astreamed, achain, aagent_on_request, acut]
 
 
@@ -169,17 +169,17 @@ def test_a_verbose_chain_prints_and_logs_the_same_under_a_meter(models, capsys, 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_a_counter_that_is_passed_to_a_call_too_counts_once(models, caplog, colour):
     """Programs do that with LangChain's counter, which is a handler; here nothing more is heard, and nobody complains."""
-    chain = chain_of(models.chat(), verbose=True)
+    stack = chain_of(models.chat(), verbose=True)
 
     async def ask(cb: Any) -> None:
         await models.chat().ainvoke(QUESTION, config={"callbacks": [cb]})
         await drain(models.chat().astream(QUESTION, config={"callbacks": [cb]}))
-        await chain.ainvoke({"number": 2}, config={"callbacks": [cb]})
+        await stack.ainvoke({"number": 2}, config={"callbacks": [cb]})
 
     def ask_sync(cb: Any) -> None:
         models.chat().invoke(QUESTION, config={"callbacks": [cb]})
         list(models.chat().stream(QUESTION, config={"callbacks": [cb]}))
-        chain.run(number=2, callbacks=[cb])
+        stack.run(number=2, callbacks=[cb])
 
     with token_meter.get_openai_callback(prices=models.prices) as cb:
         models.run(lambda: ask(cb) if colour == "async" else ask_sync(cb))
@@ -196,28 +196,28 @@ def test_a_counter_that_is_passed_to_a_call_too_counts_once(models, caplog, colo
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_handlers_of_the_block_hear_langchains_calls(models, told, colour):
     """A start, each visible piece, an end; LangChain needs not be told of them."""
-    heard = told()
+    subscribers = told()
     chat = models.chat()
 
     async def ask() -> str:
         return "".join([piece.text async for piece in chat.astream(QUESTION)])
 
-    with meter(handlers=[heard]) as cb:
+    with meter(handlers=[subscribers]) as cb:
         found = models.run(ask if colour == "async" else lambda: "".join(p.text for p in chat.stream(QUESTION)))
 
-    assert heard.events == ["start", *["token"] * (len(heard.events) - 2), "end"]
-    assert "".join(heard.args[1:-1]) == found
-    assert heard.args[0] == [f"user: {QUESTION}"]
-    assert heard.args[-1].tokens.total_tokens == cb.total_tokens
+    assert subscribers.events == ["start", *["token"] * (len(subscribers.events) - 2), "end"]
+    assert "".join(subscribers.args[1:-1]) == found
+    assert subscribers.args[0] == [f"user: {QUESTION}"]
+    assert subscribers.args[-1].tokens.total_tokens == cb.total_tokens
 
 
 def test_each_attempt_is_told(models):
     """LangChain's handlers hear of one call; ours of each attempt that the SDK made for it."""
-    heard = Told()
-    with meter(handlers=[heard]):
+    subscribers = Told()
+    with meter(handlers=[subscribers]):
         models.chat({"fail": "429x1"}).invoke(QUESTION)
 
-    assert heard.events == ["start", "error", "start", "end"]
+    assert subscribers.events == ["start", "error", "start", "end"]
 
 
 def test_both_are_told_in_the_order_of_the_call(models):
@@ -268,9 +268,9 @@ def test_a_handler_may_listen_to_both(models):
 
 def test_a_client_of_langchains_can_be_attached_to(models):
     """The SDK client that a ChatOpenAI holds is a client like any other, with or without a meter."""
-    heard = Told()
+    subscribers = Told()
     chat = models.chat()
-    attach(chat.root_client, handlers=[heard])
+    attach(chat.root_client, handlers=[subscribers])
     try:
         chat.invoke(QUESTION)
         list(chat.stream(QUESTION))
@@ -278,27 +278,27 @@ def test_a_client_of_langchains_can_be_attached_to(models):
     finally:
         detach(chat.root_client)
 
-    assert heard.events.count("start") == heard.events.count("end") == 2
+    assert subscribers.events.count("start") == subscribers.events.count("end") == 2
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_a_few_lines_of_langchain_can_be_listened_to(models, colour):
     """`callbacks(handler)` round a chain: whatever it asks in there, with nothing passed along."""
-    heard = Told()
+    subscribers = Told()
     piped = PromptTemplate.from_template("1 + {number} = ") | models.chat()
 
     async def ask() -> None:
-        async with callbacks(heard):
+        async with callbacks(subscribers):
             await piped.abatch([{"number": 2}, {"number": 3}])
 
     def ask_sync() -> None:
-        with callbacks(heard):
+        with callbacks(subscribers):
             piped.batch([{"number": 2}, {"number": 3}])
 
     models.run(ask if colour == "async" else ask_sync)
     models.run(lambda: piped.invoke({"number": 4}))
 
-    assert sorted(heard.events) == ["end", "end", "start", "start"]
+    assert sorted(subscribers.events) == ["end", "end", "start", "start"]
 
 
 def test_a_handler_that_asks_langchain_is_metered_and_not_told_of_it(models):

@@ -63,14 +63,14 @@ def talk(models: Models, memory: Any) -> Any:
     return ConversationChain(llm=llm, memory=memory(llm))
 
 
-def said(chain: Any) -> None:
+def said(stack: Any) -> None:
     for line in DIALOGUE:
-        chain.invoke(line)
+        stack.invoke(line)
 
 
-async def asaid(chain: Any) -> None:
+async def asaid(stack: Any) -> None:
     for line in DIALOGUE:
-        await chain.ainvoke(line)
+        await stack.ainvoke(line)
 
 
 def buffer(llm: Any) -> Any:
@@ -345,8 +345,8 @@ def test_a_meter_reads_the_bill(models, name, colour):
 @pytest.mark.parametrize("name", [name for name in WAYS if WAYS[name].estimated and name != "usage missing"])
 @pytest.mark.parametrize("colour", ["sync", "asyn"])
 def test_exact_streams_makes_a_silent_stream_exact(models, name, colour):
-    """`meter(exact_streams=True)` asks for the usage that LangChain did not ask for."""
-    with meter(prices=models.prices, exact_streams=True) as cb:
+    """`meter(stream_usage=True)` asks for the usage that LangChain did not ask for."""
+    with meter(prices=models.prices, stream_usage=True) as cb:
         models.run(lambda: getattr(WAYS[name], colour)(models))
     bill = models.bill()
 
@@ -364,7 +364,7 @@ def test_a_structured_stream_is_estimated_or_made_exact(models, colour):
     with meter(prices=models.prices) as guessed:
         models.run(ask)
     models.simulator.reset()
-    with meter(prices=models.prices, exact_streams=True) as exact:
+    with meter(prices=models.prices, stream_usage=True) as exact:
         models.run(ask)
     bill = models.bill()
 

@@ -216,9 +216,9 @@ def test_a_chain_metered_from_within_and_from_without(models, colour):
         inner.append(mine)
         return str(found)
 
-    chain = RunnableLambda(step) | chat
+    stack = RunnableLambda(step) | chat
     with meter(prices=models.prices) as cb:
-        models.run(lambda: chain.ainvoke(QUESTION) if colour == "async" else chain.invoke(QUESTION))
+        models.run(lambda: stack.ainvoke(QUESTION) if colour == "async" else stack.invoke(QUESTION))
 
     assert reads(cb) == billed(models)
     assert (cb.successful_requests, inner[0].successful_requests) == (2, 1)

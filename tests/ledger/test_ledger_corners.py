@@ -209,7 +209,7 @@ def test_what_lines_share_is_kept_within_a_bound(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(_batch, "_MEMO_LIMIT", 2)
     ledger = Ledger(tmp_path / "run")
     calls = [
-        a_call(n, model_served=f"m{n}", usage=Usage(1, 2, 3, input_audio_tokens=n, cache_write_long_tokens=1))
+        a_call(n, response_model=f"m{n}", usage=Usage(1, 2, 3, input_audio_tokens=n, cache_write_long_tokens=1))
         for n in range(6)
     ]
     for call in calls:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.helpers import a_call, a_shard, ids_of, prefixes, rows_of
-from token_meter._unwritten import Unwritten
+from token_meter.ci.losses import Unwritten
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import RUN_DIR_VARIABLE, Ledger, _line, combine, find_shards, read_run, run_dirs
 
@@ -155,7 +155,7 @@ FOREIGN = [
     b"null",
     b"\xff\xfe\x00",
     b'{"t":"call","v":1}',  # a call without an id or time
-    b'{"t":"call","v":2,"id":"x","ts":1}',  # another version
+    b'{"t":"call","v":3,"id":"x","ts":1}',  # another version
     b'{"t":"new kind","v":1}',
     b'{"t":"call","v":1,"id":"x","ts":1,"prompt_tokens":-5}',
     b'{"t":"call","v":1,"id":"x","ts":1,"prompt_tokens":true}',
@@ -471,7 +471,7 @@ def test_combining_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_combined_file_keeps_what_is_known_of_a_crash(tmp_path: Path) -> None:
-    """In-flight calls and unclean processes are still visible after combining."""
+    """In-attempt calls and unclean processes are still visible after combining."""
     ledger = Ledger.create(tmp_path)
     ledger.start("00000000000000a1-0", "m", context="t")
     facts = combine([ledger.run_dir], tmp_path / "all.jsonl")

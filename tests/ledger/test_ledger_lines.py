@@ -31,11 +31,11 @@ calls = st.builds(
     st.floats(0, 1e5).map(lambda f: round(f, 6)),
     names,
     st.text(min_size=1, max_size=20),
-    model_asked=names,
-    model_served=names,
+    request_model=names,
+    response_model=names,
     usage=st.one_of(st.none(), usages),
     certainty=st.sampled_from(["exact", "estimated", "lower_bound", "unmeasured"]),
-    end=st.sampled_from(["complete", "closed", "cancelled", "error", "abandoned"]),
+    outcome=st.sampled_from(["complete", "closed", "cancelled", "error", "abandoned"]),
     status=st.one_of(st.none(), st.integers(100, 599)),
     error=names,
     service_tier=names,
@@ -105,7 +105,7 @@ def test_long_names_are_cut_and_stay_apart() -> None:
     """Ten megabytes of a model name do not fill the disk, and two of them do not become one."""
     one, two = ("m" * 10_000_000 + end for end in "ab")
 
-    assert len(_line.call_line(a_call(model_served=one), None, None, None, None, False)) < 1000
+    assert len(_line.call_line(a_call(response_model=one), None, None, None, None, False)) < 1000
     assert _line.cut(one) != _line.cut(two)
 
 

@@ -25,8 +25,9 @@ from openai import AsyncOpenAI, OpenAI
 import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from token_meter import Call, Meter, UnpricedWarning, Usage, current, meter
-from token_meter._meter import _hub
-from token_meter._meter._plan import Plan
+from token_meter.context import scope as _scope
+from token_meter.context.scope import CallScope
+from token_meter.runtime import hub as _hub
 
 TOKENS = 15  # of one call
 
@@ -270,13 +271,13 @@ def test_a_process_meter_that_opens_while_a_call_departs_counts_the_next(ask, mo
     """What was worked out for the first call before the meter opened is not kept for the second."""
     everything = meter(scope="process")
 
-    def plan(*args: Any) -> Plan:
-        monkeypatch.setattr(_hub, "Plan", Plan)
-        made = Plan(*args)
+    def call_scope(*args: Any) -> CallScope:
+        monkeypatch.setattr(_scope, "CallScope", CallScope)
+        made = CallScope(*args)
         contextvars.Context().run(everything.__enter__)  # as another thread would, just now
         return made
 
-    monkeypatch.setattr(_hub, "Plan", plan)
+    monkeypatch.setattr(_scope, "CallScope", call_scope)
     with meter():
         ask()
         before = everything.total_tokens
@@ -523,7 +524,7 @@ def test_trio_nurseries_belong_to_the_block(aask):
 @pytest.mark.filterwarnings("error")
 def test_a_warning_made_an_error_costs_no_call_of_any_meter():
     """Prices are looked up in passing after a thousand calls; what has none is said to whoever reads a cost."""
-    call = Call("x", 0.0, 0.0, "h", "chat", model_served="acme-7b", usage=Usage(1, 2, 3), status=200)
+    call = Call("x", 0.0, 0.0, "h", "chat", response_model="acme-7b", usage=Usage(1, 2, 3), status=200)
     with meter() as cb:
         for _ in range(2_000):
             cb.add(call)
@@ -536,7 +537,7 @@ def test_a_warning_made_an_error_costs_no_call_of_any_meter():
 @pytest.mark.filterwarnings("error")
 def test_a_look_at_a_meter_warns_of_nothing():
     """`repr` says itself what has no price; asyncio.run takes one of whatever its coroutine returns."""
-    call = Call("x", 0.0, 0.0, "h", "chat", model_served="acme-7b", usage=Usage(1, 2, 3), status=200)
+    call = Call("x", 0.0, 0.0, "h", "chat", response_model="acme-7b", usage=Usage(1, 2, 3), status=200)
     with meter() as cb:
         cb.add(call)
 

@@ -10,14 +10,18 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import CHAT_BODY, sdk_http
+from tests.conftest import CHAT_BODY, sdk_http, take_internal_errors
 from tests.handlers.conftest import MESSAGES, USAGE, Chunks, piece, sse
 from token_meter import meter
-from token_meter._meter import _ending, _gatekeeper, _hub, _limits, _meter, _news, _places, _record, _return
-from token_meter._meter._chain import CHAIN
-from token_meter._meter._hub import HUB
-from token_meter._seams._cassettes import CassetteSeam
-from token_meter._seams._copies import CopySeam
+from token_meter._meter import block
+from token_meter.budget import admission, limits
+from token_meter.call import background, lifecycle, record
+from token_meter.context import endpoint, scope
+from token_meter.context.stack import CONTEXT_STACK
+from token_meter.events import dispatcher
+from token_meter.runtime.hub import HUB
+from token_meter.transports.client_copies import CopySeam
+from token_meter.transports.vcr import CassetteSeam
 
 STREAM = sse(piece("a rose"), USAGE)
 PENDING = {"id": "resp_1", "object": "response", "status": "queued", "model": "gpt-5", "output": [], "usage": None}
@@ -96,18 +100,18 @@ def polled(client: Any) -> str:
 
 GUARDS = [
     # what is broken, the meter, what the program does, where the failure is counted
-    ("sink departs", None, {"ledger": Sink("departs")}, chat, {"sink"}),
-    ("sink ended", None, {"ledger": Sink("ended")}, chat, {"sink"}),
-    ("ask for usage", ("token_meter._meter._asking", "ask_for_usage"), {"exact_streams": True}, stream, {"ask for usage"}),
-    ("a failed call", (_ending, "call_of"), {}, lost, {"failed"}),
-    ("gate, a warning", (_limits.MeterBudget, "look"), {"max_calls": 9}, chat, {"gate"}),
-    ("gate, the plan", (_hub.Hub, "plan_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
-    ("gate, the check", (_gatekeeper, "_outlook"), {"max_calls": 9}, chat, {"gate"}),
-    ("departure with handlers", (_news, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
-    ("tokens", (_news.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
-    ("price", (_meter.Meter, "priced"), {"handlers": [Listening()], "on_unpriced": "ignore"}, chat, {"price for a handler"}),
-    ("a background response", (_return, "read_body"), {}, polled, {"return"}),
-    ("a body read late", (_record, "read_body"), {}, chat, {"settle"}),
+    ("sink departs", None, {"ledger": Sink("on_start")}, chat, {"sink"}),
+    ("sink ended", None, {"ledger": Sink("on_end")}, chat, {"sink"}),
+    ("ask for usage", ("token_meter.call.stream_usage", "request_with_usage"), {"stream_usage": True}, stream, {"ask for usage"}),
+    ("a failed call", (lifecycle, "call_of"), {}, lost, {"failed"}),
+    ("gate, a warning", (limits.MeterBudget, "check_warning_threshold"), {"max_calls": 9}, chat, {"gate"}),
+    ("gate, the plan", (scope.Scopes, "of"), {"max_calls": 9}, chat, {"gate", "depart"}),
+    ("gate, the check", (admission, "_forecast"), {"max_calls": 9}, chat, {"gate"}),
+    ("departure with handlers", (dispatcher, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
+    ("tokens", (dispatcher.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
+    ("price", (block.Meter, "priced"), {"handlers": [Listening()], "on_unpriced": "ignore"}, chat, {"price for a handler"}),
+    ("a background response", (background, "read_body"), {}, polled, {"return"}),
+    ("a body read late", (record, "read_body"), {}, chat, {"settle"}),
 ]  # fmt: skip
 
 
@@ -122,7 +126,7 @@ def test_f02_a_failure_at_a_guard_is_counted_there(client, monkeypatch, broken, 
                 patched.setattr(f"{broken[0]}.{broken[1]}" if isinstance(broken[0], str) else broken[0],
                                 *(() if isinstance(broken[0], str) else (broken[1],)), fail)  # fmt: skip
             assert program(client) in ("hi", "a rose")
-            if broken is not None and broken[0] is _record:
+            if broken is not None and broken[0] is record:
                 cb._fold()
 
     assert set(failures()) == places
@@ -130,7 +134,7 @@ def test_f02_a_failure_at_a_guard_is_counted_there(client, monkeypatch, broken, 
 
 def test_f02_a_limit_that_cannot_be_worked_out_costs_no_count(client, monkeypatch):
     """The call passes, and is seen."""
-    monkeypatch.setattr(_gatekeeper, "_outlook", fail)
+    monkeypatch.setattr(admission, "_forecast", fail)
     with meter(max_calls=9) as cb:
         chat(client)
 
@@ -140,8 +144,7 @@ def test_f02_a_limit_that_cannot_be_worked_out_costs_no_count(client, monkeypatc
 
 def failures() -> dict[str, int]:
     """What was counted; it is forgotten, so that the test ends clean."""
-    found, HUB.internal_errors = dict(HUB.internal_errors), {}
-    return found
+    return take_internal_errors()
 
 
 def test_f02_a_failure_while_copying_a_client_is_counted():
@@ -168,7 +171,7 @@ def test_f02_a_failure_while_a_cassette_plays_is_counted():
         def play_response(self, request: str) -> str:
             return request
 
-    seam = CassetteSeam(CHAIN, HUB, fail)
+    seam = CassetteSeam(CONTEXT_STACK, HUB, fail)
     seam._live = True
     seam._patch(SimpleNamespace(Cassette=Cassette))  # type: ignore[arg-type]
     try:
@@ -189,7 +192,7 @@ def test_f02_a_failure_when_a_call_is_over_is_counted(client, monkeypatch):
         if len(looks) > 1:
             raise Injected
 
-    monkeypatch.setattr(_limits.MeterBudget, "look", look)
+    monkeypatch.setattr(limits.MeterBudget, "check_warning_threshold", look)
     with meter(max_calls=9) as cb:
         assert chat(client) == "hi"
 
@@ -202,7 +205,7 @@ def test_a_sink_that_fails_to_forget_costs_nothing():
     url, body = "https://api.openai.com/v1/chat/completions", {"model": "m"}
     inner = sdk_http.Client(transport=sdk_http.MockTransport(answer))
     passing_on = sdk_http.MockTransport(lambda _: sdk_http.Response(200, content=inner.post(url, json=body).content))
-    with meter(ledger=Sink("dropped")) as cb, inner, sdk_http.Client(transport=passing_on) as outer:
+    with meter(ledger=Sink("on_discard")) as cb, inner, sdk_http.Client(transport=passing_on) as outer:
         assert outer.post(url, json=body).json() == CHAT_BODY
 
     assert failures() == {"sink": 1}
@@ -221,11 +224,11 @@ def test_a_sink_that_fails_to_close_leaves_the_blocks_own_exception(client):
 
 def test_what_is_known_of_urls_is_bounded(client, monkeypatch):
     """A program that makes a URL for each call keeps no URL for each."""
-    monkeypatch.setattr(_places, "_LIMIT", 3)
+    monkeypatch.setattr(endpoint, "_LIMIT", 3)
     with meter() as cb, sdk_http.Client(transport=sdk_http.MockTransport(answer)) as http:
         for number in range(9):
             http.post(f"https://api.openai.com/v{number}/chat/completions", json={"model": "m"})
-        assert len(HUB._places) <= 3
+        assert len(endpoint.ENDPOINTS) <= 3
 
     assert cb.successful_requests == 9
 
@@ -234,7 +237,7 @@ def test_background_responses_that_nobody_asks_for_again_are_bounded(client, mon
     """The oldest counts as abandoned."""
     if not hasattr(client, "responses"):
         pytest.skip("this SDK has no Responses API")
-    monkeypatch.setattr(_return, "_LIMIT", 1)
+    monkeypatch.setattr(background, "_LIMIT", 1)
     numbers = iter(range(9))
     monkeypatch.setitem(PENDING, "id", "resp_0")
     with meter(keep_calls=True) as cb:
@@ -242,5 +245,5 @@ def test_background_responses_that_nobody_asks_for_again_are_bounded(client, mon
             PENDING["id"] = f"resp_{next(numbers)}"
             client.responses.create(model="gpt-5", input="hi", background=True)
         assert cb.open_streams == 1
-        assert [call.end for call in cb.calls] == ["abandoned", "abandoned"]
+        assert [call.outcome for call in cb.calls] == ["abandoned", "abandoned"]
         assert cb.unmeasured_calls == 2

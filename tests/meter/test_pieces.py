@@ -17,40 +17,43 @@ import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from tests.handlers.conftest import MESSAGES, Chunks
 from token_meter import BudgetExceededError, UnpricedModelError, callbacks, meter
-from token_meter._meter import _gatekeeper, _guess, _hub, _return
-from token_meter._meter._guess import Guess
-from token_meter._meter._hub import HUB
-from token_meter._meter._listener import Listener
-from token_meter._meter._loop import HelperLoop
-from token_meter._meter._prompts import messages_of, prompts_of
+from token_meter.budget import admission
+from token_meter.call import background, pending_estimate
+from token_meter.call.pending_estimate import PendingEstimate
+from token_meter.context.subscriber import Subscriber
+from token_meter.events.helper_loop import HelperLoop
+from token_meter.events.prompts import messages_of, prompts_of
 from token_meter.exceptions import BudgetWarning
+from token_meter.providers.stainless import read_options
+from token_meter.runtime.hub import HUB
+from token_meter.transports.httpx import HttpxRequest
 from token_meter.types import Answer, Call, Usage
 
 URL = "https://api.openai.com/v1/chat/completions"
 
 
-def guess(text: str, *, size: int | None = None) -> Guess:
+def pending(text: str, *, size: int | None = None) -> PendingEstimate:
     """A call without usage whose answer was *text*."""
     request = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}).encode()
     call = Call("1", 0.0, 0.1, "api.openai.com", "chat", "gpt-4o", certainty="unmeasured", status=200)
-    return Guess(
+    return PendingEstimate(
         call, request, lambda: Answer((text,), (("f", '{"a": 1}'),), finish="stop"),
-        size=len(request) + len(text) if size is None else size, is_stream=True, is_ended=True, is_kept=True,
+        size=len(request) + len(text) if size is None else size, is_stream=True, is_ended=True, is_untruncated=True,
     )  # fmt: skip
 
 
 @pytest.fixture
 def little_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing may wait."""
-    monkeypatch.setattr(_guess, "HELD_LIMIT", 0)
-    held = _guess._shelf.held
+    monkeypatch.setattr(pending_estimate, "HELD_LIMIT", 0)
+    held = pending_estimate._memory.held
     yield
-    assert _guess._shelf.held == held, "bytes were taken for held that are not"
+    assert pending_estimate._memory.held == held, "bytes were taken for held that are not"
 
 
 def test_a_small_call_that_cannot_wait_is_estimated_at_once(little_room):
     """Whole."""
-    made = guess("a rose")
+    made = pending("a rose")
 
     assert made.call.certainty == "estimated"
     assert not made.is_large
@@ -58,7 +61,7 @@ def test_a_small_call_that_cannot_wait_is_estimated_at_once(little_room):
 
 def test_a_large_call_that_cannot_wait_is_cut(little_room):
     """What it used at least, and it says so."""
-    made = guess("a rose " * 40_000)
+    made = pending("a rose " * 40_000)
 
     assert made.call.certainty == "lower_bound"
     assert made.call.tokens.prompt_tokens > 1000
@@ -67,13 +70,13 @@ def test_a_large_call_that_cannot_wait_is_cut(little_room):
 
 def test_a_guess_that_nobody_reads_gives_its_room_back():
     """Dropped with its meter."""
-    held = _guess._shelf.held
-    made = guess("a rose " * 40_000)
+    held = pending_estimate._memory.held
+    made = pending("a rose " * 40_000)
     assert made.is_large
-    assert _guess._shelf.held > held
+    assert pending_estimate._memory.held > held
     del made
 
-    assert _guess._shelf.held == held
+    assert pending_estimate._memory.held == held
 
 
 # Limits.
@@ -125,7 +128,7 @@ def test_a_call_without_a_price_is_let_pass_with_a_word_where_limits_only_warn()
 )
 def test_the_tier_that_a_request_asks_for(body, tier):
     """It decides what a call may cost."""
-    assert _gatekeeper._tier(body) == tier
+    assert admission._tier(body) == tier
 
 
 @pytest.mark.parametrize(
@@ -141,17 +144,17 @@ def test_the_tier_that_a_request_asks_for(body, tier):
 )
 def test_the_body_that_the_sdk_will_send(options, body):
     """As far as its options say before a request is made of them."""
-    assert _gatekeeper._body(SimpleNamespace(**options)) == body
+    assert read_options(None, (str, SimpleNamespace(**options)), {}).body() == body
 
 
 def test_a_path_of_its_own_is_known_by_its_whole_address():
     """`client.post("https://elsewhere/…")` is asked for where it goes."""
     client = SimpleNamespace(base_url=sdk_http.URL("https://api.openai.com/v1/"))
-    near = _gatekeeper._Aim(client, SimpleNamespace(method="post", url="/chat/completions"))
-    far = _gatekeeper._Aim(client, SimpleNamespace(method="post", url="https://other.example/x/chat/completions"))
+    near = read_options(client, (str, SimpleNamespace(method="post", url="/chat/completions")), {})
+    far = read_options(client, (), {"options": SimpleNamespace(method="post", url="https://other.example/x/chat")})
 
-    assert str(near.url) == URL
-    assert far.url.host == "other.example"
+    assert near.key == ("POST", "https", "api.openai.com", None, "/v1/chat/completions")
+    assert far.key == ("POST", "https", "other.example", None, "/x/chat")
 
 
 def test_a_warning_that_is_an_error_gives_the_reservation_back(recwarn):
@@ -180,8 +183,8 @@ def test_a_listener_is_named_without_a_word_of_its_repr():
         def __repr__(self) -> str:
             return "sk-secret"
 
-    assert repr(Listener(Handler())) == (
-        "<Listener test_a_listener_is_named_without_a_word_of_its_repr.<locals>.Handler>"
+    assert repr(Subscriber(Handler())) == (
+        "<Subscriber test_a_listener_is_named_without_a_word_of_its_repr.<locals>.Handler>"
     )
 
 
@@ -289,7 +292,7 @@ def test_what_a_late_handler_raises_has_no_caller(caplog):
     with meter(handlers=[Raising()]), sdk_http.Client(transport=sdk_http.MockTransport(answer)) as client:
         response = client.send(client.build_request("POST", URL, json={"model": "m"}), stream=True)
         response.stream.__del__()
-        HUB.tell_late()
+        HUB.dispatch_late()
 
     assert [record.message for record in caplog.records] == [
         "token_meter: a handler raised KeyError after its call was over"
@@ -411,7 +414,7 @@ def test_a_run_of_an_assistant_counts_at_its_end(is_stream):
 
 def test_streams_that_nobody_asks_for_again_are_given_up_for_good(monkeypatch):
     """Beyond the bound the oldest counts as abandoned, though the last that was seen of it is that it goes on."""
-    monkeypatch.setattr(_return, "_LIMIT", 1)
+    monkeypatch.setattr(background, "_LIMIT", 1)
     ids = iter(["run_1", "run_2", "run_3"])
 
     def answer(_: Any) -> Any:
@@ -423,21 +426,21 @@ def test_streams_that_nobody_asks_for_again_are_given_up_for_good(monkeypatch):
             with client.stream("POST", "https://api.openai.com/v1/threads/t_1/runs", json={"stream": True}) as response:
                 response.read()
 
-    assert (cb.open_streams, [call.end for call in cb.calls]) == (1, ["abandoned", "abandoned"])
+    assert (cb.open_streams, [call.outcome for call in cb.calls]) == (1, ["abandoned", "abandoned"])
 
 
 def test_a_form_that_cannot_be_looked_into_has_no_fields():
     """A stream of bytes, say."""
-    assert _hub.HUB.request_body(SimpleNamespace(stream=object())) == b""
+    assert HttpxRequest(SimpleNamespace(stream=object()), None).body() == b""
 
 
 def test_callbacks_without_a_meter_hear_of_the_end():
     """Priced by the public book."""
-    heard: list[Call] = []
-    with callbacks(heard.append), answering() as client:
+    subscribers: list[Call] = []
+    with callbacks(subscribers.append), answering() as client:
         client.post(URL, json={"model": "gpt-4o-mini", "messages": MESSAGES})
 
-    assert heard[0].cost == Decimal("0.0000045")
+    assert subscribers[0].cost == Decimal("0.0000045")
     assert token_meter.current() is None
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import take_internal_errors
 from token_meter import Meter, current, meter
-from token_meter._meter._hub import HUB
-from token_meter._meter._sums import Groups, Readable, Sums
 from token_meter._money import fine_usd, format_usd
 from token_meter.exceptions import ConfigError, UnpricedWarning
+from token_meter.totals.totals import BoundedGroups, Totals, TotalsView
 from token_meter.types import Call, Usage
 
 FULL = Usage(
     100, 50, 150, cached_tokens=40, cache_write_tokens=20, reasoning_tokens=10, input_audio_tokens=5, output_audio_tokens=6,
-    input_image_tokens=7, output_image_tokens=8, beside_tokens=9,
+    input_image_tokens=7, output_image_tokens=8, tool_usage_tokens=9,
 )  # fmt: skip
 
 
@@ -59,14 +59,14 @@ def test_what_stands_beside_the_usage_is_kept_apart():
     """Another model's tokens are in no total."""
     cb = filled(call("acme", FULL), on_unpriced="ignore")
 
-    assert cb._counted().beside_tokens == 9
+    assert cb._counted().tool_usage_tokens == 9
 
 
 @pytest.mark.parametrize("name", ["_counted", "_charged"])
 def test_sums_without_a_place_are_none(name):
     """`Readable` itself holds nothing."""
     with pytest.raises(NotImplementedError):
-        getattr(Readable(), name)()
+        getattr(TotalsView(), name)()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_cost_never_hides_what_is_missing(calls, shown):
 
 @pytest.mark.parametrize(
     ("owner", "name", "look"),
-    [(Meter, "priced", "calls"), (Sums, "copy", "by_model"), (Sums, "copy", "by_tag")],
+    [(Meter, "priced", "calls"), (Totals, "copy", "by_model"), (Totals, "copy", "by_tag")],
     ids=["calls", "by_model", "by_tag"],
 )
 def test_a_call_that_a_finalizer_brings_disturbs_no_look(monkeypatch, owner, name, look):
@@ -117,7 +117,7 @@ def test_the_line_names_every_gap():
         cb.add(call(certainty="estimated"))
         cb.add(call()._replace(usage=None, certainty="unmeasured"))
         cb.opened_stream()
-        cb.came_late()
+        cb.count_late_call()
 
         assert repr(cb) == (
             "<meter 'shop' open: 7,000,000 tokens, >= $0.1500 (6 calls unpriced: a\\u000ab, m0, m1, m2 and 2 more; "
@@ -141,7 +141,7 @@ def test_the_block_shows_the_ten_largest_models():
 
 def test_a_model_that_only_failed_is_not_shown_as_free():
     """Nothing was priced there: `$0.00` would look like a price."""
-    refused = call("gpt-4o", status=429, end="error", error="HTTP 429")._replace(usage=None)
+    refused = call("gpt-4o", status=429, outcome="error", error="HTTP 429")._replace(usage=None)
     cb = filled(call(), refused)
     (line,) = (line for line in str(cb).splitlines() if "gpt-4o " in line)
 
@@ -190,7 +190,7 @@ def test_a_missing_price_is_said_to_who_reads():
         ({"name": 5}, "must be a text, not 5"),
         ({"name": filled}, r"@meter\(\), with parentheses"),
         ({"tags": 5}, r"several labels, such as \['nightly'\]"),
-        ({"exact_streams": "x"}, "True, False"),
+        ({"stream_usage": "x"}, "True, False"),
         ({"warn_at": 2}, "at most 1"),
         ({"prices": 5}, "PriceBook, or the path of a price file, not 5"),
         ({"prices": {"gpt-4o": 1}}, "PriceBook, or the path"),
@@ -237,8 +237,8 @@ def test_a_cost_is_exact_in_a_coarse_decimal_context():
 def test_plain_data_is_of_one_moment(monkeypatch):
     """A call that ends while it is put together, in a finalizer say, is in all of its sums or in none."""
     cb = filled(call())
-    snapshot = Groups.snapshot
-    monkeypatch.setattr(Groups, "snapshot", lambda groups: (cb.add(call()), snapshot(groups))[1])
+    snapshot = BoundedGroups.snapshot
+    monkeypatch.setattr(BoundedGroups, "snapshot", lambda groups: (cb.add(call()), snapshot(groups))[1])
     data = cb.to_dict()
     monkeypatch.undo()
 
@@ -268,7 +268,7 @@ def test_leaving_a_block_never_fails(monkeypatch):
     with meter() as cb:
         cb.add(call())
         monkeypatch.setattr(cb, "_fold", lambda: 1 / 0)
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert errors == {"fold": 1}
 

@@ -50,14 +50,14 @@ def test_a_sink_gets_back_what_it_said_at_departure(simulator: Simulator) -> Non
         now = "first"
         seen: tuple[tuple[str, str], ...] = ()
 
-        def departs(self, id: str, model: str | None) -> str:
+        def on_start(self, id: str, model: str | None) -> str:
             return f"{self.now} {model}"
 
-        def ended(self, call: Any, token: str) -> None:
-            self.seen += ((call.model_asked, token),)
+        def on_end(self, call: Any, token: str) -> None:
+            self.seen += ((call.request_model, token),)
 
-        def dropped(self, id: str) -> None: ...
-        def refused(self, field: str) -> None: ...
+        def on_discard(self, id: str) -> None: ...
+        def on_refused(self, field: str) -> None: ...
 
         def close(self) -> None:
             self.seen += (("closed", ""),)

@@ -58,7 +58,7 @@ def test_calls_belong_to_tests_and_wider_fixtures(
 
 
 def test_workers_of_xdist_give_the_same_report(suite: Suite, pytester: pytest.Pytester) -> None:
-    """The controller reads the workers' shards; a worker that dies leaves its calls and what was in flight."""
+    """The controller reads the workers' shards; a worker that dies leaves its calls and what was in attempt."""
     tests = TESTS + "\ndef test_dies():\n    ask(); os._exit(1)\n"
 
     done = suite(tests, "-n2", "--meter-report=json:r.json", "--meter-report=md:r.md", "--meter-report=csv:r.csv")
@@ -261,7 +261,7 @@ def test_the_plugin_is_light(pytester: pytest.Pytester, monkeypatch: pytest.Monk
 
     assert imported == ["token_meter", "token_meter.pytest_plugin"]
     assert "token_meter._pytest.session" in ran
-    heavy = ("token_meter._meter", "token_meter.ledger", "token_meter.report", "token_meter._wire", "token_meter.types")
+    heavy = ("token_meter._meter", "token_meter.ledger", "token_meter.report", "token_meter.wire", "token_meter.types")
     assert [m for m in ran if m.startswith(heavy) or not m.startswith("token_meter")] == []
 
 

@@ -20,7 +20,7 @@ def usage_of(case: dict[str, Any]) -> Usage | None:
         return None
     if raw.get("type") == "duration":
         return Usage(audio_seconds=raw["seconds"])
-    if case["endpoint"] == "anthropic":
+    if case["endpoint"] == "messages":
         written, read = raw["cache_creation_input_tokens"], raw["cache_read_input_tokens"]
         return Usage(
             prompt_tokens=raw["input_tokens"] + written + read,
@@ -52,7 +52,7 @@ def call_of(case: dict[str, Any]) -> Call:
     return a_call(
         case["model"],
         usage_of(case),
-        flavour=case["endpoint"],
+        api=case["endpoint"],
         base_url=case["base_url"],
         service_tier=case["service_tier"],
         processing=case.get("processing"),
@@ -67,7 +67,7 @@ def a_call(model: str | None, usage: Usage | None, **fields: Any) -> Call:
         "started_s": A_THURSDAY_NOON_S,
         "duration_s": 0.1,
         "host": None,
-        "flavour": "chat",
+        "api": "chat",
         "base_url": "https://api.openai.com/v1",
     }
-    return Call(**{**known, "model_served": model, "usage": usage, **fields})
+    return Call(**{**known, "response_model": model, "usage": usage, **fields})

@@ -102,9 +102,9 @@ def test_an_override_for_the_alias_covers_the_snapshot_that_it_stands_for() -> N
     """Who asks for gpt-4o gets gpt-4o-2024-08-06; a gateway that serves another model is not covered."""
     book = PriceBook([Rates("openai", "gpt-4o", input="1", output="1")])
 
-    assert cost(book, "gpt-4o-2024-08-06", model_asked="gpt-4o") == 2
-    assert cost(book, "gpt-4o-2024-08-06", model_asked="gpt-4o-2024-08-06") == Decimal("12.5")
-    assert cost(book, "gpt-4o-mini-2024-07-18", model_asked="gpt-4o") == Decimal("0.75")
+    assert cost(book, "gpt-4o-2024-08-06", request_model="gpt-4o") == 2
+    assert cost(book, "gpt-4o-2024-08-06", request_model="gpt-4o-2024-08-06") == Decimal("12.5")
+    assert cost(book, "gpt-4o-mini-2024-07-18", request_model="gpt-4o") == Decimal("0.75")
 
 
 def test_what_the_provider_charged_comes_before_an_override() -> None:
@@ -135,7 +135,7 @@ def test_a_deployment_is_priced_as_the_model_it_is() -> None:
     book = PriceBook(models={("https://acme.openai.azure.com/", "Prod-Chat"): "gpt-4o-2024-08-06"})
 
     assert cost(book, "prod-chat", base_url=AZURE) == Decimal("12.5")
-    assert cost(book, "gpt-4o-mini", base_url=AZURE, model_asked="prod-chat") == Decimal("12.5")
+    assert cost(book, "gpt-4o-mini", base_url=AZURE, request_model="prod-chat") == Decimal("12.5")
     assert cost(book, "prod-chat", base_url="https://other.openai.azure.com/openai/v1/") is None
 
 
@@ -350,7 +350,7 @@ from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates
 from token_meter.types import Call, Usage
 
 def price(book, usage):
-    call = Call("1", 1795136400.0, 0.1, "api.openai.com", "chat", model_served="gpt-4o", usage=usage)
+    call = Call("1", 1795136400.0, 0.1, "api.openai.com", "chat", response_model="gpt-4o", usage=usage)
     return book.price(call).source
 
 def loaded():

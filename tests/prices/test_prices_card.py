@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tests.prices.cases import A_THURSDAY_NOON_S, a_call
 from token_meter.prices import PriceBook, Rates
-from token_meter.prices._card import Card, Sheet, Unpriceable
 from token_meter.prices._public import look_up
+from token_meter.prices._rate_card import RateCard, RateTable, UnpriceableError
 from token_meter.prices._units import counts_of
 from token_meter.types import Usage
 
@@ -28,13 +28,13 @@ COUNT = st.one_of(st.integers(0, 300), st.integers(0, 600_000), st.integers(0, 2
 
 
 @cache
-def priced() -> list[tuple[str, str, tuple[str, str], Sheet]]:
+def priced() -> list[tuple[str, str, tuple[str, str], RateTable]]:
     """Every model of every provider in every tier that a card takes on."""
     found = []
     for provider in data_snapshot.get_snapshot().providers:
         for model in provider.models:
             for context in CONTEXTS:
-                with suppress(Unpriceable):
+                with suppress(UnpriceableError):
                     sheet = look_up(
                         provider.id, model.id, tier=context[0], processing=context[1], at_s=A_THURSDAY_NOON_S
                     ).sheet
@@ -77,12 +77,12 @@ def usages(draw: st.DrawFn, units: Collection[str]) -> Usage:
     )
 
 
-def by_calc_price(provider: str, model: str, context: tuple[str, str], usage: Usage, flavour: str) -> Decimal:
+def by_calc_price(provider: str, model: str, context: tuple[str, str], usage: Usage, api: str) -> Decimal:
     tier, processing = context
     with localcontext() as wide:
         wide.prec = 60  # 28 digits are not enough for 2**62 tokens
         return genai_prices.calc_price(
-            genai_prices.Usage(**counts_of(usage, flavour)),
+            genai_prices.Usage(**counts_of(usage, api)),
             model,
             provider_id=provider,
             genai_request_timestamp=datetime.fromtimestamp(A_THURSDAY_NOON_S, UTC),
@@ -96,7 +96,7 @@ def test_card_equals_calc_price(data: st.DataObject) -> None:
     provider, model, context, sheet = data.draw(st.sampled_from(priced()))
     usage = data.draw(usages(sheet[0][1]))
 
-    assert Card(sheet).cost(usage) == by_calc_price(provider, model, context, usage, "chat")
+    assert RateCard(sheet).cost(usage) == by_calc_price(provider, model, context, usage, "chat")
 
 
 @pytest.mark.parametrize("model", ["gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"])
@@ -107,7 +107,7 @@ def test_an_image_body_without_details_is_all_image(model: str, made: Usage) -> 
     assert sheet is not None
     usage = made._replace(prompt_tokens=50, completion_tokens=1000)
 
-    assert Card(sheet, flavour="images").cost(usage) == by_calc_price("openai", model, ("", ""), usage, "images")
+    assert RateCard(sheet, api="images").cost(usage) == by_calc_price("openai", model, ("", ""), usage, "images")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_the_cliff_is_strictly_above(model: str, start: int) -> None:
     assert sheet is not None
     at, over = (Usage(prompt_tokens=n, completion_tokens=1000) for n in (start, start + 1))
 
-    assert Card(sheet).cost(at) == by_calc_price("openai", model, ("", ""), at, "chat")
-    assert Card(sheet).cost(over) == by_calc_price("openai", model, ("", ""), over, "chat")
-    assert Card(sheet).cost(over) > Card(sheet).cost(at) * Decimal("1.4")
+    assert RateCard(sheet).cost(at) == by_calc_price("openai", model, ("", ""), at, "chat")
+    assert RateCard(sheet).cost(over) == by_calc_price("openai", model, ("", ""), over, "chat")
+    assert RateCard(sheet).cost(over) > RateCard(sheet).cost(at) * Decimal("1.4")
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_counts_that_cannot_be_are_not_priced(usage: Usage, words: str) -> None:
     """Counts that contradict each other, or are half there, have no price."""
     rates = {"input": 4, "cached_input": 1, "cache_write": 5, "cache_write_long": 8, "output": 16}
     audio = {"input_audio": 32, "cached_audio": 1, "output_audio": 64}
-    card = Card(((0, {unit: Decimal(rate) for unit, rate in {**rates, **audio}.items()}),))
+    card = RateCard(((0, {unit: Decimal(rate) for unit, rate in {**rates, **audio}.items()}),))
 
-    with pytest.raises(Unpriceable, match=words):
+    with pytest.raises(UnpriceableError, match=words):
         card.cost(usage)
 
 
@@ -156,7 +156,7 @@ def test_the_callers_decimal_context_does_not_matter() -> None:
     """An app that computes with three digits still gets the exact price."""
     book = PriceBook(multipliers={"api.openai.com": "1.0123456789"})
     call = a_call("gpt-4o-mini", Usage(prompt_tokens=123_456_789, completion_tokens=987_654_321))
-    other = a_call("whisper-1", Usage(audio_seconds=12.7), flavour="transcriptions")
+    other = a_call("whisper-1", Usage(audio_seconds=12.7), api="transcriptions")
     expected = book.price(call).cost, book.price(other).cost
     fresh = PriceBook(multipliers={"api.openai.com": "1.0123456789"})
 
@@ -178,7 +178,7 @@ def test_costs_carry_no_idle_zeros() -> None:
 def test_a_minute_of_audio_has_a_price_of_its_own() -> None:
     """A private rate per minute bills seconds."""
     book = PriceBook([Rates("openai", "whisper-1", audio_minute="0.006")])
-    call = a_call("whisper-1", Usage(audio_seconds=90), flavour="transcriptions")
+    call = a_call("whisper-1", Usage(audio_seconds=90), api="transcriptions")
 
     assert book.price(call).cost == Decimal("0.009")
 

@@ -15,7 +15,7 @@ from token_meter.exceptions import ConfigError, LLMCallError
 from token_meter.handlers import StdOutHandler
 from token_meter.handlers._record import Recorder
 from token_meter.prices import PriceBook, Rates, _public, _units
-from token_meter.prices._card import Unpriceable
+from token_meter.prices._rate_card import UnpriceableError
 from token_meter.types import Usage
 
 
@@ -73,15 +73,15 @@ def test_without_the_price_tables_their_version_says_so(monkeypatch):
 def test_counts_that_contradict_each_other_have_no_price():
     """More cached than sent, where the tables' own calculation finds out."""
     found = _public.look_up("openai", "gpt-4o", tier="", processing="", at_s=A_THURSDAY_NOON_S)
-    with pytest.raises(Unpriceable, match="contradict"):
+    with pytest.raises(UnpriceableError, match="contradict"):
         found.ask(Usage(10, 0, 10, cached_tokens=50), "chat")
 
 
 def test_what_stands_beside_the_usage_has_another_price():
     """An image that a tool drew."""
     found = _public.look_up("openai", "gpt-4o", tier="", processing="", at_s=A_THURSDAY_NOON_S)
-    with pytest.raises(Unpriceable, match="7 tokens were reported beside"):
-        found.ask(Usage(10, 0, 10, beside_tokens=7), "responses")
+    with pytest.raises(UnpriceableError, match="7 tokens were reported beside"):
+        found.ask(Usage(10, 0, 10, tool_usage_tokens=7), "responses")
 
 
 def test_a_limit_of_an_unknown_kind_is_asked_again_for_every_call():

@@ -9,9 +9,9 @@ import pytest
 
 from tests.prices.cases import A_THURSDAY_NOON_S
 from token_meter.prices import PriceBook
-from token_meter.prices._card import UNITS, Unpriceable
 from token_meter.prices._overlay import AS_OF, DISPUTED, ROWS, Row, regional_factor
 from token_meter.prices._public import Found, look_up
+from token_meter.prices._rate_card import UNITS, UnpriceableError
 
 A_SATURDAY_S = datetime.fromisoformat("2026-11-21T02:00:00Z").timestamp()
 
@@ -31,7 +31,7 @@ def public(row: Row, pattern: str, at_s: float = A_THURSDAY_NOON_S) -> Found | N
     tier, processing = row.tier.replace("*", ""), row.processing.replace("*", "")
     try:
         return look_up(row.provider, an_instance(pattern), tier=tier, processing=processing, at_s=at_s)
-    except Unpriceable:
+    except UnpriceableError:
         return None
 
 

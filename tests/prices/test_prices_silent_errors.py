@@ -120,7 +120,7 @@ def test_long_cache_writes_without_a_rate_are_unpriced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "usage", "flavour", "words"),
+    ("model", "usage", "api", "words"),
     [
         ("gpt-transcribe", ONE_INPUT, "transcriptions", "input tokens"),
         ("whisper-1", ONE_INPUT, "transcriptions", "input tokens"),
@@ -129,9 +129,9 @@ def test_long_cache_writes_without_a_rate_are_unpriced() -> None:
         ("text-embedding-3-small", TEXT, "chat", "output tokens"),
     ],
 )
-def test_no_confident_zero(model: str, usage: Usage, flavour: str, words: str) -> None:
+def test_no_confident_zero(model: str, usage: Usage, api: str, words: str) -> None:
     """The public list prices a known model's unknown unit at 0; here it has no price."""
-    price = price_of(model, usage, flavour=flavour)
+    price = price_of(model, usage, api=api)
 
     assert price.cost is None
     assert price.reason == f"no rate is known for {words}"
@@ -144,7 +144,7 @@ def test_searches_add_no_fee_and_take_none_away() -> None:
 
 def test_tokens_beside_the_usage_leave_the_call_unpriced() -> None:
     """An image made by a tool is billed at another model's price, which the answer does not name."""
-    price = price_of("gpt-5", TEXT._replace(beside_tokens=4160))
+    price = price_of("gpt-5", TEXT._replace(tool_usage_tokens=4160))
 
     assert price.cost is None
     assert "4160 tokens were reported beside the usage" in str(price.reason)
@@ -295,15 +295,15 @@ def test_free_of_charge_is_a_row_and_not_a_gap() -> None:
     """Moderation costs nothing, with and without counts, because OpenAI says so."""
     free = Price(Decimal(0), "overlay 2026-11-21", None)
 
-    assert price_of("omni-moderation-latest", TEXT, flavour="moderations") == free
-    assert price_of("omni-moderation-latest", None, flavour="moderations") == free
-    assert price_of("omni-moderation-latest", Usage(), flavour="moderations") == free
-    assert price_of(None, Usage(), flavour="moderations") == free
+    assert price_of("omni-moderation-latest", TEXT, api="moderations") == free
+    assert price_of("omni-moderation-latest", None, api="moderations") == free
+    assert price_of("omni-moderation-latest", Usage(), api="moderations") == free
+    assert price_of(None, Usage(), api="moderations") == free
 
 
 def test_no_usage_has_no_price() -> None:
     """Speech answers carry no counts: the cost is unknown, not 0."""
-    assert price_of("gpt-4o-mini-tts", None, flavour="speech").reason == "no usage: the answer carried no counts"
+    assert price_of("gpt-4o-mini-tts", None, api="speech").reason == "no usage: the answer carried no counts"
 
 
 def test_a_disputed_price_says_so() -> None:
@@ -316,6 +316,6 @@ def test_a_disputed_price_says_so() -> None:
 
 def test_the_model_that_was_served_is_priced() -> None:
     """A gateway may serve another model than the one that was asked for."""
-    assert price_of("gpt-4o-mini", ONE_INPUT, model_asked="gpt-4o").cost == Decimal("0.15")
-    assert price_of(None, ONE_INPUT, model_asked="gpt-4o").cost == Decimal("2.5")
+    assert price_of("gpt-4o-mini", ONE_INPUT, request_model="gpt-4o").cost == Decimal("0.15")
+    assert price_of(None, ONE_INPUT, request_model="gpt-4o").cost == Decimal("2.5")
     assert price_of(None, ONE_INPUT).reason == "neither the request nor the answer names a model"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.prices.cases import CASES, call_of
-from token_meter._wire import read_body
+from tests.wire.by_name import read_body
 from token_meter.prices import DEFAULT_BOOK, PriceBook
 
 DATA_ZONE = PriceBook(multipliers={"https://acme.openai.azure.com/": "1.1"})
@@ -21,7 +21,10 @@ def test_a_raw_body_costs_what_was_worked_out_by_hand(case: dict[str, Any]) -> N
     body = {"model": case["model"], "service_tier": case["service_tier"], "usage": case["usage"]}
     reading = read_body(case["endpoint"], json.dumps(body).encode())
     call = call_of(case)._replace(
-        usage=reading.usage, service_tier=reading.service_tier, model_served=reading.model, model_asked=case["model"]
+        usage=reading.usage,
+        service_tier=reading.service_tier,
+        response_model=reading.model,
+        request_model=case["model"],
     )
 
     cost = (DATA_ZONE if "multiplier" in case.get("requires", "") else DEFAULT_BOOK).price(call).cost

@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.proof.machine import Fate, Run
 from token_meter import Call, Meter, Usage
-from token_meter._meter._hub import HUB
+from token_meter.runtime.hub import HUB
 from token_meter.simulator import Bill, Entry, Simulator
 
 LOSSY = ("cut", "error", "truncate")

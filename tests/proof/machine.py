@@ -158,38 +158,38 @@ class _Machine:
             await self.guarded(self.fates[ask.name], self.read(ask, events))
         self.unread.clear()
 
-    async def all(self, nodes: list[Node], chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def all(self, nodes: list[Node], stack: tuple[Meter, ...], is_async: bool) -> None:
         waiting: list[Any] = []
         for node in nodes:
             if isinstance(node, Late):
-                waiting.append(self.start_late(node.ask, chain, is_async))
+                waiting.append(self.start_late(node.ask, stack, is_async))
             else:
-                await self.node(node, chain, is_async)
+                await self.node(node, stack, is_async)
         if waiting:
-            self.waiting.setdefault(id(chain[-1]), []).extend(waiting)
+            self.waiting.setdefault(id(stack[-1]), []).extend(waiting)
 
     @property
     def waiting(self) -> dict[int, list[Any]]:
         return self.__dict__.setdefault("_waiting", {})
 
-    async def node(self, node: Node, chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def node(self, node: Node, stack: tuple[Meter, ...], is_async: bool) -> None:
         if isinstance(node, Ask):
-            await self.ask(node, chain, is_async)
+            await self.ask(node, stack, is_async)
         elif isinstance(node, Block):
-            await self.block(node, chain, is_async)
+            await self.block(node, stack, is_async)
         elif isinstance(node, Fork):
-            await self.fork(node, chain, is_async)
+            await self.fork(node, stack, is_async)
         elif isinstance(node, Outside):
             await self.outside(node.ask, is_async)
 
     # Blocks.
 
-    async def block(self, block: Block, chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def block(self, block: Block, stack: tuple[Meter, ...], is_async: bool) -> None:
         cb = meter(keep_calls=True, tags=[block.tag] if block.tag else None)
         with contextlib.suppress(Left):
             if block.how == "async with":
                 async with cb:
-                    await self.inside(cb, block, chain, is_async)
+                    await self.inside(cb, block, stack, is_async)
             elif block.how == "decorator":
 
                 @cb
@@ -198,36 +198,36 @@ class _Machine:
                     assert twin is not None
                     nonlocal cb
                     cb = twin
-                    await self.inside(twin, block, chain, is_async)
+                    await self.inside(twin, block, stack, is_async)
 
                 await function()
             elif block.how == "twice":
                 with cb, cb:
-                    await self.inside(cb, block, chain, is_async)
+                    await self.inside(cb, block, stack, is_async)
             else:
                 with cb:
-                    await self.inside(cb, block, chain, is_async)
+                    await self.inside(cb, block, stack, is_async)
         assert not cb.is_open
         for release, join in self.waiting.pop(id(cb), []):
             release()
             await result(join())
 
-    async def inside(self, cb: Meter, block: Block, chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def inside(self, cb: Meter, block: Block, stack: tuple[Meter, ...], is_async: bool) -> None:
         self.meters.append(cb)
-        await self.all(block.body, (*chain, cb), is_async)
+        await self.all(block.body, (*stack, cb), is_async)
         if block.fails:
             raise Left
 
-    def start_late(self, ask: Ask, chain: tuple[Meter, ...], is_async: bool) -> tuple[Any, Any]:
+    def start_late(self, ask: Ask, stack: tuple[Meter, ...], is_async: bool) -> tuple[Any, Any]:
         """Begin something that calls when its innermost block has closed; the way to let it, and to wait for it."""
         fate = self.fates[ask.name]
-        fate.late.append(chain[-1])
+        fate.late.append(stack[-1])
         if is_async:
             go = asyncio.Event()
 
             async def later() -> None:
                 await go.wait()
-                await self.ask(ask, chain[:-1], is_async)
+                await self.ask(ask, stack[:-1], is_async)
 
             task = asyncio.create_task(later())
             return go.set, lambda: task
@@ -235,7 +235,7 @@ class _Machine:
 
         def later_in_thread() -> None:
             event.wait(30)
-            drive(self.ask(ask, chain[:-1], is_async))
+            drive(self.ask(ask, stack[:-1], is_async))
 
         thread = threading.Thread(target=later_in_thread)
         thread.start()
@@ -243,15 +243,15 @@ class _Machine:
 
     # Several at once.
 
-    async def fork(self, fork: Fork, chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def fork(self, fork: Fork, stack: tuple[Meter, ...], is_async: bool) -> None:
         if is_async and fork.how == "tasks":
             async with asyncio.TaskGroup() as group:
                 for child in fork.children:
-                    group.create_task(self.node(child, chain, True))
+                    group.create_task(self.node(child, stack, True))
         elif is_async and fork.how == "gather":
-            await asyncio.gather(*[self.node(child, chain, True) for child in fork.children])
+            await asyncio.gather(*[self.node(child, stack, True) for child in fork.children])
         elif is_async:
-            jobs = [self.job(child, chain) for child in fork.children]
+            jobs = [self.job(child, stack) for child in fork.children]
             if fork.how == "to_thread":
                 await asyncio.gather(*[asyncio.to_thread(job) for job in jobs])
             else:
@@ -259,7 +259,7 @@ class _Machine:
                 await asyncio.gather(*[loop.run_in_executor(None, job) for job in jobs])
         elif fork.how == "threads":
             failures: list[BaseException] = []
-            threads = [threading.Thread(target=_noting(self.job(c, chain), failures)) for c in fork.children]
+            threads = [threading.Thread(target=_noting(self.job(c, stack), failures)) for c in fork.children]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -270,11 +270,11 @@ class _Machine:
             with ThreadPoolExecutor(2) as pool:
                 if fork.how == "warm pool":
                     contextvars.Context().run(lambda: pool.submit(int).result())
-                for future in [pool.submit(self.job(child, chain)) for child in fork.children]:
+                for future in [pool.submit(self.job(child, stack)) for child in fork.children]:
                     future.result()
 
-    def job(self, node: Node, chain: tuple[Meter, ...]) -> Any:
-        return lambda: drive(self.node(node, chain, False))
+    def job(self, node: Node, stack: tuple[Meter, ...]) -> Any:
+        return lambda: drive(self.node(node, stack, False))
 
     async def outside(self, ask: Ask, is_async: bool) -> None:
         if is_async:
@@ -284,10 +284,10 @@ class _Machine:
 
     # One call.
 
-    async def ask(self, ask: Ask, chain: tuple[Meter, ...], is_async: bool) -> None:
+    async def ask(self, ask: Ask, stack: tuple[Meter, ...], is_async: bool) -> None:
         fate = self.fates[ask.name]
         fate.is_started = True
-        fate.meters = [*(self.meters[:1] if self.program.is_watched else ()), *chain]
+        fate.meters = [*(self.meters[:1] if self.program.is_watched else ()), *stack]
         client = self.client(ask, is_async)
         call = getattr(self, "do_" + ask.shape)(ask, client)
         if ask.cancel_s is not None and is_async:

@@ -14,8 +14,8 @@ from tests.proof.audit import audit
 from tests.proof.machine import World, world_of
 from tests.proof.programs import make_program
 from token_meter import uninstall
-from token_meter._meter._chain import CHAIN
-from token_meter._meter._hub import HUB
+from token_meter.context.stack import CONTEXT_STACK
+from token_meter.runtime.hub import HUB
 from token_meter.simulator import Simulator
 
 FRESH_CLIENTS_EVERY = 25
@@ -29,8 +29,8 @@ def differences(seed: int, world: World) -> list[str]:
     HUB.internal_errors.clear()
     run = world.run(make_program(seed))
     found = audit(run, simulator)
-    if CHAIN.get():
-        found.append(f"left open in this context: {CHAIN.get()}")
+    if CONTEXT_STACK.get():
+        found.append(f"left open in this context: {CONTEXT_STACK.get()}")
     return found
 
 
@@ -66,8 +66,10 @@ def soak(minutes: float, first_seed: int) -> int:
                     f"{seed - first_seed} programs, {calls} billed calls, {bad} differed, {_memory_mib():.0f} MiB",
                     flush=True,
                 )
-    took = time.monotonic() - began
-    print(f"{seed - first_seed} programs, {calls} billed calls, {bad} differed from the bill, {took / 60:.1f} minutes")
+    report_slow = time.monotonic() - began
+    print(
+        f"{seed - first_seed} programs, {calls} billed calls, {bad} differed from the bill, {report_slow / 60:.1f} minutes"
+    )
     uninstall()
     return bad
 

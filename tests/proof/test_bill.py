@@ -11,7 +11,7 @@ from tests.proof.machine import World, world_of
 from tests.proof.programs import make_program
 from tests.proof.soak import differences
 from token_meter import Call, Usage, meter
-from token_meter._meter._meter import Meter
+from token_meter._meter.block import Meter
 from token_meter.simulator import Simulator
 
 BATCH = 10

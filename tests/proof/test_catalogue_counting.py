@@ -20,8 +20,8 @@ from tests.proof.canned import USAGE, answering, ask, event, json_body, streamin
 from tests.seams import test_cassettes, test_http_seam
 from tests.wire import test_wire_bodies, test_wire_requests, test_wire_streams
 from token_meter import CallbackHandler, meter
-from token_meter._meter._hub import HUB
-from token_meter._meter._sums import Groups
+from token_meter.runtime.hub import HUB
+from token_meter.totals.totals import BoundedGroups
 
 test_f30_f38_an_in_process_gateway_is_counted_once = test_http_seam.test_an_in_process_gateway_is_counted_once
 test_f33_asking_again_is_no_new_call = test_wire_requests.test_asking_again_is_no_new_call
@@ -230,12 +230,12 @@ def test_f72_odd_model_names_pass_through_every_output(name, tmp_path):
 
 def test_f73_a_flood_of_model_names_is_bounded():
     """Beyond the limit new names share one group, and the totals still hold."""
-    groups = Groups()
-    for number in range(Groups.LIMIT * 3):
+    groups = BoundedGroups()
+    for number in range(BoundedGroups.LIMIT * 3):
         groups[f"model-{number}"].prompt_tokens += 1
 
-    assert len(groups) == Groups.LIMIT + 1
-    assert sum(sums.prompt_tokens for sums in groups.values()) == Groups.LIMIT * 3
+    assert len(groups) == BoundedGroups.LIMIT + 1
+    assert sum(sums.prompt_tokens for sums in groups.values()) == BoundedGroups.LIMIT * 3
 
 
 def test_f74_single_calls_are_kept_only_when_asked_and_bounded():
@@ -276,17 +276,17 @@ def test_f102_f38_a_handler_that_calls_a_model_counts_two_calls_and_hears_one():
     """Its own call is no nested one: another answer, another bill."""
 
     class Curious(CallbackHandler):
-        heard = 0
+        subscribers = 0
 
         def on_llm_end(self, response: Any, **_: Any) -> None:
-            self.heard += 1
+            self.subscribers += 1
             ask(client)
 
     handler = Curious()
     with telling(json_body(USAGE)) as client, meter(handlers=[handler]) as cb:
         ask(client)
 
-    assert (cb.successful_requests, handler.heard) == (2, 1)
+    assert (cb.successful_requests, handler.subscribers) == (2, 1)
 
 
 async def test_f35_three_gathered_calls_with_retries_read_the_bill(make, simulator):

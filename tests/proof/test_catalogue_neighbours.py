@@ -24,7 +24,7 @@ from tests.handlers.test_handlers_errors import clock, is_async
 from tests.proof.canned import DONE, USAGE, ask, event, json_body, read, streaming, telling
 from tests.seams import test_http_seam as seam
 from token_meter import BlindSpotWarning, Call, CallbackHandler, meter
-from token_meter._meter._hub import HUB
+from token_meter.runtime.hub import HUB
 
 __all__ = ["clock", "colour", "detached", "is_async"]
 
@@ -181,7 +181,7 @@ def test_f02_an_internal_error_is_logged_once_and_without_its_text(monkeypatch, 
     def fail(*_: Any) -> Any:
         raise ValueError("secret of a body")
 
-    monkeypatch.setattr(HUB, "place_of", fail)
+    monkeypatch.setattr(HUB, "endpoint_of", fail)
     with caplog.at_level(logging.DEBUG, "token_meter"), telling(json_body(USAGE)) as client, meter() as cb:
         ask(client)
         ask(client)

@@ -124,7 +124,7 @@ def test_f88_lines_of_any_length_are_one_write_each(tmp_path, monkeypatch, lengt
     writes: list[bytes] = []
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: (writes.append(data), real(fd, data))[1])
-    ledger.call(CALL._replace(model_asked="m" * length))
+    ledger.call(CALL._replace(request_model="m" * length))
     monkeypatch.undo()
 
     assert len(writes) == 1

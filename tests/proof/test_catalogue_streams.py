@@ -51,7 +51,7 @@ async def test_f03_a_task_cancelled_in_a_stream_is_cancelled(make, simulator):
     gc.collect()
 
     assert len(cb.calls) == 1
-    assert cb.calls[0].end in (("cancelled",) if make.is_async else ("closed", "abandoned", "error"))
+    assert cb.calls[0].outcome in (("cancelled",) if make.is_async else ("closed", "abandoned", "error"))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
@@ -90,7 +90,7 @@ async def test_f06_a_stream_never_read_and_dropped_is_a_call(make, simulator):
         await _open(client)
         gc.collect()
 
-    assert [call.end for call in cb.calls] == ["abandoned"]
+    assert [call.outcome for call in cb.calls] == ["abandoned"]
     assert cb.open_streams == 0
 
 
@@ -168,7 +168,7 @@ async def test_f11_a_timeout_or_a_failing_sibling_ends_a_stream_as_cancelled(mak
                     group.create_task(_read(client, is_reading))
                     group.create_task(fail())
 
-    assert [call.end for call in cb.calls] == ["cancelled"]
+    assert [call.outcome for call in cb.calls] == ["cancelled"]
 
 
 @pytest.mark.parametrize("options", ["latency=0.5", "slow=0.5"])
@@ -188,7 +188,7 @@ async def test_f13_a_server_that_dies_in_mid_stream_is_an_error(make, simulator)
     with meter(keep_calls=True) as cb, contextlib.suppress(Exception):
         await shapes.stream(client)
 
-    assert [call.end for call in cb.calls] == ["error"]
+    assert [call.outcome for call in cb.calls] == ["error"]
     assert cb.estimated_calls + cb.unmeasured_calls == 1
 
 
@@ -199,7 +199,7 @@ async def test_f14_an_error_event_keeps_its_usage_and_marks_the_call(make, simul
     with meter(keep_calls=True) as cb, pytest.raises(openai.APIError):
         await shapes.stream(client)
 
-    assert [call.end for call in cb.calls] == ["error"]
+    assert [call.outcome for call in cb.calls] == ["error"]
     if "error_usage" in options:
         assert cb.total_tokens == simulator.bill("sim-test").total_tokens
 

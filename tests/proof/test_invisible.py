@@ -16,11 +16,15 @@ from tests.contract import shapes
 from tests.contract.conftest import Maker
 from tests.contract.shapes import CHAT, WITH_USAGE, each, kind, result
 from token_meter import CallbackHandler, meter
-from token_meter._meter import _flight, _hub, _meter, _places, _plan, _record
-from token_meter._meter._hub import HUB
-from token_meter._seams import _tap
+from token_meter._meter import block
+from token_meter.call import attempt, lifecycle, record
+from token_meter.context import endpoint, scope
 from token_meter.prices import PriceBook
+from token_meter.runtime import hub
+from token_meter.runtime.hub import HUB
 from token_meter.simulator import Simulator
+from token_meter.transports import httpx_body as _tap
+from token_meter.transports.httpx import HttpxRequest
 
 Shape = Callable[[Any], Awaitable[list[str]]]
 
@@ -83,22 +87,22 @@ class _Everything(CallbackHandler):
     """A handler that wants to hear all there is."""
 
     def __init__(self) -> None:
-        self.heard = 0
+        self.subscribers = 0
 
     def on_chat_model_start(self, serialized: Any, messages: Any, **_: Any) -> None:
-        self.heard += 1
+        self.subscribers += 1
 
     def on_llm_start(self, serialized: Any, prompts: Any, **_: Any) -> None:
-        self.heard += 1
+        self.subscribers += 1
 
     def on_llm_new_token(self, token: str, **_: Any) -> None:
-        self.heard += 1
+        self.subscribers += 1
 
     def on_llm_end(self, response: Any, **_: Any) -> None:
-        self.heard += 1
+        self.subscribers += 1
 
     def on_llm_error(self, error: Any, **_: Any) -> None:
-        self.heard += 1
+        self.subscribers += 1
 
 
 def _raise(*_: Any, **__: Any) -> Any:
@@ -107,13 +111,13 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 
 INTERNALS = [
-    (_hub.Hub, "_depart"), (_hub.Hub, "place_of"), (_hub.Hub, "plan_of"), (_hub.Hub, "request_body"),
-    (_record, "source_of"), (_hub.Hub, "attempt_of"), (_hub, "Flight"), (_places, "route_of"), (_plan.Plan, "__init__"),
-    (_flight, "StreamReader"), (_flight.StreamReader, "feed"), (_flight.StreamReader, "finish"),
-    (_flight.Flight, "_end"), (_flight.Flight, "_deliver"), (_flight.Flight, "_is_repeat"),
-    (_flight.Flight, "_park"), (_flight.Flight, "_read"), (_tap.Taps, "_decoder"), (_tap, "stand_in"),
-    (_meter.Meter, "add"), (_meter.Meter, "opened_stream"), (_meter.Meter, "closed_stream"),
-    (_meter.Meter, "came_late"),
+    (hub.Hub, "_on_request"), (scope.Scopes, "of"), (scope.Scopes, "get"), (HttpxRequest, "body"), (HttpxRequest, "headers"),
+    (record, "source_of"), (lifecycle, "attempt_number"), (attempt, "attempt_number"), (hub, "Attempt"), (endpoint, "route_of"), (scope.CallScope, "__init__"),
+    (attempt, "StreamReader"), (attempt.StreamReader, "feed"), (attempt.StreamReader, "finish"),
+    (attempt.Attempt, "_end"), (attempt.Attempt, "_deliver"), (attempt.Attempt, "_is_repeat"),
+    (attempt.Attempt, "_track"), (attempt.Attempt, "_read"), (_tap.Taps, "_decoder"), (_tap, "stand_in"),
+    (block.Meter, "add"), (block.Meter, "opened_stream"), (block.Meter, "closed_stream"),
+    (block.Meter, "count_late_call"),
 ]  # fmt: skip
 """What a call passes on its way through the seams and the heart; whoever moves one of them gets told here."""
 
@@ -121,7 +125,7 @@ INTERNALS = [
 @contextlib.contextmanager
 def _broken(*internals: tuple[Any, str]) -> Iterator[None]:
     """A meter whose inside fails at every turn."""
-    HUB._places.clear()
+    endpoint.ENDPOINTS.clear()
     with pytest.MonkeyPatch.context() as patch, meter():
         for owner, name in internals:
             patch.setattr(owner, name, _raise)
@@ -307,7 +311,7 @@ async def test_f02_a_bug_anywhere_inside_is_the_callers_never(make: Maker, simul
 
 @pytest.mark.parametrize("name", ["create", "stream"])
 async def test_f19_nothing_is_injected_into_a_request(make: Maker, simulator: Any, name: str) -> None:
-    """Without `exact_streams`, a stream that asks for no usage is sent as it is."""
+    """Without `stream_usage`, a stream that asks for no usage is sent as it is."""
     shape = shapes.chat if name == "create" else shapes.stream_without_usage
     with meter() as cb:
         RECEIVED.clear()

@@ -8,7 +8,7 @@ import weakref
 
 from tests.proof.scale import TOKENS, abandoned_streams, concurrent_tasks, growth_mib, meters
 from token_meter import Meter, meter
-from token_meter._meter._hub import HUB
+from token_meter.context.scope import SCOPES
 
 
 def test_f59_five_hundred_tasks_at_once_read_right() -> None:
@@ -44,4 +44,4 @@ def test_f114_closed_meters_are_not_remembered() -> None:
 
     assert not any(reference() for reference in references)
     assert threading.active_count() <= before
-    assert len(HUB._plans) <= 256
+    assert len(SCOPES._known) <= 256

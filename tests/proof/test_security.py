@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from openai import OpenAI, OpenAIError
 
 from tests.proof.canned import DONE, USAGE, Pieces, event, json_body
+from tests.wire.by_name import APIS, DeltaReader, StreamReader, read_answer, read_body
 from token_meter import BudgetExceededError, CallbackHandler, Meter, meter
-from token_meter._wire import DeltaReader, StreamReader, read_answer, read_body, read_request, route_of
-from token_meter._wire._routes import FLAVOURS
 from token_meter.handlers import FileHandler, LoggingHandler, StdOutHandler
 from token_meter.ledger import Ledger, read_run
+from token_meter.providers import route_of
 from token_meter.report import FORMATS, remember, render, summarise
 from token_meter.types import Reading
+from token_meter.wire import read_request
 
 CANARIES = {
     "prompt": "CANARY-prompt-7f3a", "answer": "CANARY-answer-19bc", "key": "sk-CANARY-key-55d0",
@@ -191,17 +192,17 @@ texts = st.binary(max_size=400) | st.recursive(
 
 
 @fuzzed
-@given(flavour=st.sampled_from(sorted(FLAVOURS)), raw=texts, cut=st.integers(0, 400))
-def test_f02_no_bytes_make_a_reader_raise(flavour: str, raw: bytes, cut: int) -> None:
+@given(api=st.sampled_from(sorted(APIS)), raw=texts, cut=st.integers(0, 400))
+def test_f02_no_bytes_make_a_reader_raise(api: str, raw: bytes, cut: int) -> None:
     """Every reader of the wire gives a reading, of any bytes and in any pieces."""
     for body in (raw, b"data: " + raw + b"\n\n"):
-        reader, deltas = StreamReader(flavour), DeltaReader(flavour)
+        reader, deltas = StreamReader(api), DeltaReader(api)
         for piece in (body[:cut], body[cut:]):
             reader.feed(piece)
             assert isinstance(deltas.feed(piece), list)
         assert isinstance(reader.finish(), Reading)
-        assert isinstance(read_body(flavour, body), Reading)
-        reader.answer(), read_answer(flavour, body), read_request(flavour, body)
+        assert isinstance(read_body(api, body), Reading)
+        reader.answer(), read_answer(api, body), read_request(body)
 
 
 @fuzzed

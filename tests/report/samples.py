@@ -46,8 +46,8 @@ def call(n: int = 0, model: str = "gpt-4o-mini", prompt: int = 1000, completion:
         0.5,
         "api.openai.com",
         "chat",
-        model_asked=model,
-        model_served=model,
+        request_model=model,
+        response_model=model,
         usage=Usage(prompt, completion, prompt + completion, 0, None, None, 0),
         status=200,
         provider="openai",
@@ -74,7 +74,7 @@ def write_sample(data_dir: Path) -> Path:
     def one(context: str, model: str, prompt: int, completion: int, **changes: object) -> None:
         nonlocal n
         made = call(n, model, prompt, completion, **changes)
-        ledger.start(made.id, made.model_asked, context=context)
+        ledger.start(made.id, made.request_model, context=context)
         ledger.call(made, context=context, phase="call", attempt=1)
         n += 1
 
@@ -85,7 +85,7 @@ def write_sample(data_dir: Path) -> Path:
     one("tests/test_rag.py::test_refuses_off_topic", "gpt-4o-mini", 1900, 40, source="replay")
     one("tests/test_rag.py::test_own_model", "acme-7b", 700, 60, host="llm.acme.internal", provider=None)
     for _ in range(2):
-        one("fixture:index[session]", "text-embedding-3-small", 44_000, 0, flavour="embeddings", source="replay")
+        one("fixture:index[session]", "text-embedding-3-small", 44_000, 0, api="embeddings", source="replay")
     ledger.note("context", id="tests/test_agent.py::test_plans_a_trip", outcome="passed", line=12)
     ledger.close()
     return ledger.run_dir

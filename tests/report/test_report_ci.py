@@ -10,9 +10,9 @@ import pytest
 
 from tests.report.samples import row, summary_of
 from token_meter._money import PLACES, format_usd
-from token_meter._run import painted
+from token_meter.ci.harness import painted
 from token_meter.report import Limit, Summary, check_limits, compare, expanded, render, tone_of
-from token_meter.report._show import cells
+from token_meter.report._formatting import cells
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "/s/summary", "GITHUB_OUTPUT": "/s/output"}
 ACTIONS = ["github", "summary-append:/s/summary", "github-output-append:/s/output"]

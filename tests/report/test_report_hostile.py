@@ -16,7 +16,7 @@ import pytest
 
 from tests.report.samples import row, summary_of
 from token_meter.report import FORMATS, Limit, Summary, check_limits, compare, loads, render
-from token_meter.report._show import visible
+from token_meter.report._formatting import visible
 
 HOSTILE = {
     "html": "<script>alert(1)</script>",

@@ -17,7 +17,7 @@ from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger, Row, read_run
 from token_meter.report import Limit, check_limits, find_vcs, judge, load, parse_target, render, summarise, write
 from token_meter.report._collect import OTHER
-from token_meter.report._show import change_text, cost_sentence, percent_text
+from token_meter.report._formatting import change_text, cost_sentence, percent_text
 from token_meter.report._summary import Totals
 from token_meter.types import Usage
 
@@ -183,7 +183,7 @@ def test_over_the_limit_is_over_it(scope: str, field: str, limit: str | int, sta
 
 def test_a_limit_on_calls_leaves_out_the_retries_of_the_sdk() -> None:
     """As a budget does: what was let in is not over the limit afterwards, though the table shows each attempt."""
-    refused, answered = row(n=1, status=429, usage=None, end="error"), row(n=2, attempt=1)
+    refused, answered = row(n=1, status=429, usage=None, outcome="error"), row(n=2, attempt=1)
     summary = summary_of(refused, answered)
     (check,) = check_limits(summary, [Limit.of("run", "calls", 1)])
 
@@ -259,7 +259,7 @@ def test_a_comparison_has_no_csv() -> None:
 
 def test_a_missing_jinja_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing else needs it."""
-    from token_meter.report import _page
+    from token_meter.report import _html_parts as _page
 
     _page._template.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
@@ -348,9 +348,9 @@ def test_an_incomplete_record_is_said_everywhere(tmp_path: Path) -> None:
     summary = summarise(read_run(tmp_path), book=FlatBook(), now=NOW)
     ledger.close()
 
-    assert [n.code for n in summary.notices] == ["in-flight", "unclean-process"]
+    assert [n.code for n in summary.notices] == ["in-attempt", "unclean-process"]
     for kind in ("table", "md", "html", "json", "github"):
-        assert "1 call in flight" in render(summary, kind)
+        assert "1 call in attempt" in render(summary, kind)
 
 
 def test_totals_add_up_like_numbers() -> None:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from token_meter._seams._websocket import MODULES
 from token_meter.simulator import Simulator
+from token_meter.transports.websockets import MODULES
 
 ENDS = ("response.done", "response.completed", "response.incomplete", "response.failed", "error")
 

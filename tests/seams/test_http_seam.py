@@ -16,7 +16,7 @@ import pytest
 import token_meter
 from tests.conftest import CHAT_BODY, ORIGINALS
 from token_meter import BlindSpotWarning, meter
-from token_meter._meter._hub import HUB
+from token_meter.runtime.hub import HUB
 
 URL = "https://api.openai.com/v1/chat/completions"
 LIBRARIES = [httpx2, httpx]
@@ -232,7 +232,7 @@ def test_a_library_imported_inside_the_block_is_seen():
                 transport = library.MockTransport(lambda r: library.Response(200, json=body))
                 with library.Client(transport=transport) as client:
                     client.post("https://api.openai.com/v1/chat/completions", json={})
-                assert type(library.__spec__.loader).__module__ != "token_meter._seams._imports"
+                assert type(library.__spec__.loader).__module__ != "token_meter.patching.import_hook"
         print(cb.total_tokens)
         """
     )

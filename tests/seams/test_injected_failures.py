@@ -9,9 +9,13 @@ import pytest
 from tests.contract import shapes
 from tests.contract.conftest import client, make, prices  # noqa: F401  # fixtures
 from token_meter import meter
-from token_meter._meter import _ending, _flight, _hub, _meter, _places, _record
-from token_meter._meter._hub import HUB
-from token_meter._seams import _tap
+from token_meter._meter import block
+from token_meter.call import attempt, lifecycle, record
+from token_meter.context import endpoint
+from token_meter.runtime import hub
+from token_meter.runtime.hub import HUB
+from token_meter.transports import httpx_body as _tap
+from token_meter.transports.httpx import HttpxRequest
 
 
 class Injected(Exception):
@@ -23,20 +27,21 @@ def _raise(*_: Any, **__: Any) -> Any:
 
 
 HOOKS = [
-    (_hub.Hub, "_depart"),
-    (_hub.Hub, "place_of"),
-    (_places, "route_of"),
-    (_hub, "Flight"),
-    (_record, "read_body"),
-    (_flight, "StreamReader"),
-    (_flight.StreamReader, "feed"),
-    (_flight.StreamReader, "finish"),
-    (_ending, "call_of"),
-    (_flight.Flight, "_deliver"),
-    (_flight.Flight, "_end"),
-    (_flight.Flight, "_is_repeat"),
+    (hub.Hub, "_on_request"),
+    (HttpxRequest, "body"),
+    (record, "source_of"),
+    (endpoint, "route_of"),
+    (hub, "Attempt"),
+    (record, "read_body"),
+    (attempt, "StreamReader"),
+    (attempt.StreamReader, "feed"),
+    (attempt.StreamReader, "finish"),
+    (lifecycle, "call_of"),
+    (attempt.Attempt, "_deliver"),
+    (attempt.Attempt, "_end"),
+    (attempt.Attempt, "_is_repeat"),
     (_tap.Taps, "_decoder"),
-    (_meter.Meter, "add"),
+    (block.Meter, "add"),
 ]
 
 
@@ -47,7 +52,7 @@ SHAPES = ("chat", "stream", "raw_stream", "streaming_response", "responses_strea
 async def test_a_failure_in_a_hook_changes_nothing_for_the_caller(client, simulator, monkeypatch, hook):  # noqa: F811
     """Same results, one request each on the server's bill."""
     names = [n for n in SHAPES if n not in shapes.NEEDS_RESPONSES or hasattr(client, "responses")]
-    HUB._places.clear()
+    endpoint.ENDPOINTS.clear()
     with meter():
         monkeypatch.setattr(*hook, _raise)
         seen = [await shapes.MEASURED[name](client) for name in names]

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from token_meter._meter._chain import CHAIN
-from token_meter._meter._hub import HUB
-from token_meter._seams._cassettes import CassetteSeam
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._modules import ModuleSeam
+from tests.conftest import take_internal_errors
+from token_meter.context.stack import CONTEXT_STACK
 from token_meter.exceptions import BlindSpotWarning
+from token_meter.patching.import_hook import ImportHook
+from token_meter.runtime.hub import HUB
+from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.vcr import CassetteSeam
 
 BODY = """
 import sys
@@ -67,7 +68,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library
 
 @pytest.fixture
 def seam() -> Iterator[Seam]:
-    seam = Seam(CHAIN, HUB)
+    seam = Seam(CONTEXT_STACK, HUB)
     yield seam
     seam.uninstall()
     assert not [finder for finder in sys.meta_path if finder is seam._imports]
@@ -90,20 +91,20 @@ def test_half_made_modules_are_given_once_each(library):
         importlib.import_module("token_meter_other")
         given.append(module.__name__)
 
-    watch = ImportWatch(Seam.modules, then)
+    attempt = ImportHook(Seam.modules, then)
 
     def halfway(name: str) -> None:
         if name == "token_meter_first":
             importlib.import_module("token_meter_second")
         else:
-            watch.start()
+            attempt.start()
 
     library.halfway(halfway)
     try:
         importlib.import_module("token_meter_first")
         importlib.import_module("token_meter_other")
     finally:
-        watch.stop()
+        attempt.stop()
 
     assert sorted(given) == ["token_meter_first", "token_meter_second"]
 
@@ -179,23 +180,23 @@ def test_an_import_does_not_fail_where_our_warning_is_an_error(library, caplog):
     def then(_: ModuleType) -> None:
         warnings.warn("cannot see the client", BlindSpotWarning, stacklevel=2)
 
-    watch = ImportWatch(Seam.modules, then)
-    watch.start()
+    attempt = ImportHook(Seam.modules, then)
+    attempt.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert library.sent() == "sent"
     finally:
-        watch.stop()
+        attempt.stop()
 
     assert caplog.messages == ["cannot see the client"]
 
 
 def test_a_cassette_of_another_shape_is_counted_and_harms_nobody():
     """A new vcrpy may move the seam: neither its import nor a meter fails for that."""
-    seam = CassetteSeam(CHAIN, HUB, print)
+    seam = CassetteSeam(CONTEXT_STACK, HUB, print)
     seam._live = True
     seam._patch(SimpleNamespace(Cassette=object))  # type: ignore[arg-type]
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert errors == {"install cassettes": 1}

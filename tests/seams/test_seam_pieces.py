@@ -12,18 +12,21 @@ from typing import Any
 
 import httpx
 import httpx2
+import openai
 import pytest
 
+from tests.conftest import take_internal_errors
 from tests.seams.sockets import NAMES
 from token_meter import meter
-from token_meter._meter._asking import UsageSieve, ask_for_usage, is_report
-from token_meter._meter._chain import CHAIN
-from token_meter._meter._hub import HUB
-from token_meter._seams import _gate, _http, _tap, _websocket
-from token_meter._seams._imports import ImportWatch
-from token_meter._seams._observer import Switch
-from token_meter._seams._sift import DecodingSieve, Sifts
-from token_meter._seams._threads import ThreadSeam
+from token_meter.call.stream_usage import UsageChunkFilter, is_report, request_with_usage
+from token_meter.context.stack import CONTEXT_STACK
+from token_meter.context.threads import ThreadSeam
+from token_meter.patching.import_hook import ImportHook
+from token_meter.patching.patch import Patch
+from token_meter.runtime.hub import HUB
+from token_meter.transports import gates, httpx_body, websockets
+from token_meter.transports.httpx import _was_sent
+from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
 
 REPORT = b'data: {"choices": [], "usage": {"total_tokens": 1}}'
 
@@ -54,18 +57,21 @@ def test_the_sieve_takes_one_event_out_of_any_chunks(end, size):
     """Every other byte goes on, also what comes behind it, and a last event without its blank line."""
     before, after = b"data: a" + end * 2, b"data: [DONE]" + end * 2 + b"data: rest"
     whole = before + REPORT + end * 2 + after
-    sieve = UsageSieve()
-    kept = b"".join(sieve.sift(whole[at : at + size]) for at in range(0, len(whole), size)) + sieve.rest()
+    chunk_filter = UsageChunkFilter()
+    kept = (
+        b"".join(chunk_filter.filter_chunk(whole[at : at + size]) for at in range(0, len(whole), size))
+        + chunk_filter.rest()
+    )
 
     assert kept == before + after
 
 
 def test_an_event_too_long_to_be_a_report_goes_on(monkeypatch):
     """Nothing is held back without bound."""
-    monkeypatch.setattr("token_meter._meter._asking._HELD_LIMIT", 10)
-    sieve = UsageSieve()
+    monkeypatch.setattr("token_meter.call.stream_usage._HELD_LIMIT", 10)
+    chunk_filter = UsageChunkFilter()
 
-    assert sieve.sift(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
+    assert chunk_filter.filter_chunk(b"data: " + b"x" * 20) == b"data: " + b"x" * 20
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_an_event_too_long_to_be_a_report_goes_on(monkeypatch):
 def test_a_copy_asks_for_the_usage_where_that_adds_something(content, headers, asks):
     """The caller's own request stays as it is."""
     request = httpx2.Request("POST", "https://x/v1/chat/completions", content=content, headers=headers)
-    copy = ask_for_usage(request)
+    copy = request_with_usage(request)
 
     assert (copy.content if copy is not None else None) == asks
     assert request.content == content
@@ -113,7 +119,7 @@ class Holding:
     def __init__(self) -> None:
         self.held = b""
 
-    def sift(self, chunk: bytes) -> bytes:
+    def filter_chunk(self, chunk: bytes) -> bytes:
         self.held += chunk
         return b""
 
@@ -124,7 +130,7 @@ class Holding:
 
 async def test_a_sifted_stream_gives_what_was_held_at_its_end():
     """Of both colours, and its other attributes are the inner one's."""
-    sifts = Sifts(httpx2)
+    sifts = FilteredStreams(httpx2)
     sync = sifts.wrap(Inner(b"a", b"b"), Holding(), is_async=False)
     asyn = sifts.wrap(Inner(b"a", b"b"), Holding(), is_async=True)
 
@@ -137,11 +143,11 @@ async def test_a_sifted_stream_gives_what_was_held_at_its_end():
 def test_a_compressed_stream_is_sifted_plain(give):
     """httpx's decoders give bytes, httpx2's an iterator; iterated again to its end, it has no more."""
     decoder = SimpleNamespace(decode=lambda chunk: give(chunk.upper()), flush=lambda: give(b"!"))
-    sieve = DecodingSieve(Holding(), decoder)
+    chunk_filter = DecodingFilter(Holding(), decoder)
 
-    assert sieve.sift(b"a") == b""
-    assert sieve.rest() == b"A!"
-    assert (sieve.sift(b"b"), sieve.rest()) == (b"", b"")
+    assert chunk_filter.filter_chunk(b"a") == b""
+    assert chunk_filter.rest() == b"A!"
+    assert (chunk_filter.filter_chunk(b"b"), chunk_filter.rest()) == (b"", b"")
 
 
 # Listening to a compressed body.
@@ -150,8 +156,8 @@ def test_a_compressed_stream_is_sifted_plain(give):
 @pytest.mark.parametrize("give", [lambda data: data, lambda data: iter([data[:4], data[4:]])], ids=["bytes", "pieces"])
 def test_a_bomb_stops_being_read(monkeypatch, give):
     """What is decompressed for our own use has a bound."""
-    monkeypatch.setattr(_tap, "_DECODED_LIMIT", 3)
-    decode = _tap._Decoder(SimpleNamespace(decode=give))
+    monkeypatch.setattr(httpx_body, "_DECODED_LIMIT", 3)
+    decode = httpx_body._Decoder(SimpleNamespace(decode=give))
 
     assert decode(b"12345678") in (b"12345678", b"1234")
     assert decode(b"12345678") == b""
@@ -164,7 +170,7 @@ def test_f23_a_body_that_cannot_be_decoded_is_left_to_the_client():
     def explode(_: bytes) -> bytes:
         raise ValueError
 
-    tap = _tap._Tap(Inner(), SimpleNamespace(feed=fed.append, abandoned=lambda: None), explode)
+    tap = httpx_body._Tap(Inner(), SimpleNamespace(feed=fed.append, abandoned=lambda: None), explode)
     tap._feed_decoded(b"x")
     tap._feed_decoded(b"y")
 
@@ -175,9 +181,9 @@ def test_f23_a_body_that_cannot_be_decoded_is_left_to_the_client():
 def test_an_answer_that_cannot_be_looked_into_is_the_callers(library):
     """A failure of ours at arrival costs the count."""
     left: list[str] = []
-    watch = SimpleNamespace(abandoned=lambda: left.append("abandoned"))
-    _tap.Taps(library, HUB).arrive(watch, SimpleNamespace(), is_async=False)  # type: ignore[arg-type]
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    attempt = SimpleNamespace(abandoned=lambda: left.append("abandoned"))
+    httpx_body.Taps(library, HUB).arrive(attempt, SimpleNamespace(), is_async=False)  # type: ignore[arg-type]
+    errors = take_internal_errors()
 
     assert (left, errors) == (["abandoned"], {"arrive": 1})
 
@@ -188,18 +194,18 @@ def test_an_answer_that_cannot_be_looked_into_is_the_callers(library):
 def test_a_module_that_its_loader_cannot_run_is_left_to_python(monkeypatch):
     """A namespace package has no loader that runs code; a missing one has none at all."""
     seen: list[Any] = []
-    watch = ImportWatch({"token_meter_no_such_module"}, seen.append)
-    watch.start()
+    attempt = ImportHook({"token_meter_no_such_module"}, seen.append)
+    attempt.start()
     try:
         with pytest.raises(ImportError):
             importlib.import_module("token_meter_no_such_module")
         with pytest.raises(ImportError):
             importlib.import_module("token_meter_no_such_module")
     finally:
-        watch.stop()
+        attempt.stop()
 
     assert seen == []
-    assert watch not in sys.meta_path
+    assert attempt not in sys.meta_path
 
 
 def test_a_watched_modules_loader_can_still_do_the_rest(tmp_path, monkeypatch):
@@ -207,16 +213,16 @@ def test_a_watched_modules_loader_can_still_do_the_rest(tmp_path, monkeypatch):
     (tmp_path / "token_meter_watched.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     seen: list[types.ModuleType] = []
-    watch = ImportWatch({"token_meter_watched"}, seen.append)
-    watch.start()
+    attempt = ImportHook({"token_meter_watched"}, seen.append)
+    attempt.start()
     try:
-        spec = watch.find_spec("token_meter_watched")
+        spec = attempt.find_spec("token_meter_watched")
     finally:
-        watch.stop()
+        attempt.stop()
 
     assert spec is not None
     assert spec.loader.get_source("token_meter_watched") == "x = 1\n"
-    assert watch.find_spec("json") is None
+    assert attempt.find_spec("json") is None
 
 
 def test_f50_a_thread_that_cannot_start_is_as_it_was(monkeypatch):
@@ -226,15 +232,15 @@ def test_f50_a_thread_that_cannot_start_is_as_it_was(monkeypatch):
         raise RuntimeError
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    seam = ThreadSeam(CHAIN)
+    seam = ThreadSeam(CONTEXT_STACK)
     seam.install()
     thread = threading.Thread(target=print)
-    CHAIN.set((object(),))
+    CONTEXT_STACK.set((object(),))
     try:
         with pytest.raises(RuntimeError):
             thread.start()
     finally:
-        CHAIN.set(())
+        CONTEXT_STACK.set(())
         seam.uninstall()
 
     assert "run" not in vars(thread)
@@ -267,12 +273,12 @@ def test_seams_that_are_off_patch_nothing_that_comes_later():
 
 def test_a_gate_is_taken_out_wherever_it_stands():
     """Meanwhile others may have come, or the context be a foreign one."""
-    gate, other = object(), object()
-    for chain, left in [((other, gate), (other,)), ((gate, other), (other,)), ((other,), (other,)), ((), ())]:
-        CHAIN.set(chain)
-        _gate._take_out(CHAIN, gate)  # type: ignore[arg-type]
-        assert CHAIN.get() == left
-    CHAIN.set(())
+    ticket, other = object(), object()
+    for stack, left in [((other, ticket), (other,)), ((ticket, other), (other,)), ((other,), (other,)), ((), ())]:
+        CONTEXT_STACK.set(stack)
+        gates._take_out(CONTEXT_STACK, ticket)  # type: ignore[arg-type]
+        assert CONTEXT_STACK.get() == left
+    CONTEXT_STACK.set(())
 
 
 @pytest.mark.parametrize(
@@ -289,7 +295,7 @@ def test_a_gate_is_taken_out_wherever_it_stands():
 )
 def test_f12_what_never_left_is_told_from_what_may_have(error, was_sent):
     """Only the latter may have been billed."""
-    assert _http._was_sent(error) is was_sent
+    assert _was_sent(error) is was_sent
 
 
 # Websockets.
@@ -306,12 +312,10 @@ def test_a_wrapper_of_somebody_else_is_looked_through():
 
     wrapper.__wrapped__ = recv  # type: ignore[attr-defined]
 
-    assert _websocket._calls(wrapper, "recv_bytes")
-    assert _websocket._calls(len, "recv_bytes")
-    assert not _websocket._calls(_websocket_calls_nothing, "recv_bytes")
-
-
-def _websocket_calls_nothing() -> None: ...
+    assert websockets._calls(wrapper, "recv_bytes")
+    assert websockets._calls(len, "recv_bytes")
+    assert websockets._calls(lambda: None, "recv_bytes")
+    assert not websockets._calls(openai.OpenAI.copy, "recv_bytes")
 
 
 class ConnectionClosed(Exception):
@@ -322,14 +326,14 @@ class ConnectionClosed(Exception):
 async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
     """A send that fails, a connection that is closed, one that is found closed."""
     cls = next(cls for name, cls in NAMES.items() if ("Async" in name) is bool(colour) and ".realtime." in f".{name}")
-    heard: list[str] = []
+    subscribers: list[str] = []
 
     class Handler:
         def on_llm_start(self, *_: Any, **__: Any) -> None:
-            heard.append("start")
+            subscribers.append("start")
 
         def on_llm_error(self, error: BaseException, **_: Any) -> None:
-            heard.append(type(error).__name__)
+            subscribers.append(type(error).__name__)
 
     class Wire:
         protocol = SimpleNamespace(
@@ -370,7 +374,7 @@ async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
         with pytest.raises(ConnectionClosed):
             await do(connection.send, create)
 
-    assert heard == ["start", "ConnectionClosed", "start", "LLMCallError", "start", "ConnectionClosed"]
+    assert subscribers == ["start", "ConnectionClosed", "start", "LLMCallError", "start", "ConnectionClosed"]
     assert (cb.failed_requests, cb.unmeasured_calls) == (3, 2)
 
 
@@ -380,7 +384,7 @@ class Theirs:
     def __init__(self, owner: Any) -> None:
         self.owner = owner
         self.kept = before = owner.__dict__["ask"]
-        owner.ask = lambda: f"theirs({before()})"
+        owner.ask = lambda asked: f"theirs({before(asked)})"
 
     def undo(self) -> None:
         self.owner.ask = self.kept
@@ -403,9 +407,10 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
     """Ours is put back when somebody's restoring took it out, and never twice: their wrapper may still call it."""
 
     class Owner:
-        ask = staticmethod(lambda: "real")
+        def ask(self) -> str:
+            return "real"
 
-    switch = Switch(Owner, "ask", lambda original: lambda: f"seen({original()})")
+    switch = Patch(Owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
     others: list[Theirs] = []
     for step in [*order.split(), "on"]:
         if step == "patch":
@@ -417,4 +422,4 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
         else:
             getattr(switch, step)()
 
-    assert Owner.ask() == read
+    assert Owner().ask() == read

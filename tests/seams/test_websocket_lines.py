@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from token_meter import meter
-from token_meter._meter._hub import HUB
-from token_meter._meter._sockets import Connection
-from token_meter._seams._websocket import Url
-from token_meter._wire._frames import as_event, command_of, kind_of, models_of
+from token_meter.call.websocket import Connection
+from token_meter.providers.openai.realtime_messages import as_event, command_of, kind_of, models_of
+from token_meter.runtime.hub import HUB
+from token_meter.transports.websockets import Url
 
 USAGE = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
 
@@ -101,7 +101,7 @@ def test_f34_messages_are_counted_for_what_they_are(path, messages, calls):
             line.received(message)
         line.left(None)
 
-    assert [(c.flavour, c.model, c.tokens.total_tokens or c.tokens.audio_seconds) for c in cb.calls] == calls
+    assert [(c.api, c.model, c.tokens.total_tokens or c.tokens.audio_seconds) for c in cb.calls] == calls
     assert cb.open_streams == 0
 
 
@@ -168,8 +168,8 @@ def test_a_message_that_did_not_leave_is_told_from_one_that_may_have(error):
     """Only what may have reached the server may have cost something."""
     with meter(keep_calls=True) as cb:
         line = line_of("/v1/responses")
-        flight = line.sent(CREATE)
-        line.unsent(flight, error())
+        attempt = line.sent(CREATE)
+        line.unsent(attempt, error())
         line.received(DONE)
 
     first, second = cb.calls
@@ -322,5 +322,5 @@ def test_events_of_another_lane_reach_no_call_of_this_one():
         line.left(None)
 
     first, second = cb.calls
-    assert (first.model_asked, first.end, first.tokens.total_tokens) == ("asked-on-a", "complete", 15)
-    assert (second.model_asked, second.end, second.error) == ("asked-on-b", "error", "boom")
+    assert (first.request_model, first.outcome, first.tokens.total_tokens) == ("asked-on-a", "complete", 15)
+    assert (second.request_model, second.outcome, second.error) == ("asked-on-b", "error", "boom")

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import token_meter
+from tests.conftest import take_internal_errors
 from tests.seams.sockets import APIS, MANAGERS, NAMES, connected
 from tests.seams.test_http_seam import _run
 from token_meter import BlindSpotWarning, BudgetExceededError, attach, detach, meter
-from token_meter._meter import _sockets
-from token_meter._meter._hub import HUB
-from token_meter._seams import _websocket
+from token_meter.call import websocket as _sockets
+from token_meter.runtime.hub import HUB
+from token_meter.transports import websockets as _websocket
 from token_meter.types import Call
 
 # The SDK makes its connections as websockets 17 does not like any more.
@@ -53,7 +54,7 @@ async def test_f111_a_response_is_one_call_with_the_tokens_of_the_bill(simulator
     for call, entry in zip(cb.calls, bill.entries, strict=True):
         billed = {name: count for name, count in entry.usage.to_dict().items() if count}
         assert {name: count for name, count in call.usage.to_dict().items() if count} == billed
-        assert (call.model, call.flavour, call.certainty, call.end) == (entry.model, api, "exact", "complete")
+        assert (call.model, call.api, call.certainty, call.outcome) == (entry.model, api, "exact", "complete")
         assert call.host == simulator.url.removeprefix("http://")
 
 
@@ -128,8 +129,8 @@ async def test_what_the_server_begins_belongs_to_the_last_sender(simulator, colo
             await asyncio.create_task(talk.until(), context=contextvars.Context())  # the reader knows of no meter
 
     spoken, answered = cb.calls
-    assert (spoken.flavour, spoken.model) == ("transcriptions", "gpt-4o-mini-transcribe")
-    assert (answered.flavour, answered.model) == ("realtime", "gpt-realtime")
+    assert (spoken.api, spoken.model) == ("transcriptions", "gpt-4o-mini-transcribe")
+    assert (answered.api, answered.model) == ("realtime", "gpt-realtime")
     assert [call.tokens.input_audio_tokens for call in cb.calls] == [5, 5]
     assert answered.tokens.output_audio_tokens > 0
     assert cb.total_tokens == simulator.bill().total_tokens
@@ -146,7 +147,7 @@ async def test_a_connection_that_is_closed_in_a_response_leaves_no_silent_zero(s
                 await talk.event()
 
     (call,) = cb.calls
-    assert (call.end, call.certainty) == ("closed", "estimated" if api == "responses" else "unmeasured")
+    assert (call.outcome, call.certainty) == ("closed", "estimated" if api == "responses" else "unmeasured")
     assert (call.tokens.completion_tokens or 0) > 0 or call.usage is None
     assert (cb.open_streams, cb.unmeasured_calls) == (0, int(api == "realtime"))
 
@@ -162,7 +163,7 @@ async def test_a_connection_that_dies_ends_its_calls_as_errors(simulator, api, c
                 await talk.until()
 
     (call,) = cb.calls
-    assert (call.end, call.error) == ("error", "ConnectionClosedError")
+    assert (call.outcome, call.error) == ("error", "ConnectionClosedError")
     assert simulator.bill().aborted == 1
 
 
@@ -178,7 +179,7 @@ async def test_a_connection_that_is_dropped_ends_its_calls(simulator, api):
             gc.collect()
             assert cb.open_streams == 0
 
-    assert [call.end for call in cb.calls] == ["abandoned"]
+    assert [call.outcome for call in cb.calls] == ["abandoned"]
 
 
 @each_api
@@ -192,7 +193,7 @@ async def test_a_refused_request_is_a_failed_call(simulator, api, colour):
             await talk.answer()
 
     failed, well = cb.calls
-    assert (failed.status, failed.end, failed.usage) == (400, "error", None)
+    assert (failed.status, failed.outcome, failed.usage) == (400, "error", None)
     assert (well.status, well.certainty) == (200, "exact")
     assert cb.total_tokens == simulator.bill().total_tokens
     assert (cb.successful_requests, cb.failed_requests) == (1, 1)
@@ -207,7 +208,7 @@ async def test_an_error_in_a_response_keeps_the_call(simulator, api, colour):
             assert (await talk.answer())[-1].type == "error"
 
     (call,) = cb.calls
-    assert call.end == ("error" if api == "responses" else "closed")
+    assert call.outcome == ("error" if api == "responses" else "closed")
     assert call.certainty != "exact"
 
 
@@ -247,19 +248,19 @@ class Hears:
     """Hears starts, pieces and ends."""
 
     def __init__(self) -> None:
-        self.heard: list[Any] = []
+        self.subscribers: list[Any] = []
 
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
-        self.heard.append("start")
+        self.subscribers.append("start")
 
     def on_llm_start(self, *_: Any, **__: Any) -> None:
-        self.heard.append("start")
+        self.subscribers.append("start")
 
     def on_llm_new_token(self, token: str, **_: Any) -> None:
-        self.heard.append(token)
+        self.subscribers.append(token)
 
     def on_llm_end(self, call: Call, **_: Any) -> None:
-        self.heard.append(call.tokens.total_tokens)
+        self.subscribers.append(call.tokens.total_tokens)
 
 
 @each_api
@@ -272,9 +273,9 @@ async def test_handlers_are_told(simulator, api, colour):
             events = await talk.answer()
 
     text = "".join(event.delta for event in events if event.type.endswith(("text.delta", "transcript.delta")))
-    assert handler.heard[0] == "start"
-    assert "".join(handler.heard[1:-1]) == text != ""
-    assert handler.heard[-1] == cb.total_tokens
+    assert handler.subscribers[0] == "start"
+    assert "".join(handler.subscribers[1:-1]) == text != ""
+    assert handler.subscribers[-1] == cb.total_tokens
 
 
 @pytest.fixture
@@ -303,9 +304,9 @@ async def test_handlers_of_the_client_are_told_of_its_connections(simulator, hea
         async with connected(simulator, api, colour, of=heard_by(other)):
             await talk.answer()
 
-    assert handler.heard[0] == "start"
-    assert handler.heard[-1] == simulator.bill().total_tokens
-    assert other.heard == []
+    assert handler.subscribers[0] == "start"
+    assert handler.subscribers[-1] == simulator.bill().total_tokens
+    assert other.subscribers == []
 
 
 @each_api
@@ -322,7 +323,7 @@ async def test_handlers_of_a_client_are_told_of_the_connections_of_its_copies(si
         await talk.answer()
     detach(copies[0])
 
-    assert handler.heard[-1] == simulator.bill().total_tokens
+    assert handler.subscribers[-1] == simulator.bill().total_tokens
 
 
 @needs_responses
@@ -337,7 +338,7 @@ async def test_handlers_of_the_client_are_told_of_what_was_queued_for_its_connec
     async with connected(simulator, "responses", colour, of=heard_by(handler), queued=[ask]) as talk:
         await talk.until()
 
-    assert handler.heard[-1] == simulator.bill().total_tokens
+    assert handler.subscribers[-1] == simulator.bill().total_tokens
 
 
 @each_colour
@@ -349,10 +350,10 @@ async def test_f02_a_manager_of_another_shape_opens_its_connection(simulator, he
     monkeypatch.setattr(HUB._openers, "_clients", types.SimpleNamespace(get=lambda *_: None))
     async with connected(simulator, api, colour, of=heard_by(handler)) as talk:
         await talk.answer()
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert simulator.bill().calls == 1
-    assert handler.heard == []
+    assert handler.subscribers == []
     assert errors == {"websocket opener": 1}
 
 
@@ -403,7 +404,7 @@ async def test_f02_a_failure_of_ours_changes_nothing_for_the_caller(simulator, m
     with meter():
         async with connected(simulator, api, colour) as talk:
             assert (await talk.answer())[-1].type in ("response.completed", "response.done")
-    failures, HUB.internal_errors = dict(HUB.internal_errors), {}
+    failures = take_internal_errors()
 
     assert failures, "the hook was never reached: this test would prove nothing"
 
@@ -428,7 +429,7 @@ def test_f111_a_connection_that_leads_nowhere_known_warns_once(monkeypatch, is_e
             with pytest.warns(BlindSpotWarning, match="not metered"):
                 assert connection.recv_bytes() == Wire().recv()
             assert connection.recv_bytes() == Wire().recv()
-    errors, HUB.internal_errors = dict(HUB.internal_errors), {}
+    errors = take_internal_errors()
 
     assert set(errors) == ({"websocket", "warning"} if is_error else {"websocket"})
 
@@ -436,17 +437,16 @@ def test_f111_a_connection_that_leads_nowhere_known_warns_once(monkeypatch, is_e
 @pytest.mark.parametrize(
     "body",
     [
-        {"recv_bytes": lambda self: b"", "send": lambda self, _: None, "close": lambda self: None},
-        {"recv": lambda self: self.other(), "recv_bytes": lambda self: b"", "send": lambda self, _: None,
-         "close": lambda self: None},
-        {"recv": lambda self: self.recv_bytes(), "recv_bytes": lambda self: b"", "close": lambda self: None},
+        "recv_bytes = send = close = lambda self, *_: None",
+        "recv = lambda self: self.other(); recv_bytes = send = close = lambda self, *_: None",
+        "recv = lambda self: self.recv_bytes(); recv_bytes = close = lambda self: None",
     ],
     ids=["no recv", "recv reads elsewhere", "no send"],
-)  # fmt: skip
+)
 def test_f110_a_connection_class_of_another_shape_warns(body):
     """A new SDK may move the seam; nothing of such a class is patched."""
     module = types.ModuleType("openai.resources.realtime.realtime")
-    module.NewConnection = type("NewConnection", (), {**body, "__module__": module.__name__})  # type: ignore[attr-defined]
+    exec(f"class NewConnection: {body}", vars(module))
     before = dict(vars(module.NewConnection))
     with meter(), pytest.warns(BlindSpotWarning, match="NewConnection"):
         HUB._sockets._patch(module)
@@ -488,7 +488,7 @@ def test_a_module_that_is_imported_later_is_patched_then():
         f"""
         import sys
         from token_meter import meter
-        from token_meter._meter._hub import HUB
+        from token_meter.runtime.hub import HUB
         with meter():
             assert {name!r} not in sys.modules
             import {name} as module
@@ -508,7 +508,7 @@ def test_a_meter_without_websockets_loads_nothing_for_them():
         from token_meter import meter
         with meter():
             pass
-        print([m for m in ("websockets", "openai", "token_meter._meter._sockets") if m in sys.modules])
+        print([m for m in ("websockets", "openai", "token_meter.call.websocket") if m in sys.modules])
         """
     )
 

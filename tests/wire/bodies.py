@@ -121,7 +121,7 @@ RESPONSE_USAGE = Usage(
     cache_write_long_tokens=8000,
     reasoning_tokens=600,
     web_searches=3,
-    beside_tokens=100,
+    tool_usage_tokens=100,
 )
 EMBEDDING = {
     "object": "list",
@@ -159,7 +159,7 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
             "tool_usage": None,
             "output": [{"type": "image_generation_call", "svg_usage": SVG}, {"type": "image_generation_call"}],
         },
-        RESPONSE_USAGE._replace(web_searches=None, beside_tokens=100),
+        RESPONSE_USAGE._replace(web_searches=None, tool_usage_tokens=100),
     ),
     "compaction": (
         "compaction",
@@ -201,7 +201,7 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
             input_image_tokens=1000,
             output_image_tokens=4160,
             output_text_tokens=40,
-            beside_tokens=100,
+            tool_usage_tokens=100,
         ),
     ),
     "image without output details": (
@@ -325,7 +325,7 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
     ),
     # 100 + 2000 + 3000: our prompt includes what was cached and written.
     "Anthropic": (
-        "anthropic",
+        "messages",
         {
             "id": "msg_1",
             "type": "message",

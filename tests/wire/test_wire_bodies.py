@@ -1,4 +1,4 @@
-"""Every flavour's body reads as written by hand, small and big, and nothing else counts."""
+"""Every api's body reads as written by hand, small and big, and nothing else counts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from tests.wire.bodies import CASES, CHAT, CHAT_USAGE, EMBEDDING, RESPONSE, RESPONSE_USAGE, dump
-from token_meter._wire import read_answer, read_body
-from token_meter._wire._json import SMALL, fields
+from tests.wire.by_name import read_answer, read_body
 from token_meter.types import Answer, Reading, Usage
+from token_meter.wire.json_scan import SMALL, fields
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_usage_reads_as_written(case: str) -> None:
     """A body gives the counts that a reader of the documentation would take from it."""
-    flavour, body, usage = CASES[case]
+    api, body, usage = CASES[case]
 
-    reading = read_body(flavour, dump(body))
+    reading = read_body(api, dump(body))
 
     assert reading.usage == usage
     assert (reading.coerced, reading.anomalies) == (False, 0)
@@ -29,15 +29,15 @@ def test_usage_reads_as_written(case: str) -> None:
 @pytest.mark.parametrize("where", ["first", "last"])
 def test_big_bodies_read_like_small_ones(case: str, where: str) -> None:
     """Padding far above the size that is parsed whole changes nothing."""
-    flavour, body, usage = CASES[case]
+    api, body, usage = CASES[case]
     padding = {"padding": [{"model": "decoy", "text": 'a "usage":{"prompt_tokens":9} \\ é' * 9}] * 200}
     padded = {**padding, **body} if where == "first" else {**body, **padding}
 
-    reading = read_body(flavour, dump(padded))
+    reading = read_body(api, dump(padded))
 
     assert len(dump(padded)) > 2 * SMALL
     assert reading.usage == usage
-    assert reading[1:5] == read_body(flavour, dump(body))[1:5]
+    assert reading[1:5] == read_body(api, dump(body))[1:5]
 
 
 @pytest.mark.parametrize("spaces", [None, 2])
@@ -251,7 +251,7 @@ def test_events_where_json_was_expected() -> None:
 
 
 def test_an_unknown_flavour_reads_the_usual_place() -> None:
-    """A flavour from a newer record does not break a reader."""
+    """A api from a newer record does not break a reader."""
     assert read_body("telepathy", dump(EMBEDDING)).model == "text-embedding-3-small"
 
 
@@ -266,7 +266,7 @@ def test_the_ends_of_a_big_body_are_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "body", "answer"),
+    ("api", "body", "answer"),
     [
         ("chat", CHAT, Answer(texts=("Roses, then.",), finish="stop")),
         (
@@ -303,6 +303,6 @@ def test_the_ends_of_a_big_body_are_enough() -> None:
         ("chat", {"choices": [None, {"message": 5}, {"message": {"tool_calls": [1, {}]}}]}, Answer()),
     ],
 )
-def test_answers_show_what_was_visible(flavour: str, body: Any, answer: Answer) -> None:
+def test_answers_show_what_was_visible(api: str, body: Any, answer: Answer) -> None:
     """An estimate gets the texts, the tools and the signs of reasoning."""
-    assert read_answer(flavour, dump(body)) == answer
+    assert read_answer(api, dump(body)) == answer

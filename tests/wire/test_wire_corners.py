@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from token_meter._wire import DeltaReader, StreamReader, _delta, _door, _sse, read_answer, read_body, read_request
-from token_meter._wire._json import _search, _unreadable, fields, parse
-from token_meter._wire._numbers import Border
+from tests.wire.by_name import DeltaReader, StreamReader, read_answer, read_body
 from token_meter.types import Answer, Reading
+from token_meter.wire import deltas, read_request, readers, stream
+from token_meter.wire.json_scan import _search, _unreadable, fields, parse
+from token_meter.wire.numbers import NumberReader
 
 
 def fail(*_: Any, **__: Any) -> Any:
@@ -36,11 +37,11 @@ def _answer() -> Answer:
 @pytest.mark.parametrize(
     ("module", "name", "read", "nothing"),
     [
-        (_door, "read_json", lambda: read_body("chat", b"{}"), Reading()),
-        (_door, "answer_of", lambda: read_answer("chat", b"{}"), Answer()),
-        (_door, "read_json_request", lambda: tuple(read_request("chat", b"{}")), (None, False, False)),
-        (_sse, "read_events", _finish, Reading()),
-        (_sse, "answer_of", _answer, Answer()),
+        (readers, "read_json", lambda: read_body("chat", b"{}"), Reading()),
+        (readers, "answer_of", lambda: read_answer("chat", b"{}"), Answer()),
+        (readers, "read_json_request", lambda: tuple(read_request(b"{}")), (None, False, False)),
+        (stream, "read_events", _finish, Reading()),
+        (stream, "answer_of", _answer, Answer()),
     ],
 )
 def test_f02_a_bug_in_a_reader_is_nothing_read(monkeypatch, caplog, module, name, read, nothing):
@@ -53,7 +54,7 @@ def test_f02_a_bug_in_a_reader_is_nothing_read(monkeypatch, caplog, module, name
 
 def test_f24_an_event_without_end_is_let_go(monkeypatch):
     """Pieces that pass are not kept without bound; what comes after is read again."""
-    monkeypatch.setattr(_delta, "KEPT_LIMIT", 100)
+    monkeypatch.setattr(deltas, "KEPT_LIMIT", 100)
     reader = DeltaReader("chat")
 
     assert reader.feed(b"data: " + b"x" * 200) == []
@@ -68,10 +69,10 @@ def test_f24_an_event_without_end_is_let_go(monkeypatch):
 )  # fmt: skip
 def test_f70_a_duration_is_finite_and_no_flag(value, seconds):
     """Anything else is turned away, and counted."""
-    border = Border()
+    numbers = NumberReader()
 
-    assert border.seconds(value) == seconds
-    assert border.anomalies == (seconds is None and value is not None)
+    assert numbers.seconds(value) == seconds
+    assert numbers.anomalies == (seconds is None and value is not None)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +82,16 @@ def test_f70_a_duration_is_finite_and_no_flag(value, seconds):
 )  # fmt: skip
 def test_f70_an_amount_of_money_is_exact_and_sane(value, amount):
     """A float is what was printed."""
-    border = Border()
+    numbers = NumberReader()
 
-    assert border.dollars(value) == amount
-    assert border.anomalies == (amount is None and value is not None)
+    assert numbers.dollars(value) == amount
+    assert numbers.anomalies == (amount is None and value is not None)
 
 
 @pytest.mark.parametrize(("value", "amount"), [(None, None), (12_345, Decimal("0.0000012345")), ("x", None)])
 def test_money_in_ticks(value, amount):
     """Ten-billionths of a dollar."""
-    assert Border().ticks(value) == amount
+    assert NumberReader().ticks(value) == amount
 
 
 def test_a_total_that_is_no_count_is_left_out():
@@ -111,7 +112,7 @@ def test_a_refusal_is_part_of_an_answer():
 
 def test_without_a_quick_parser_the_careful_one_reads(monkeypatch):
     """An SDK without jiter."""
-    monkeypatch.setattr("token_meter._wire._json._quick", _unreadable)
+    monkeypatch.setattr("token_meter.wire.json_scan._quick", _unreadable)
 
     assert parse(b'{"a": 1}') == {"a": 1}
     assert parse(b'{"usage": {"total_tokens": 1, "total_tokens": 2}}') == {"usage": {}}
@@ -119,7 +120,7 @@ def test_without_a_quick_parser_the_careful_one_reads(monkeypatch):
 
 def test_a_body_over_the_limit_that_cannot_be_searched_is_unknown(monkeypatch):
     """A full parse of it would take its time."""
-    monkeypatch.setattr("token_meter._wire._json.FULL_PARSE_LIMIT", 100)
+    monkeypatch.setattr("token_meter.wire.json_scan.FULL_PARSE_LIMIT", 100)
 
     assert fields(b"[" + b" " * 200 + b"]", ["a"], small=50) is None
 

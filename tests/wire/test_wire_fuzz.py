@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
 from tests.wire.bodies import CASES, CHAT, RESPONSE, dump
-from token_meter._wire import DeltaReader, StreamReader, read_answer, read_body, read_request
-from token_meter._wire._numbers import Border
-from token_meter._wire._routes import FLAVOURS
-from token_meter._wire._usage import merge, usage_of
+from tests.wire.by_name import APIS, DeltaReader, StreamReader, read_answer, read_body
+from token_meter.providers.usage import usage_of
 from token_meter.types import Answer, Delta, Reading, Usage
+from token_meter.wire import read_request
+from token_meter.wire.numbers import NumberReader
+from token_meter.wire.usage_merge import merge
 
 
 class _Loud(logging.Handler):
@@ -101,7 +102,7 @@ def test_streams_agree_with_the_decoder_of_openai(stream: tuple[bytes, list[int]
     raw, cuts = stream
     events = [event for event in delivered(raw) if isinstance(event, dict)]
     reported = [event["usage"] for event in events if event.get("usage")]
-    expected = usage_of(reduce(merge, reported, {}), Border())
+    expected = usage_of(reduce(merge, reported, {}), NumberReader())
     texts = [choice["delta"]["content"] for event in events for choice in event["choices"]]
 
     reader, passing = StreamReader("chat"), DeltaReader("chat")
@@ -156,27 +157,27 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=20,
 )
-flavours = st.sampled_from([*FLAVOURS, "unheard"])
+apis = st.sampled_from([*APIS, "unheard"])
 
 
-@given(flavours, values)
+@given(apis, values)
 @example("realtime", {"type": []})  # found by chance after some hundred runs
-def test_odd_shapes_never_raise(flavour: str, value: Any) -> None:
+def test_odd_shapes_never_raise(api: str, value: Any) -> None:
     """Known keys with foreign values: a reading comes back, and every count in it is a count."""
     body = json.dumps(value).encode("utf-8")
     event = b"data: " + body + b"\n\n"
-    reader = StreamReader(flavour)
+    reader = StreamReader(api)
     reader.feed(event)
 
-    for reading in (read_body(flavour, body), read_body(flavour, event), reader.finish()):
+    for reading in (read_body(api, body), read_body(api, event), reader.finish()):
         assert isinstance(reading, Reading)
         assert all(type(n) is int and 0 <= n < 2**63 for n in (reading.usage or ())[:14] if n is not None)
         for name in (reading.model, reading.service_tier, reading.response_id, reading.error):
             assert name is None or (len(name) <= 200 and name.isprintable())
-    assert isinstance(read_answer(flavour, body), Answer)
+    assert isinstance(read_answer(api, body), Answer)
     assert isinstance(reader.answer(), Answer)
-    assert isinstance(DeltaReader(flavour).feed(event), list)
-    read_request(flavour, body)
+    assert isinstance(DeltaReader(api).feed(event), list)
+    read_request(body)
 
 
 BITS = rb"""{ } [ ] : , " \ 1 null data: event: "usage" "usage":{ "prompt_tokens":1 "model":"m" [DONE] "stream":true --x
@@ -186,29 +187,33 @@ near_json = st.lists(
 ).map(b"".join)
 
 
-@given(flavours, st.binary(max_size=200) | near_json, st.sampled_from([1, 3, 1000]), st.sampled_from([0, 40_000]))
-def test_any_bytes_never_raise(flavour: str, raw: bytes, size: int, padding: int) -> None:
+@given(apis, st.binary(max_size=200) | near_json, st.sampled_from([1, 3, 1000]), st.sampled_from([0, 40_000]))
+def test_any_bytes_never_raise(api: str, raw: bytes, size: int, padding: int) -> None:
     """Noise, near-JSON and near-events, short and padded beyond the size that is parsed whole."""
     raw = raw + b" " * padding
-    reader, passing = StreamReader(flavour), DeltaReader(flavour)
+    reader, passing = StreamReader(api), DeltaReader(api)
     for at in range(0, len(raw) if not padding else 0, size):
         reader.feed(raw[at : at + size])
         passing.feed(raw[at : at + size])
     reader.feed(raw)
 
-    assert isinstance(read_body(flavour, raw), Reading)
+    assert isinstance(read_body(api, raw), Reading)
     assert isinstance(reader.finish(), Reading)
     assert isinstance(reader.answer(), Answer)
-    assert isinstance(read_answer(flavour, raw), Answer)
-    read_request(flavour, raw)
+    assert isinstance(read_answer(api, raw), Answer)
+    read_request(raw)
 
 
 @given(st.text(max_size=40) | words, st.integers(0, 2), st.sampled_from([0, 30_000]))
-def test_no_text_is_taken_for_a_usage(text: str, place: int, padding: int) -> None:
+def test_no_text_is_taken_for_a_usage(text: str, locate_usage: int, padding: int) -> None:
     """Whatever the model writes, wherever it stands: it is never counted."""
     said = text + '"usage":{"prompt_tokens":9},' + text
     body: dict[str, Any] = {"id": "c", "model": "m", "choices": [{"message": {"content": said + "x" * padding}}]}
-    body = {**({said: said} if place == 0 else {}), **body, **({"z": {said: [said]}} if place == 1 else {})}
+    body = {
+        **({said: said} if locate_usage == 0 else {}),
+        **body,
+        **({"z": {said: [said]}} if locate_usage == 1 else {}),
+    }
     event = b"data: " + dump_surrogates(body) + b"\n\n"
 
     assert read_body("chat", dump_surrogates(body)).usage is None
@@ -223,14 +228,14 @@ def dump_surrogates(value: Any) -> bytes:
 @given(st.sampled_from(sorted(CASES)), st.integers(0, 40_000), st.permutations(range(12)), st.booleans())
 def test_the_order_and_size_of_a_body_do_not_matter(case: str, padding: int, order: list[int], indented: bool) -> None:
     """Big or small, in any order of keys: the same usage."""
-    flavour, body, usage = CASES[case]
+    api, body, usage = CASES[case]
     keys = [*body, "padding"]
     padded = {**body, "padding": {"usage": "x" * padding}}
     shuffled = sorted(keys, key=lambda key: order[hash_of(key) % len(order)])
 
     raw = json.dumps({key: padded[key] for key in shuffled}, indent=1 if indented else None).encode()
 
-    assert read_body(flavour, raw).usage == usage
+    assert read_body(api, raw).usage == usage
 
 
 def hash_of(key: str) -> int:
@@ -261,6 +266,6 @@ def test_hostile_bytes_cost_no_more_than_their_length(raw: bytes) -> None:
 
 def test_recorded_bodies_cut_anywhere_never_raise() -> None:
     """A connection may break at any byte; what came before it is no usage."""
-    for flavour, body in (("chat", CHAT), ("responses", RESPONSE)):
+    for api, body in (("chat", CHAT), ("responses", RESPONSE)):
         raw = dump(body)
-        assert {read_body(flavour, raw[:at]).usage for at in range(len(raw))} == {None}
+        assert {read_body(api, raw[:at]).usage for at in range(len(raw))} == {None}

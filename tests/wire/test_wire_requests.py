@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from token_meter._wire import ROUTES, Asked, Route, read_request, route_of
+from token_meter.providers import PROVIDERS, Route, api_named, route_of
+from token_meter.wire import RequestInfo, read_request
 
 
 @pytest.mark.parametrize(
-    ("path", "flavour", "prefix", "deployment"),
+    ("path", "api", "prefix", "deployment"),
     [
         ("/v1/chat/completions", "chat", "/v1", None),
         ("/chat/completions", "chat", "", None),
@@ -35,9 +36,9 @@ from token_meter._wire import ROUTES, Asked, Route, read_request, route_of
         ("/v1/threads/thread_1/runs", "runs", "/v1", None),
     ],
 )
-def test_creating_posts_are_ours(path: str, flavour: str, prefix: str, deployment: str | None) -> None:
-    """The suffix tells the flavour under any prefix; Azure's deployment stands apart."""
-    assert route_of("POST", path) == Route(flavour, "create", prefix, deployment, True)
+def test_creating_posts_are_ours(path: str, api: str, prefix: str, deployment: str | None) -> None:
+    """The suffix tells the api under any prefix; Azure's deployment stands apart."""
+    assert route_of("POST", path) == Route(api_named(api), "openai", "create", prefix, deployment)
     assert route_of("post", path) == route_of("POST", path)
     assert route_of("GET", path) is None
 
@@ -59,11 +60,11 @@ def test_some_flavours_never_report(path: str) -> None:
     route = route_of("POST", path)
 
     assert route is not None
-    assert (route.action, route.prefix, route.metered) == ("create", "/v1", False)
+    assert (route.action, route.prefix, route.api.is_metered) == ("create", "/v1", False)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "flavour"),
+    ("method", "path", "api"),
     [
         ("GET", "/v1/responses/resp_1", "responses"),
         ("POST", "/v1/responses/resp_1/cancel", "responses"),
@@ -72,9 +73,9 @@ def test_some_flavours_never_report(path: str) -> None:
         ("POST", "/v1/threads/t_1/runs/run_1/cancel", "runs"),
     ],
 )
-def test_asking_again_is_no_new_call(method: str, path: str, flavour: str) -> None:
+def test_asking_again_is_no_new_call(method: str, path: str, api: str) -> None:
     """What was created before may only now be over."""
-    assert route_of(method, path) == Route(flavour, "retrieve", "/v1")
+    assert route_of(method, path) == Route(api_named(api), "openai", "retrieve", "/v1")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_the_rest_is_not_ours(method: str, path: str) -> None:
 
 def test_flavours_have_one_name_each() -> None:
     """A name in a record leads to one reader."""
-    names = [flavour.name for flavour in ROUTES]
+    names = [api.name for provider in PROVIDERS.providers.values() for api in provider.apis]
 
     assert len(set(names)) == len(names)
 
@@ -139,32 +140,35 @@ MANY = TOOLS * 2_000
 @pytest.mark.parametrize(
     ("content", "asked"),
     [
-        (_body(messages=[], model="m"), Asked("m")),
-        (_body(messages=[], model="m", stream=True), Asked("m", stream=True)),
-        (_body(messages=[], model="m", stream=False), Asked("m")),
-        (_body(messages=[], model="m", stream="yes"), Asked("m")),
-        (_body(background=True, input="x", model="m", stream=True), Asked("m", True, True)),
-        (_body(messages=LONG, model="m", stream=True), Asked("m", stream=True)),
-        (_body(model="m", stream=True, messages=LONG), Asked("m", stream=True)),
-        (_body(model="m", messages=LONG, tools=TOOLS), Asked("m")),
-        (_body(messages=LONG, model="m", stream=True, tools=TOOLS), Asked("m", stream=True)),
-        (_body(messages=LONG, model="m", stream=True, tools=MANY), Asked("m", stream=True)),
-        (_body(messages=LONG, tools=MANY), Asked()),
-        (_body(tools=MANY, model="m", messages=LONG), Asked("m")),
-        (_body(metadata={"model": "no", "stream": True}, messages=LONG), Asked()),
-        (_body(messages=[{"content": '"model":"no"'}]), Asked()),
-        (_body(model=7), Asked()),
-        (json.dumps({"messages": LONG, "model": "m", "stream": True}, indent=2).encode(), Asked("m", stream=True)),
-        (b"", Asked()),
-        (b"[]", Asked()),
-        (b'{"model":"m"', Asked()),
-        (b'{"model":' * 50_000, Asked()),
-        (b'"model":"m"', Asked()),
+        (_body(messages=[], model="m"), RequestInfo("m")),
+        (_body(messages=[], model="m", stream=True), RequestInfo("m", stream=True)),
+        (_body(messages=[], model="m", stream=False), RequestInfo("m")),
+        (_body(messages=[], model="m", stream="yes"), RequestInfo("m")),
+        (_body(background=True, input="x", model="m", stream=True), RequestInfo("m", True, True)),
+        (_body(messages=LONG, model="m", stream=True), RequestInfo("m", stream=True)),
+        (_body(model="m", stream=True, messages=LONG), RequestInfo("m", stream=True)),
+        (_body(model="m", messages=LONG, tools=TOOLS), RequestInfo("m")),
+        (_body(messages=LONG, model="m", stream=True, tools=TOOLS), RequestInfo("m", stream=True)),
+        (_body(messages=LONG, model="m", stream=True, tools=MANY), RequestInfo("m", stream=True)),
+        (_body(messages=LONG, tools=MANY), RequestInfo()),
+        (_body(tools=MANY, model="m", messages=LONG), RequestInfo("m")),
+        (_body(metadata={"model": "no", "stream": True}, messages=LONG), RequestInfo()),
+        (_body(messages=[{"content": '"model":"no"'}]), RequestInfo()),
+        (_body(model=7), RequestInfo()),
+        (
+            json.dumps({"messages": LONG, "model": "m", "stream": True}, indent=2).encode(),
+            RequestInfo("m", stream=True),
+        ),
+        (b"", RequestInfo()),
+        (b"[]", RequestInfo()),
+        (b'{"model":"m"', RequestInfo()),
+        (b'{"model":' * 50_000, RequestInfo()),
+        (b'"model":"m"', RequestInfo()),
     ],
 )
-def test_json_requests_say_what_they_want(content: bytes, asked: Asked) -> None:
+def test_json_requests_say_what_they_want(content: bytes, asked: RequestInfo) -> None:
     """The outer keys only, wherever they stand and however long the prompt is."""
-    assert read_request("chat", content) == asked
+    assert read_request(content) == asked
 
 
 def _form(fields: dict[str, str], file: bytes, *, file_first: bool = False) -> bytes:
@@ -180,9 +184,9 @@ def test_forms_say_what_they_want(file_first: bool, size: int) -> None:
     decoy = b'Content-Disposition: form-data; name="model"\r\n\r\ndecoy\r\n'
     fields = {"model": "gpt-4o-transcribe", "stream": "true"}
 
-    asked = read_request("transcriptions", _form(fields, decoy + b"\x00" * size, file_first=file_first))
+    asked = read_request(_form(fields, decoy + b"\x00" * size, file_first=file_first))
 
-    assert asked == Asked("gpt-4o-transcribe", stream=True)
+    assert asked == RequestInfo("gpt-4o-transcribe", stream=True)
 
 
 def test_a_form_as_the_client_library_writes_it() -> None:
@@ -191,5 +195,5 @@ def test_a_form_as_the_client_library_writes_it() -> None:
     files = {"file": ("a.wav", b"\x00\x01", "audio/wav")}
     request = httpx2.Request("POST", "http://x/audio/transcriptions", data={"model": "whisper-1"}, files=files)
 
-    assert read_request("transcriptions", request.read()) == Asked("whisper-1")
-    assert read_request("transcriptions", b"--") == Asked()
+    assert read_request(request.read()) == RequestInfo("whisper-1")
+    assert read_request(b"--") == RequestInfo()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.wire.bodies import CHAT, CHAT_USAGE, RESPONSE, RESPONSE_USAGE, dump
-from token_meter._wire import DeltaReader, StreamReader, read_answer
-from token_meter._wire._sse import KEPT_LIMIT
+from tests.wire.by_name import DeltaReader, StreamReader, read_answer
 from token_meter.types import Answer, Delta, Reading, Usage
+from token_meter.wire.stream import KEPT_LIMIT
 
 
 def event(data: Any, name: str = "") -> bytes:
@@ -28,9 +28,9 @@ def usage(prompt: int | None, completion: int | None) -> dict[str, Any]:
     return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
-def read(raw: bytes, size: int = 0, flavour: str = "chat") -> StreamReader:
+def read(raw: bytes, size: int = 0, api: str = "chat") -> StreamReader:
     """A reader that was fed *raw* in pieces of *size*."""
-    reader = StreamReader(flavour)
+    reader = StreamReader(api)
     step = size or max(1, len(raw))
     for at in range(0, len(raw), step):
         reader.feed(raw[at : at + step])
@@ -63,7 +63,7 @@ def test_the_end_is_noticed_while_feeding(end: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "last"),
+    ("api", "last"),
     [
         ("responses", "response.completed"),
         ("responses", "response.incomplete"),
@@ -74,10 +74,10 @@ def test_the_end_is_noticed_while_feeding(end: bytes) -> None:
         ("runs", "thread.run.completed"),
     ],
 )
-def test_terminal_events_end_a_stream(flavour: str, last: str) -> None:
+def test_terminal_events_end_a_stream(api: str, last: str) -> None:
     """Streams without `[DONE]` end with an event of a known name, or of a known type."""
-    named = read(event({"type": "x"}, "x") + event({"type": last}, last), 0, flavour)
-    typed = read(event({"type": "x"}) + event({"type": last}), 0, flavour)
+    named = read(event({"type": "x"}, "x") + event({"type": last}, last), 0, api)
+    typed = read(event({"type": "x"}) + event({"type": last}), 0, api)
 
     assert named.ended
     assert typed.finish().ended
@@ -88,10 +88,10 @@ def test_terminal_events_end_a_stream(flavour: str, last: str) -> None:
     ["[DONE]", "data: [DONE]", "data: [DONE]\n\n", "\n\ndata: [DONE]\n\n", "event: response.completed\n\n"],
 )
 @pytest.mark.parametrize("size", [0, 1, 5])
-@pytest.mark.parametrize("flavour", ["chat", "responses"])
-def test_an_end_inside_of_a_text_is_none(text: str, size: int, flavour: str) -> None:
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_an_end_inside_of_a_text_is_none(text: str, size: int, api: str) -> None:
     """The model may talk about the protocol."""
-    reader = read(event(chunk(text)) + event(chunk("more")), size, flavour)
+    reader = read(event(chunk(text)) + event(chunk("more")), size, api)
 
     assert not reader.ended
     assert not reader.finish().ended
@@ -284,7 +284,7 @@ def test_anthropic_streams_report_in_two_places() -> None:
         + event({"type": "message_stop"}, "message_stop")
     )
 
-    reading = read(raw, 0, "anthropic").finish()
+    reading = read(raw, 0, "messages").finish()
 
     assert reading.usage == Usage(100, 15, 115, cached_tokens=75)
     assert (reading.model, reading.ended) == ("claude", True)
@@ -407,19 +407,17 @@ SHOWN: list[tuple[str, bytes, Answer, list[Delta]]] = [
 ]
 
 
-@pytest.mark.parametrize(("flavour", "raw", "answer", "deltas"), SHOWN, ids=[row[0] for row in SHOWN])
+@pytest.mark.parametrize(("api", "raw", "answer", "deltas"), SHOWN, ids=[row[0] for row in SHOWN])
 @pytest.mark.parametrize("size", [0, 1, 13])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_what_a_stream_shows(
-    flavour: str, raw: bytes, answer: Answer, deltas: list[Delta], size: int, end: bytes
-) -> None:
+def test_what_a_stream_shows(api: str, raw: bytes, answer: Answer, deltas: list[Delta], size: int, end: bytes) -> None:
     """The whole answer for an estimate, and the same pieces as they pass."""
     raw = raw.replace(b"\n", end)
-    passing = DeltaReader(flavour)
+    passing = DeltaReader(api)
     step = size or len(raw)
 
-    assert read(raw, size, flavour).answer() == answer
-    assert read_answer(flavour, raw) == answer
+    assert read(raw, size, api).answer() == answer
+    assert read_answer(api, raw) == answer
     assert [d for at in range(0, len(raw), step) for d in passing.feed(raw[at : at + step])] == deltas
 
 

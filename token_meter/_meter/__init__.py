@@ -1,14 +1,10 @@
-"""The heart: who is listening, one call's flight, totals, telling handlers. It knows no SDK.
-
-Modules: `_chain` the one context variable · `_hub` finds the meters of a departing call · `_flight` one call under
-way · `_meter` adds up · `_sums` the sums and their names · `_show` text and notebook · `_decorate` meters for
-functions · `_news` tells handlers.
-"""
+"""The meter as programs see it: the block, its numbers and texts, functions and clients that are metered."""
 
 from __future__ import annotations
 
-from token_meter._meter._chain import CHAIN, METER
-from token_meter._meter._meter import Meter
+from token_meter._meter.block import Meter
+from token_meter.context.scope import SCOPES
+from token_meter.context.stack import CONTEXT_STACK, METER
 
 __all__ = ["Meter", "current", "meter", "unattributed", "uninstall"]
 
@@ -18,7 +14,7 @@ meter = Meter
 
 def current() -> Meter | None:
     """The innermost open meter of this context, or `None`."""
-    for entry in reversed(CHAIN.get()):
+    for entry in reversed(CONTEXT_STACK.get()):
         if entry.kind == METER and entry.is_open:
             found: Meter = entry
             return found
@@ -27,9 +23,7 @@ def current() -> Meter | None:
 
 def unattributed() -> int:
     """How many calls of this process ran in no meter while some meter was open."""
-    from token_meter._meter._hub import HUB
-
-    return HUB.unattributed
+    return SCOPES.unattributed
 
 
 def uninstall() -> None:
@@ -37,6 +31,6 @@ def uninstall() -> None:
 
     Where somebody else has patched on top of ours, ours stays as a shim that only passes calls on.
     """
-    from token_meter._meter._hub import HUB
+    from token_meter.runtime.hub import HUB
 
     HUB.uninstall()

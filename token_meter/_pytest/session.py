@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from token_meter._pytest.paying import Now, Paying
+from token_meter._pytest.attribution import CurrentTest, Paying
+from token_meter._pytest.lazy_start import Waiting
 from token_meter._pytest.settings import wrong_marker
-from token_meter._pytest.waiting import Waiting
 from token_meter.config import Config
 
 if TYPE_CHECKING:
     from token_meter._meter import Meter
-    from token_meter._pytest.ending import Ending
-    from token_meter._run import RunSums
-    from token_meter._unwritten import Missing, Sums
+    from token_meter._pytest.outcome import SessionReport
+    from token_meter.ci.harness import RunSums
+    from token_meter.ci.losses import Missing, Sums
     from token_meter.report import Limit
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Session:
         self._worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.is_worker = self._worker is not None
         self.paying = Paying(config, settings, self._fail)
-        self.ending: Ending | None = None
+        self.ending: SessionReport | None = None
         self.problems: list[str] = []
         self._waiting = Waiting(self.start)
         self._not_started = [True]  # popped by whoever starts: once, also between threads
@@ -60,7 +60,7 @@ class Session:
         self._environment: dict[str, str | None] = {}
 
     @property
-    def now(self) -> Now:
+    def now(self) -> CurrentTest:
         """Who pays now."""
         return self.paying.now
 
@@ -90,14 +90,14 @@ class Session:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         self.config.pluginmanager.register(self.paying, "token_meter_paying")
-        if "token_meter._child" in sys.modules:
-            from token_meter._child import silence
+        if "token_meter._subprocess" in sys.modules:
+            from token_meter._subprocess import silence
 
             self._others_sums = silence()
         if self.settings["budget.on_exceed"] == "stop":
             self._limit()
         if self.settings["subprocess"]:
-            from token_meter import _run
+            from token_meter.ci import harness as _run
 
             for name, value in _run.environment_of(self.run_dir, self.settings).items():
                 self._environment[name] = os.environ.get(name)
@@ -116,9 +116,9 @@ class Session:
             self.problems.append(f"nothing is metered: {type(error).__name__}: {error}")
 
     def _start(self) -> None:
-        from token_meter import _run
         from token_meter._meter import Meter
-        from token_meter._unwritten import Unwritten
+        from token_meter.ci import harness as _run
+        from token_meter.ci.losses import Unwritten
         from token_meter.ledger import Ledger
 
         settings, paying = self.settings, self.paying
@@ -135,7 +135,7 @@ class Session:
             spend = settings["budget.max_spend"]
             if spend is not None:
                 meters.append(Meter("pytest, what live calls cost", max_cost=spend, **common))
-            from token_meter._holds import RunLock, shares
+            from token_meter.ci.shared_limits import RunLock, shares
 
             sums, lock = _run.RunSums(self.run_dir, book or _run.book_of(None)), RunLock(self.run_dir)
             paying.unwritten.sums.append(sums)
@@ -147,7 +147,7 @@ class Session:
 
     def _limit(self) -> None:
         """Let a worker that finds a limit of the run used up skip what it has queued."""
-        from token_meter import _run
+        from token_meter.ci import harness as _run
 
         settings = self.settings
         self._limits = _run.limits_of(_run.budget_settings(settings), "run", "stop")
@@ -187,15 +187,15 @@ class Session:
         if self.paying.unwritten is not None:
             self._miss(self.paying.unwritten.settle())
         if self.settings["subprocess"] and not self.is_worker:
-            from token_meter._unwritten import missed_by_children
+            from token_meter.ci.losses import missed_by_children
 
             self._miss(missed_by_children(self.run_dir))
         if self.is_worker:
             self._send(shard if shard is not None and self.is_remote else None)
         elif self._has_something_to_say():
-            from token_meter._pytest.ending import Ending
+            from token_meter._pytest.outcome import SessionReport
 
-            self.ending = _apart(Ending, self)
+            self.ending = _apart(SessionReport, self)
             if self.ending.fails and (session.exitstatus in (0, 5) or self._is_ours):
                 session.exitstatus = 1
 
@@ -260,13 +260,13 @@ class Session:
         """Lay what a worker on another host has sent beside the other shards, and keep what none has."""
         output = getattr(node, "workeroutput", {})
         if told := output.get(_MISSING):
-            from token_meter._unwritten import Missing
+            from token_meter.ci.losses import Missing
 
             reasons, lost, lines = told
             self._miss(Missing(tuple(reasons), lost, tuple(lines)))
         text = output.get(_SHARD)
         if text:
-            from token_meter._unwritten import unkept
+            from token_meter.ci.losses import unkept
             from token_meter.exceptions import LedgerError
             from token_meter.ledger._place import make_run_dir, new_shard
 

@@ -95,7 +95,7 @@ def _check(settings: Config, formats: list[str] | None) -> None:
 
 def wrong_marker(item: pytest.Item) -> str | None:
     """What is wrong with a `token_budget` that nobody could mean: a typo must not switch a budget off."""
-    from token_meter._run import limits_of
+    from token_meter.ci.harness import limits_of
     from token_meter.report import Limit
 
     for mark in item.iter_markers("token_budget"):
@@ -120,7 +120,7 @@ def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
 
     Of markers the nearest wins: a function's over its class's over its module's.
     """
-    from token_meter._run import limits_of
+    from token_meter.ci.harness import limits_of
 
     told: dict[str, Any] = {name: settings[f"budget.test.{name}"] for name in LIMITS}
     on_exceed = "fail"

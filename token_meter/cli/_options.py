@@ -159,7 +159,7 @@ def read(
     from dataclasses import replace
     from pathlib import Path
 
-    from token_meter._run import book_of, checks_on_record
+    from token_meter.ci.harness import book_of, checks_on_record
     from token_meter.ledger import find_shards, read_run
     from token_meter.report import find_vcs, load, summarise
 

@@ -29,7 +29,7 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
     It holds no times and no commit, so that it changes only when costs do.
     """
     from token_meter.report import Run, load, render, write
-    from token_meter.report._show import cost_text, counted
+    from token_meter.report._formatting import cost_text, counted
 
     config = config_from(given)
     now = read(paths or (config["data_dir"],), given["by"], config)

@@ -19,7 +19,7 @@ def command(paths: tuple[str, ...], output: str, append: bool) -> None:
     """
     from token_meter.exceptions import LedgerError
     from token_meter.ledger import combine, read_run
-    from token_meter.report._show import counted
+    from token_meter.report._formatting import counted
 
     facts = combine(paths, output, append=append)
     if not facts.processes and not append:

@@ -44,7 +44,7 @@ def _config(given: dict[str, Any]) -> None:
 
 def _data(given: dict[str, Any]) -> None:
     from token_meter.ledger import read_run, run_dirs
-    from token_meter.report._show import counted
+    from token_meter.report._formatting import counted
 
     data_dir = config_from(given)["data_dir"]
     runs = run_dirs(data_dir)
@@ -53,7 +53,7 @@ def _data(given: dict[str, Any]) -> None:
         reader = read_run(run)
         calls = sum(row.calls for row in reader)
         facts = reader.facts
-        state = "complete" if facts.is_complete else f"not complete ({facts.in_flight} in flight)"
+        state = "complete" if facts.is_complete else f"not complete ({facts.in_flight} in attempt)"
         click.echo(f"{run.name}: {counted(calls, 'call')}, {counted(facts.processes, 'process', 'es')}, {state}")
 
 

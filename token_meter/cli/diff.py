@@ -49,7 +49,7 @@ def command(
     Each is a JSON report, a ledger, `-` for stdin, or git:REF[:PATH]. EXPR is [SCOPE.]FIELD:LIMIT with SCOPE total,
     test, model or new, FIELD cost, spent, tokens, calls or unpriced, and LIMIT a number or a percentage.
     """
-    from token_meter import _run
+    from token_meter.ci import harness as _run
     from token_meter.exceptions import ConfigError, LedgerError
     from token_meter.report import commits_between, compare, load, parse_rule
 

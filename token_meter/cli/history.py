@@ -25,7 +25,7 @@ def command(last: int, as_json: bool, **given: Any) -> None:
     """
     from token_meter.exceptions import LedgerError
     from token_meter.report import history
-    from token_meter.report._show import cost_text, exact, is_known
+    from token_meter.report._formatting import cost_text, exact, is_known
     from token_meter.report._table import columns
 
     data_dir = config_from(given)["data_dir"]

@@ -95,6 +95,6 @@ def export(provider: str, prices: str | None) -> None:
 
 
 def _book(path: str | None) -> Any:
-    from token_meter._run import book_of
+    from token_meter.ci.harness import book_of
 
     return book_of(path)

@@ -39,9 +39,9 @@ def command(
 
     Exits with 3 when a limit is exceeded, and with 1 when there is nothing to read.
     """
-    from token_meter import _run
+    from token_meter.ci import harness as _run
     from token_meter.report import check_limits
-    from token_meter.report._show import counted
+    from token_meter.report._formatting import counted
 
     config = config_from(given)
     wanted = targets(("json", *formats) if as_json else formats, config)

@@ -37,8 +37,8 @@ def command(
     `script.py` and `-m MODULE` get the current Python. What this command prints itself goes to stderr. The exit code is
     the command's own; when the command succeeded and a limit was exceeded, it is 3.
     """
-    from token_meter import _run
-    from token_meter._unwritten import NOTHING_MISSING, Missing, unkept
+    from token_meter.ci import harness as _run
+    from token_meter.ci.losses import NOTHING_MISSING, Missing, unkept
     from token_meter.exceptions import LedgerError
     from token_meter.ledger import new_run_dir, run_dirs
     from token_meter.ledger._place import make_run_dir

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from token_meter._forks import in_child
+from token_meter._fork import in_child
 from token_meter.estimate.models import resolve_encoding
 from token_meter.estimate.vocab import encoding
 

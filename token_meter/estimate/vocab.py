@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from token_meter._forks import in_child
+from token_meter._fork import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -58,7 +58,7 @@ class CallbackHandler:
         """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
 
     def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
-        """A call ended, by itself or because its reader closed it; see `response.end`."""
+        """A call ended, by itself or because its reader closed it; see `response.outcome`."""
 
     def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
         """A call failed or was cancelled; keyword `response` has its record."""
@@ -79,7 +79,7 @@ class AsyncCallbackHandler(CallbackHandler):
         """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
 
     async def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
-        """A call ended, by itself or because its reader closed it; see `response.end`."""
+        """A call ended, by itself or because its reader closed it; see `response.outcome`."""
 
     async def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
         """A call failed or was cancelled; keyword `response` has its record."""

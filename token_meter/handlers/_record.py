@@ -17,11 +17,11 @@ class Recorder:
     """A handler with one record for each finished call; subclasses say where it goes.
 
     Attributes:
-        wants_answer: the wire is read for what was asked and answered, and both stand in the record.
+        include_output: the wire is read for what was asked and answered, and both stand in the record.
     """
 
     def __init__(self, *, include_text: bool = False) -> None:
-        self.wants_answer = include_text
+        self.include_output = include_text
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, Any] = OrderedDict()
         if include_text:
@@ -52,7 +52,7 @@ class Recorder:
         record = call.to_dict()
         meter = kwargs.get("meter")
         record["meter"] = getattr(meter, "name", None)
-        if self.wants_answer:
+        if self.include_output:
             with self._lock:
                 record["asked"] = self._asked.pop(call.id, None)
             answer: Answer | None = kwargs.get("answer")
@@ -63,12 +63,12 @@ class Recorder:
 
 def is_failure(call: Call) -> bool:
     """Whether the call is one of those that `on_llm_error` is told of."""
-    return call.end in ("error", "cancelled") or not (call.is_success or call.status is None)
+    return call.outcome in ("error", "cancelled") or not (call.is_success or call.status is None)
 
 
 def line(call: Call) -> str:
     """One line about a call: model, tokens, cost, time, and what is not as usual. Nothing in it moves a cursor."""
-    parts = [inert(call.model or call.flavour)]
+    parts = [inert(call.model or call.api)]
     if call.usage is None:
         parts.append("tokens unknown")
     else:
@@ -78,8 +78,8 @@ def line(call: Call) -> str:
     parts.append(f"{call.duration_s:.2f} s")
     if call.certainty not in ("exact", "unmeasured"):
         parts.append(call.certainty.replace("_", " "))
-    if call.end != "complete":
-        parts.append(call.end)
+    if call.outcome != "complete":
+        parts.append(call.outcome)
     if call.error is not None:
         parts.append(inert(call.error))
     if call.attempt:

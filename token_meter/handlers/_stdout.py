@@ -23,7 +23,7 @@ class StdOutHandler(Recorder):
 
     def _write(self, call: Call, record: dict[str, Any]) -> None:
         lines = [f"[{'llm error' if is_failure(call) else 'llm end'}] {line(call)}"]
-        if self.wants_answer:
+        if self.include_output:
             lines += [f"  asked: {inert(_plain(record['asked']))}"]
             lines += [f"  answer: {inert(text)}" for text in record["answer"] or ()]
             lines += [f"  tool call: {inert(name)} {inert(arguments)}" for name, arguments in record["tool_calls"]]

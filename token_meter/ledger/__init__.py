@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from token_meter.ledger._combine import combine
-from token_meter.ledger._line import Row
+from token_meter.ledger._line import Row, renamed
 from token_meter.ledger._place import RUN_DIR_VARIABLE, find_shards, new_run_dir, run_dirs
 from token_meter.ledger._read import RunFacts, RunReader, read_run
 from token_meter.ledger._write import Ledger
@@ -18,5 +18,6 @@ __all__ = [
     "find_shards",
     "new_run_dir",
     "read_run",
+    "renamed",
     "run_dirs",
 ]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from token_meter.ledger._line import COUNTS, FIRST_RARE, NOTHING_RARE, Row, row_of, usage_of
+from token_meter.ledger._line import COUNTS, FIRST_RARE, NOTHING_RARE, Row, renamed, row_of, usage_of
 from token_meter.types import Usage
 
 _MEMO_LIMIT = 10_000
@@ -19,14 +19,17 @@ _NO_USAGE = Usage()
 _new = tuple.__new__
 
 CALL_LINE = re.compile(
-    rb'\{"t":"call","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":(\d{1,11})(\.\d{6}),"ms":(\d{1,12}\.\d{3}),'
+    rb'\{"t":"call","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":(\d{1,11})(\.\d{6}),"ms":(\d{1,12}\.\d{3}),'
     rb'"first_ms":(null|\d{1,12}\.\d{3}),'
     rb"(" + b",".join(rb'"%s":(?:null|\d{1,18})' % name.encode() for name in COUNTS) + rb")(,.*\})"
 )
 """A call's line as `call_line` writes it: what no two calls share, the counts, and what is left."""
 
 _NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
-_BEFORE_COMMON = b',"flavour":'  # in a JSON string no quote follows a comma: no name can imitate a field
+_BEFORE_COMMON, _BEFORE_COMMON_V1 = (
+    b',"api":',
+    b',"flavour":',
+)  # in a JSON string no quote follows a comma: no name can imitate a field
 
 
 class LineReader:
@@ -39,14 +42,14 @@ class LineReader:
 
     def shared(self, tail: bytes) -> Row | None:
         """Read what stands behind the counts: a row without id, time and counts; `None` when it is torn."""
-        rare, _, common = tail.partition(_BEFORE_COMMON)
+        rare, common = _split(tail)
         key = (self.process, common)
         try:
             row = self._common.get(key)
             if row is None:
                 if len(self._common) >= _MEMO_LIMIT:
                     self._common.clear()
-                line = json.loads(b'{"flavour":' + common)
+                line = json.loads(b"{" + common)
                 row = self._common[key] = row_of({**line, "id": "", "ts": 0}, self.process)
             self._rarer(rare)
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -55,7 +58,7 @@ class LineReader:
 
     def usage(self, counts: bytes, tail: bytes) -> Usage | None:
         """Read the counts of a line that has a shared part; `None` when not one is known."""
-        rare = tail.partition(_BEFORE_COMMON)[0]
+        rare, _ = _split(tail)
         long, others = self._rarer(rare) if rare else (None, NOTHING_RARE)
         digits = counts.translate(None, _NO_DIGITS).split(b",")  # half the time of a pattern
         prompt, completion, total, cached, written, reasoning = [int(count) if count else None for count in digits]
@@ -69,9 +72,17 @@ class LineReader:
         if found is None:
             if len(self._rare) >= _MEMO_LIMIT:
                 self._rare.clear()
-            usage = usage_of(json.loads(b"{" + text[1:] + b"}")) or _NO_USAGE
+            usage = usage_of(renamed(json.loads(b"{" + text[1:] + b"}"))) or _NO_USAGE
             found = self._rare[text] = (usage.cache_write_long_tokens, usage[FIRST_RARE:])
         return found
+
+
+def _split(tail: bytes) -> tuple[bytes, bytes]:
+    """What stands behind a line's counts: the rarer counts, and what many calls share."""
+    at = tail.find(_BEFORE_COMMON)
+    if at < 0:
+        at = tail.find(_BEFORE_COMMON_V1)
+    return (tail, b"") if at < 0 else (tail[:at], tail[at + 1 :])
 
 
 class Batch:

@@ -55,7 +55,7 @@ def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
                 kind, version, id_ = found["t"], found["v"], found.get("id")
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
-            if version != _line.VERSION:
+            if version not in _line.READABLE:
                 continue
             if kind == "open":
                 section = line

@@ -8,13 +8,22 @@ what makes an append cost 4 us and a million lines some seconds. A line in anoth
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 from token_meter.types import Call, Usage
 
-VERSION = 1
+VERSION = 2
+"""The version of the lines that are written; lines of version 1 are read too."""
+
+READABLE = (1, VERSION)
+
+_NAMES_OF_V1 = {
+    "flavour": "api", "model_asked": "request_model", "end": "outcome", "beside_tokens": "tool_usage_tokens",
+}  # fmt: skip
+"""What the fields of version 1 were called."""
 
 quoted = encode_basestring_ascii
 """A JSON string in ASCII: lone surrogates and control characters are written as escapes."""
@@ -75,15 +84,15 @@ def call_line(
     call: Call, context: str | None, phase: str | None, attempt: int | None, worker: str | None, late: bool
 ) -> bytes:
     """Write *call* as one line. No price (it is computed when reporting) and no `base_url` (it may hold a key)."""
-    (id_, ts, duration, host, flavour, asked, served, usage, certainty, end, status, error, tier, first, *_) = call
+    (id_, ts, duration, host, api, asked, served, usage, certainty, outcome, status, error, tier, first, *_) = call
     rest = call[14:20]
     key = (
         host,
-        flavour,
+        api,
         asked,
         served,
         certainty,
-        end,
+        outcome,
         status,
         error,
         tier,
@@ -111,7 +120,7 @@ def call_line(
         if usage[5] is not None or usage[7:] != NOTHING_RARE:
             counts += _rare(usage)
     return (
-        f'{{"t":"call","v":1,"id":{quoted(id_)},"ts":{ts:.6f},"ms":{duration * 1e3:.3f},"first_ms":{first_ms},'
+        f'{{"t":"call","v":2,"id":{quoted(id_)},"ts":{ts:.6f},"ms":{duration * 1e3:.3f},"first_ms":{first_ms},'
         f"{counts},{common}}}\n"
     ).encode("ascii")
 
@@ -134,15 +143,15 @@ def _common(
     call: Call, context: str | None, phase: str | None, attempt: int | None, worker: str | None, late: bool
 ) -> str:
     fields = {
-        "flavour": cut(call.flavour),
+        "api": cut(call.api),
         "host": cut(call.host),
         "provider": cut(call.provider),
-        "model_asked": cut(call.model_asked),
-        "model": cut(call.model_served),
+        "request_model": cut(call.request_model),
+        "model": cut(call.response_model),
         "tier": cut(call.service_tier),
         "processing": cut(call.processing),
         "certainty": call.certainty,
-        "end": call.end,
+        "outcome": call.outcome,
         "status": call.status,
         "error": cut(call.error),
         "attempt": call.attempt,
@@ -155,7 +164,7 @@ def _common(
         "worker": worker,
         "late": late or None,
     }
-    present = {k: v for k, v in fields.items() if v is not None or k == "flavour"}
+    present = {k: v for k, v in fields.items() if v is not None or k == "api"}
     return json.dumps(present, separators=(",", ":"))[1:-1]
 
 
@@ -175,12 +184,13 @@ def record(kind: str, **fields: Any) -> bytes:
     return json.dumps({"t": kind, "v": VERSION, **present}, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def row_of(line: dict[str, Any], process: str = "") -> Row:
+def row_of(line: Mapping[str, Any], process: str = "") -> Row:
     """Read the object of a `call` line.
 
     Raises:
         ValueError, TypeError, KeyError: it is none.
     """
+    line = renamed(line)
     usage = usage_of(line)
     duration_s = _number(line, "ms", 0.0) / 1e3
     first_ms = line.get("first_ms")
@@ -189,12 +199,12 @@ def row_of(line: dict[str, Any], process: str = "") -> Row:
         _number(line, "ts"),
         duration_s,
         _text(line, "host"),
-        _text(line, "flavour") or "unknown",
-        model_asked=_text(line, "model_asked"),
-        model_served=_text(line, "model"),
+        _text(line, "api") or "unknown",
+        request_model=_text(line, "request_model"),
+        response_model=_text(line, "model"),
         usage=usage,
         certainty=_one_of(line, "certainty", ("exact", "estimated", "lower_bound", "unmeasured")),
-        end=_one_of(line, "end", ("complete", "closed", "cancelled", "error", "abandoned")),
+        outcome=_one_of(line, "outcome", ("complete", "closed", "cancelled", "error", "abandoned")),
         status=_count(line, "status"),
         error=_text(line, "error"),
         service_tier=_text(line, "tier"),
@@ -219,7 +229,14 @@ def row_of(line: dict[str, Any], process: str = "") -> Row:
     )
 
 
-def id_of(line: dict[str, Any]) -> str:
+def renamed(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A line, or a part of one, with the names of this version; a line of version 1 has others."""
+    if _NAMES_OF_V1.keys().isdisjoint(line):
+        return line
+    return {_NAMES_OF_V1.get(name, name): value for name, value in line.items()}
+
+
+def id_of(line: Mapping[str, Any]) -> str:
     """Read a record's id.
 
     Raises:
@@ -230,7 +247,7 @@ def id_of(line: dict[str, Any]) -> str:
     return line["id"]
 
 
-def usage_of(line: dict[str, Any]) -> Usage | None:
+def usage_of(line: Mapping[str, Any]) -> Usage | None:
     """Read a line's counts; `None` when not one is known.
 
     Raises:
@@ -240,21 +257,21 @@ def usage_of(line: dict[str, Any]) -> Usage | None:
     return usage if any(v is not None for v in usage) else None
 
 
-def _text(line: dict[str, Any], key: str) -> str | None:
+def _text(line: Mapping[str, Any], key: str) -> str | None:
     value = line.get(key)
     if value is None or isinstance(value, str):
         return cut(value, _CONTEXT_LIMIT)
     raise ValueError(key)
 
 
-def _number(line: dict[str, Any], key: str, default: float | None = None) -> float:
+def _number(line: Mapping[str, Any], key: str, default: float | None = None) -> float:
     value = line.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e15 < value < 1e15:
         raise ValueError(key)
     return float(value)
 
 
-def _count(line: dict[str, Any], key: str) -> Any:
+def _count(line: Mapping[str, Any], key: str) -> Any:
     value = line.get(key)
     if value is None:
         return None
@@ -273,7 +290,7 @@ def _count(line: dict[str, Any], key: str) -> Any:
     return value
 
 
-def _one_of(line: dict[str, Any], key: str, allowed: tuple[Any, ...]) -> Any:
+def _one_of(line: Mapping[str, Any], key: str, allowed: tuple[Any, ...]) -> Any:
     value = line.get(key, allowed[0])
     if value not in allowed:
         raise ValueError(key)

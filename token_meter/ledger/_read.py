@@ -21,7 +21,7 @@ _LONGEST_LINE = 1 << 20
 _MERGED = 20_000  # rows that wait to be merged with equal ones; bounds the memory
 _SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
 _IN_FLIGHT_SHOWN = 1_000
-_START_HEAD = re.compile(rb'\{"t":"start","v":1,"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
+_START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -184,7 +184,7 @@ class RunReader:
             return None
         try:
             found = json.loads(line)
-            if found["v"] != _line.VERSION:
+            if found["v"] not in _line.READABLE:
                 raise ValueError
             return self._take(found, line)
         except (ValueError, TypeError, KeyError, RecursionError):

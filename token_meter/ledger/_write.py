@@ -93,7 +93,7 @@ class Ledger:
         phase: str | None = None,
         attempt: int | None = None,
     ) -> None:
-        """A call departs: a `start` without its `call` was in flight when the process died."""
+        """A call departs: a `start` without its `call` was in attempt when the process died."""
         quoted = _line.quoted
         rest = f',"model":{quoted(_line.cut(model) or "")}' if model is not None else ""
         if context is not None:
@@ -102,7 +102,7 @@ class Ledger:
             rest += f',"phase":{quoted(phase)}'
         if attempt is not None:
             rest += f',"try":{attempt:d}'
-        self._append(f'{{"t":"start","v":1,"id":{quoted(id)},"ts":{time.time():.6f}{rest}}}\n'.encode("ascii"))
+        self._append(f'{{"t":"start","v":2,"id":{quoted(id)},"ts":{time.time():.6f}{rest}}}\n'.encode("ascii"))
 
     def call(
         self,

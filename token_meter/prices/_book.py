@@ -10,12 +10,12 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from token_meter.exceptions import ConfigError
-from token_meter.prices import _given as given
 from token_meter.prices import _overlay, _public
-from token_meter.prices._card import EXACT, Unpriceable
+from token_meter.prices import _validation as given
+from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._lookup import Entry
+from token_meter.prices._rate_card import EXACT, UnpriceableError
 from token_meter.prices._rates import Rates
-from token_meter.prices._terms import Terms, terms_of
 from token_meter.types import Call, Price, Usage
 
 _LOG = logging.getLogger("token_meter")
@@ -183,7 +183,7 @@ class PriceBook:
                 return Price(EXACT.add(entry.cost(usage), fee), f"{entry.source} + web searches", None)
             # Past NamedTuple's own constructor, which takes twice as long.
             return _new(Price, (entry.cost(usage), entry.source, None))
-        except Unpriceable as exc:
+        except UnpriceableError as exc:
             return Price(None, None, str(exc))
         except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
             return _failed(exc)
@@ -192,8 +192,8 @@ class PriceBook:
         """Find the rates for *call*, remembered as long as they hold."""
         try:
             key = (
-                call.base_url, call.host, call.provider, call.model_served, call.model_asked,
-                call.service_tier, call.processing, call.flavour,
+                call.base_url, call.host, call.provider, call.response_model, call.request_model,
+                call.service_tier, call.processing, call.api,
             )  # fmt: skip
             memo = self._memo
             if memo.snapshot is not (snapshot := _public.current()):
@@ -217,7 +217,7 @@ class PriceBook:
     def _resolve(self, call: Call) -> Entry:
         try:
             return self._terms.find(call)
-        except Unpriceable as exc:
+        except UnpriceableError as exc:
             at_s = call.started_s
             hour = at_s - at_s % 3600 if math.isfinite(at_s) else at_s
             return Entry(hour, hour + 3600, None, None, Price(None, None, str(exc)), free=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from token_meter.exceptions import ConfigError
-from token_meter.prices._given import suggest
 from token_meter.prices._rates import Rates
+from token_meter.prices._validation import suggest
 
 _KEYS = frozenset({"name", "on_unpriced", "overrides", "multipliers", "models", "hosts", "web_search"})
 _MODEL_KEYS = frozenset({"base_url", "name", "model"})

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
-from token_meter.prices._card import EXACT, UNITS, Sheet, Unpriceable
 from token_meter.prices._lookup import published
+from token_meter.prices._rate_card import EXACT, UNITS, RateTable, UnpriceableError
 
 _PER = {"mtok": "1M tokens", "hours": "hour", "kcount": "1K", "kpages": "1K pages", "mchars": "1M characters"}
 
@@ -59,7 +59,7 @@ def describe(
     for pair in pairs:  # grows: the public list names its tiers with its standard price
         try:
             price = published(provider, name, *pair, when_s)
-        except Unpriceable:
+        except UnpriceableError:
             price = None
         if pair == ("", ""):
             public = price.public.contexts if price is not None and price.public is not None else ()
@@ -112,7 +112,7 @@ def _public_names(provider: str) -> list[str]:
     return [name.lower() for name in names if name]
 
 
-def _rows(provider: str, model: str, pair: tuple[str, str], sheet: Sheet, source: str) -> Iterable[PriceRow]:
+def _rows(provider: str, model: str, pair: tuple[str, str], sheet: RateTable, source: str) -> Iterable[PriceRow]:
     for above, rates in sheet:
         for unit, rate in sorted(rates.items(), key=lambda pair: UNITS.index(pair[0])):
             per = "minute" if unit == "audio_minute" else "1M tokens"

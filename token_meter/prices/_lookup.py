@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter.prices import _overlay, _public
-from token_meter.prices._card import EXACT, Card, Sheet, Unpriceable
+from token_meter.prices._rate_card import EXACT, RateCard, RateTable, UnpriceableError
 from token_meter.types import Price, Usage
 
 
@@ -35,7 +35,7 @@ class Published(NamedTuple):
         until: and before this one.
     """
 
-    sheet: Sheet | None
+    sheet: RateTable | None
     public: _public.Found | None
     source: str
     since: float = -math.inf
@@ -46,10 +46,10 @@ def published(provider: str, model: str, tier: str, processing: str, at_s: float
     """Find the published price of *model* at one moment.
 
     Raises:
-        Unpriceable: there is none, or none for this tier.
+        UnpriceableError: there is none, or none for this tier.
     """
     if reason := _overlay.NO_USD.get(provider):
-        raise Unpriceable(reason)
+        raise UnpriceableError(reason)
     overlay, source = f"overlay {_overlay.AS_OF}", f"genai-prices {_public.version()}"
     rows = _overlay.rows_for(provider, model, tier, processing)
     for row in rows:
@@ -78,18 +78,18 @@ def published(provider: str, model: str, tier: str, processing: str, at_s: float
     return Published(sheet, found, source, since, until)
 
 
-def entry_of(price: Published, flavour: str, factor: Decimal | None) -> Entry:
-    """Make a published price ready for many calls of one flavour, times *factor*."""
+def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
+    """Make a published price ready for many calls of one api, times *factor*."""
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
-        card = Card(price.sheet, flavour=flavour, factor=factor)
+        card = RateCard(price.sheet, api=api, factor=factor)
         # Free of charge is what somebody wrote down; a public 0 may be a gap.
         return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
     assert price.public is not None  # no sheet: there is something to ask
     ask = price.public.ask
 
     def cost(usage: Usage) -> Decimal:
-        amount = ask(usage, flavour)
+        amount = ask(usage, api)
         return amount if factor is None else EXACT.multiply(amount, factor)
 
     return Entry(price.since, price.until, cost, source, None, free=False)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from token_meter.prices._card import EXACT, Sheet
+from token_meter.prices._rate_card import EXACT, RateTable
 
 AS_OF = "2026-11-21"
 """The date of this table; shown in every report."""
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     processing: str = ""
 
     @property
-    def sheet(self) -> Sheet:
+    def sheet(self) -> RateTable:
         """The row's own rates."""
         bands = ((0, self.rates), *self.above)
         return tuple((start, {unit: Decimal(rate) for unit, rate in rates.items()}) for start, rates in bands)
@@ -254,7 +254,7 @@ def rows_for(provider: str, model: str, tier: str, processing: str) -> list[Row]
     return [row for row in ROWS if row.covers(provider, model, tier, processing)]
 
 
-def complete(sheet: Sheet, row: Row) -> Sheet:
+def complete(sheet: RateTable, row: Row) -> RateTable:
     """Add the rates of *row* to a public price, band by band; what the public list has stays."""
     bands = []
     own = dict(row.sheet[0][1])

@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_meter.prices._card import EXACT, Sheet, Unpriceable
+from token_meter.prices._rate_card import EXACT, RateTable, UnpriceableError
 from token_meter.prices._units import KEYS, check_covered, counts_of, sheet_of
 from token_meter.types import Usage
 
@@ -32,7 +32,7 @@ class Found(NamedTuple):
         contexts: the tiers and ways of processing that have a price of their own now.
     """
 
-    sheet: Sheet | None
+    sheet: RateTable | None
     ask: Callable[[Usage, str], Decimal]
     since: float
     until: float
@@ -85,7 +85,7 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     """Find the public price of *model* at one moment.
 
     Raises:
-        Unpriceable: there is none, or none for this tier.
+        UnpriceableError: there is none, or none for this tier.
     """
     from genai_prices import Usage as Counts
     from genai_prices import calc_price
@@ -96,15 +96,15 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
         priced = found.find_provider(None, provider, None).find_model(model, all_providers=found.providers)
     except LookupError:
         msg = f"provider {provider} has no price list"
-        raise Unpriceable(msg) from None
+        raise UnpriceableError(msg) from None
     if priced is None:
         msg = f"{provider} has no price for {model}"
-        raise Unpriceable(msg)
+        raise UnpriceableError(msg)
     when = datetime.fromtimestamp(at_s, UTC)
     context = {"service_tier": tier} if tier else {"processing": processing} if processing else None
     if tier and processing:
         msg = f"tier {tier} has no rate in a {processing}"
-        raise Unpriceable(msg)
+        raise UnpriceableError(msg)
 
     def calculate(counts: Counts) -> PriceCalculation:
         with localcontext(EXACT):
@@ -114,15 +114,15 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     if context is not None and not _has_variant(answer, context, when):
         word = f"tier {tier}" if tier else processing
         msg = f"{word} has no rate for {model} at {provider}"
-        raise Unpriceable(msg)
+        raise UnpriceableError(msg)
 
-    def ask(usage: Usage, flavour: str) -> Decimal:
+    def ask(usage: Usage, api: str) -> Decimal:
         check_covered(answer.model_price, usage)
         try:
-            return calculate(Counts(**counts_of(usage, flavour))).total_price
+            return calculate(Counts(**counts_of(usage, api))).total_price
         except ValueError as exc:
             msg = f"the counts contradict each other: {exc}"
-            raise Unpriceable(msg) from exc
+            raise UnpriceableError(msg) from exc
 
     since, until = _valid(answer.model, at_s)
     listed = tuple(
@@ -146,7 +146,9 @@ def _has_variant(answer: PriceCalculation, context: dict[str, str], when: dateti
     )
 
 
-def _without_inherited(sheet: Sheet, answer: PriceCalculation, context: dict[str, str], when: datetime) -> Sheet:
+def _without_inherited(
+    sheet: RateTable, answer: PriceCalculation, context: dict[str, str], when: datetime
+) -> RateTable:
     """Leave out the rates that a tier takes over from the standard price because its own are not published.
 
     Batches of gpt-4.1 are half price, but what their cached input costs nobody says: not the standard rate.

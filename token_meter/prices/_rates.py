@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from token_meter.exceptions import ConfigError
-from token_meter.prices._card import UNITS, Sheet, bands_of
-from token_meter.prices._given import rate_of, suggest
+from token_meter.prices._rate_card import UNITS, RateTable, bands_of
+from token_meter.prices._validation import rate_of, suggest
 
 STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
 """The names of the standard tier in answers."""
@@ -42,7 +42,7 @@ class Rates:
     processing: str | None
     as_of: str | None
     note: str | None
-    sheet: Sheet
+    sheet: RateTable
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from token_meter.prices._card import Sheet, Unpriceable
+from token_meter.prices._rate_card import RateTable, UnpriceableError
 from token_meter.types import Usage
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _UNCOUNTED = frozenset(
 ) | {"input_mchars"}
 
 
-def sheet_of(price: ModelPrice) -> Sheet | None:
+def sheet_of(price: ModelPrice) -> RateTable | None:
     """Read the rates of a model price, or `None` when a card cannot compute with all of them."""
     rates: dict[str, Any] = {}
     starts = {0}
@@ -75,11 +75,11 @@ def _at(rate: Any, start: int) -> Decimal:
     return found
 
 
-def counts_of(usage: Usage, flavour: str) -> dict[str, int | float]:
+def counts_of(usage: Usage, api: str) -> dict[str, int | float]:
     """Translate our counts into those of genai-prices; its totals include their parts, as ours do."""
     out = usage.billable_output_tokens
     out_image = usage.output_image_tokens
-    if flavour == "images" and not out_image:
+    if api == "images" and not out_image:
         out_image = (out or 0) - (usage.output_text_tokens or 0)
     counts = {
         "input_tokens": usage.prompt_tokens,
@@ -117,7 +117,7 @@ def check_covered(price: ModelPrice, usage: Usage) -> None:
     for count, keys, words in needs:
         if count and not keys & known:
             msg = f"no rate is known for {words}"
-            raise Unpriceable(msg)
-    if usage.beside_tokens:
-        msg = f"{usage.beside_tokens} tokens were reported beside the usage and are billed at another model's price"
-        raise Unpriceable(msg)
+            raise UnpriceableError(msg)
+    if usage.tool_usage_tokens:
+        msg = f"{usage.tool_usage_tokens} tokens were reported beside the usage and are billed at another model's price"
+        raise UnpriceableError(msg)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from token_meter.report._collect import summarise
+from token_meter.report._commit_info import ci_host, commits_between, find_vcs
 from token_meter.report._formats import FORMATS, Format, Target, expanded, parse_target, render, write
+from token_meter.report._formatting import tone_of
 from token_meter.report._history import Point, history, remember
 from token_meter.report._load import load, loads
-from token_meter.report._show import tone_of
 from token_meter.report._summary import Check, Group, ModelLine, Notice, Run, Summary, Tokens, Totals, Vcs
-from token_meter.report._vcs import ci_host, commits_between, find_vcs
 from token_meter.report._verdict import BROKEN, EXCEEDED, OK, Limit, Verdict, check, check_limits, judge
 from token_meter.report._view import View
 from token_meter.report.diff import Change, Diff, Rule, compare, parse_rule

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from token_meter.report._show import change_text, percent_text
+from token_meter.report._formatting import change_text, percent_text
 from token_meter.report._summary import ZERO, Totals
 
 State: TypeAlias = Literal["changed", "same", "new", "gone"]

@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from token_meter.ledger import Row, RunFacts
+from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
-from token_meter.report._leaf import MOST_USAGES, Leaf, usages_of
 from token_meter.report._summary import (
     NOTHING,
     ZERO,
@@ -116,16 +116,16 @@ class _Collector:
         call = row.call
         group = _bounded(self._key(row), self._groups, _MOST_GROUPS)
         kind = Kind(
-            call.model_asked,
-            call.model_served,
+            call.request_model,
+            call.response_model,
             call.provider,
             call.host,
-            call.flavour,
+            call.api,
             call.service_tier,
             call.processing,
         )
         if _bounded(kind.model, self._models, _MOST_MODELS) == OTHER:
-            kind = Kind(None, OTHER, kind.provider, None, kind.flavour)
+            kind = Kind(None, OTHER, kind.provider, None, kind.api)
         key = _LeafKey(group, kind, row.phase, row.attempt, row.process)
         leaf = self._leaves.get(key)
         if leaf is None:
@@ -209,7 +209,7 @@ def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | 
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         call = call._replace(
-            model_asked=model if colon else as_model, model_served=None, service_tier=None, processing=None
+            request_model=model if colon else as_model, response_model=None, service_tier=None, processing=None
         )
         uncharged = (u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages)
         return book.price_each(call._replace(host=None, provider=provider) if colon else call, uncharged)

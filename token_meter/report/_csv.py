@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from token_meter.report._show import csv_cell, exact, is_known
+from token_meter.report._formatting import csv_cell, exact, is_known
 from token_meter.report._summary import Summary, Tokens
 from token_meter.report._view import DEFAULT_VIEW, View
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from token_meter.exceptions import ConfigError
 from token_meter.ledger._place import open_own
-from token_meter.report import _diff_faces as faces
-from token_meter.report._csv import render_csv
-from token_meter.report._hosts import (
+from token_meter.report import _diff_formats as faces
+from token_meter.report._ci_formats import (
     render_azure,
     render_benchmark,
     render_buildkite,
@@ -21,6 +20,8 @@ from token_meter.report._hosts import (
     render_github_output,
     render_gitlab_codequality,
 )
+from token_meter.report._commit_info import ci_host
+from token_meter.report._csv import render_csv
 from token_meter.report._html import render_html
 from token_meter.report._html_diff import diff_html
 from token_meter.report._json import render_json
@@ -29,7 +30,6 @@ from token_meter.report._markdown import COMMENT_LIMIT, SUMMARY_LIMIT, render_ma
 from token_meter.report._openmetrics import render_openmetrics
 from token_meter.report._summary import Summary
 from token_meter.report._table import render_table
-from token_meter.report._vcs import ci_host
 from token_meter.report._view import DEFAULT_VIEW, View
 from token_meter.report.diff import Diff
 

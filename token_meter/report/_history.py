@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from token_meter.ledger._place import open_own
-from token_meter.report._show import cost_text, counted, exact
+from token_meter.report._formatting import cost_text, counted, exact
 from token_meter.report._summary import Summary, Totals
 
 FILE = "history.jsonl"

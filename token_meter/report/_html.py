@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from token_meter.report import _page
+from token_meter.report import _html_parts as _page
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, is_known, visible
 from token_meter.report._history import Point
-from token_meter.report._page import OTHER_TONE, TONES, Cell, count_cell, money_cell
-from token_meter.report._show import cost_sentence, cost_text, count_text, is_known, visible
+from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 

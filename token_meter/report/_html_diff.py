@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from token_meter.report import _page
-from token_meter.report._diff_faces import footnotes
+from token_meter.report import _html_parts as _page
+from token_meter.report._diff_formats import footnotes
+from token_meter.report._formatting import change_text, cost_text, count_text, percent_text, visible
 from token_meter.report._html import about, facts
-from token_meter.report._page import Cell, count_cell, money_cell
-from token_meter.report._show import change_text, cost_text, count_text, percent_text, visible
+from token_meter.report._html_parts import Cell, count_cell, money_cell
 from token_meter.report._summary import ZERO, Totals, total_of
 from token_meter.report._view import DEFAULT_VIEW, View
 from token_meter.report.diff import Change, Diff

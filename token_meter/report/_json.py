@@ -1,6 +1,7 @@
-"""`Summary` to JSON v1, as docs/report.schema.json has it. It knows no file.
+"""`Summary` to JSON v2, as docs/report.schema.json has it. It knows no file.
 
-Keys are never renamed inside v1. Money is a number with exact decimal text: `parse_float=Decimal` gives it back.
+Keys are never renamed inside v2; `_load` reads v1 too.
+Money is a number with exact decimal text: `parse_float=Decimal` gives it back.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from token_meter.report._show import exact
+from token_meter.report._formatting import exact
 from token_meter.report._summary import Check, Group, ModelLine, Run, Summary, Totals, Vcs
 from token_meter.report._view import DEFAULT_VIEW, View
 
-SCHEMA = "token-meter/report/v1"
+SCHEMA = "token-meter/report/v2"
+READABLE = frozenset({SCHEMA, "token-meter/report/v1"})
+"""The versions that are read."""
 
 
 def render_json(summary: Summary, view: View = DEFAULT_VIEW) -> str:
@@ -105,11 +108,11 @@ def model_data(line: ModelLine) -> dict[str, Any]:
     kind = line.kind
     data: dict[str, Any] = {"model": kind.model, "priced": not line.totals.unpriced, **totals_data(line.totals)}
     optional = {
-        "model_asked": kind.model_asked,
-        "model_served": kind.model_served,
+        "request_model": kind.request_model,
+        "response_model": kind.response_model,
         "provider": kind.provider,
         "host": kind.host,
-        "flavour": kind.flavour,
+        "api": kind.api,
         "service_tier": kind.tier,
         "processing": kind.processing,
         "price_source": line.source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from token_meter.report._show import cost_sentence, exact, is_known, xml
+from token_meter.report._formatting import cost_sentence, exact, is_known, xml
 from token_meter.report._summary import Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from token_meter.exceptions import LedgerError
-from token_meter.ledger import read_run
+from token_meter.ledger import read_run, renamed
 from token_meter.report._collect import Pricing, summarise
-from token_meter.report._json import SCHEMA
+from token_meter.report._commit_info import read_from_git
+from token_meter.report._json import READABLE, SCHEMA
 from token_meter.report._summary import (
     By,
     Check,
@@ -30,7 +31,6 @@ from token_meter.report._summary import (
     Totals,
     Vcs,
 )
-from token_meter.report._vcs import read_from_git
 from token_meter.types import Usage
 
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -72,7 +72,7 @@ def loads(text: bytes | str, name: str = "report") -> Summary:
         where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
         msg = f"{name!r} is not JSON{where}; expected a report as `token-meter report -f json:FILE` writes it"
         raise LedgerError(msg) from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA or data.get("kind") != "report":
+    if not isinstance(data, dict) or data.get("schema") not in READABLE or data.get("kind") != "report":
         said = [data.get("schema"), data.get("kind")] if isinstance(data, dict) else [None, None]
         found = f"it says {said[0]!r}, {said[1]!r}" if any(said) else "it has no schema"
         msg = f"{name!r} is not a report of schema {SCHEMA!r}, kind 'report': {found}"
@@ -165,13 +165,14 @@ def _totals(data: Mapping[str, Any]) -> Totals:
 
 
 def _model(data: Mapping[str, Any]) -> ModelLine:
-    served, asked = _text(data.get("model_served")), _text(data.get("model_asked"))
+    data = renamed(data)
+    served, asked = _text(data.get("response_model")), _text(data.get("request_model"))
     kind = Kind(
         asked,
         served if served or asked else str(data["model"]),
         _text(data.get("provider")),
         _text(data.get("host")),
-        _text(data.get("flavour")) or "chat",
+        _text(data.get("api")) or "chat",
         _text(data.get("service_tier")),
         _text(data.get("processing")),
     )
@@ -182,6 +183,7 @@ def _model(data: Mapping[str, Any]) -> ModelLine:
 
 
 def _usage(data: Mapping[str, Any]) -> Usage:
+    data = renamed(data)
     values = {name: data[name] for name in Usage._fields if data.get(name) is not None}
     for name, value in values.items():
         if name == "provider_cost":

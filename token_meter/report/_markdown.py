@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from token_meter.report._show import cost_sentence, cost_text, count_text, markdown
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, markdown
 from token_meter.report._summary import Check, Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 

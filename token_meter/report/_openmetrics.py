@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from token_meter.report._show import exact, is_known, label_value
+from token_meter.report._formatting import exact, is_known, label_value
 from token_meter.report._summary import Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 

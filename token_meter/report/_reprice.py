@@ -77,6 +77,6 @@ def _mean(totals: Totals) -> Usage:
 def _call(line: ModelLine, at_s: float) -> Call:
     k = line.kind
     return Call(
-        "", at_s, 0.0, k.host, k.flavour, model_asked=k.model_asked, model_served=k.model_served,
+        "", at_s, 0.0, k.host, k.api, request_model=k.request_model, response_model=k.response_model,
         service_tier=k.tier, processing=k.processing, provider=k.provider, status=200,
     )  # fmt: skip

@@ -41,18 +41,18 @@ NO_TOKENS = Tokens()
 class Kind(NamedTuple):
     """Everything but the usage and the time that a price depends on."""
 
-    model_asked: str | None = None
-    model_served: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
     provider: str | None = None
     host: str | None = None
-    flavour: str = "chat"
+    api: str = "chat"
     tier: str | None = None
     processing: str | None = None
 
     @property
     def model(self) -> str:
         """The name to show."""
-        return self.model_served or self.model_asked or "(no model)"
+        return self.response_model or self.request_model or "(no model)"
 
 
 @dataclass(frozen=True, slots=True)

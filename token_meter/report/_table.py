@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from token_meter.report._show import cells, cost_sentence, cost_text, count_text, terminal
+from token_meter.report._formatting import cells, cost_sentence, cost_text, count_text, terminal
 from token_meter.report._summary import Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from token_meter._money import format_usd, parse_count, parse_usd
 from token_meter.exceptions import ConfigError
-from token_meter.report._show import cost_text, visible
+from token_meter.report._formatting import cost_text, visible
 from token_meter.report._summary import Check, Group, Status, Summary, Totals
 
 OK, BROKEN, EXCEEDED = 0, 1, 3

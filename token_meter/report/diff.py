@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
 from token_meter.report._collect import Pricing
-from token_meter.report._judging import checks_of
+from token_meter.report._formatting import change_text, cost_text, percent_text
 from token_meter.report._reprice import Repricer, is_priced_by
+from token_meter.report._rule_checks import checks_of
 from token_meter.report._rules import Rule, parse_rule
-from token_meter.report._show import change_text, cost_text, percent_text
 from token_meter.report._summary import ZERO, Check, Group, Summary, Totals, total_of
 from token_meter.report._verdict import BROKEN, OK, Verdict, judge
 

@@ -139,7 +139,7 @@ class App:
             key=key,
             id=reply.id,
             path=path,
-            flavour=reply.flavour,
+            api=reply.api,
             model=reply.model,
             status=200,
             usage=reply.usage,

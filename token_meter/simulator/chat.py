@@ -126,9 +126,9 @@ class _Form:
         self.style = options.usage
         self.created = int(time.time())
 
-    def reply(self, flavour: str, *, streamed: bool, asked_usage: bool) -> Reply:
+    def reply(self, api: str, *, streamed: bool, asked_usage: bool) -> Reply:
         return Reply(
-            flavour,
+            api,
             self.id,
             self.made.model,
             self.made.usage,

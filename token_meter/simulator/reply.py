@@ -28,7 +28,7 @@ class Reply:
     """One answer.
 
     Attributes:
-        flavour: the api flavour.
+        api: the api api.
         id: the response id.
         model: the model that served it.
         usage: what is billed when all of it is sent; `None` when nothing is billed.
@@ -44,7 +44,7 @@ class Reply:
         delivers: the number of an older entry whose usage this answer delivers (a background response).
     """
 
-    flavour: str
+    api: str
     id: str
     model: str
     usage: Usage | None

@@ -1,4 +1,4 @@
-"""Events into bytes: framing, line ends, compression, re-chunking. It knows no socket and no api flavour."""
+"""Events into bytes: framing, line ends, compression, re-chunking. It knows no socket and no api api."""
 
 from __future__ import annotations
 

@@ -1,0 +1,110 @@
+"""Handlers besides the meter's: on a client, and on the requests of a block. It knows no SDK by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from token_meter.context.registry import CLIENTS
+from token_meter.context.stack import CALLBACKS, push, remove
+from token_meter.context.subscriber import subscribers
+from token_meter.events.dispatcher import dispatch_late
+from token_meter.exceptions import ConfigError
+from token_meter.runtime.hub import HUB
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+C = TypeVar("C")
+
+
+def attach(client: C, *, handlers: Iterable[Any]) -> C:
+    """Tell *handlers* of every call of *client*, an SDK's client of any kind or an httpx client, and of its copies.
+
+    Works with and without an open meter. Attaching again adds handlers; `detach` takes them off.
+
+    Returns:
+        The same client.
+
+    Raises:
+        ConfigError: *client* is no client, or one of *handlers* no handler.
+    """
+    if isinstance(client, type) or not (_is_sdk_client(client) or _is_http_client(client)):
+        msg = f"attach() takes a client of an SDK or of httpx; this is {_described(client)}"
+        raise ConfigError(msg)
+    if CLIENTS.put(client, subscribers(handlers)) and _is_sdk_client(client):
+        HUB.watch_copies(type(client))
+    return client
+
+
+def detach(client: C, *, handlers: Iterable[Any] | None = None) -> C:
+    """Take *handlers*, or all, off *client*; copies made before keep theirs.
+
+    Detaching a handler that is not attached does nothing.
+    """
+    CLIENTS.remove(client, None if handlers is None else subscribers(handlers))
+    return client
+
+
+class Callbacks:
+    """Handlers of the requests of a block: `with callbacks(handler):`. Nothing is counted; meters around it count.
+
+    Args:
+        handlers: objects with methods such as `on_llm_end`, or functions that take the call.
+
+    Raises:
+        ConfigError: one of *handlers* is no handler.
+    """
+
+    kind = CALLBACKS
+
+    def __init__(self, *handlers: Any) -> None:
+        self.subscribers = subscribers(handlers)
+        self._depth = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request that departs now still belongs to the block."""
+        return self._depth > 0
+
+    def __enter__(self) -> Callbacks:
+        self._depth += 1
+        HUB.acquire()
+        push(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove(self)
+        if self._depth:
+            self._depth -= 1
+            HUB.release()
+        dispatch_late()
+
+    async def __aenter__(self) -> Callbacks:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def _is_sdk_client(client: Any) -> bool:
+    return all(callable(getattr(client, name, None)) for name in ("request", "copy", "with_options"))
+
+
+def _is_http_client(client: Any) -> bool:
+    return all(callable(getattr(client, name, None)) for name in ("send", "build_request"))
+
+
+def _described(thing: Any) -> str:
+    """What was given instead, with a guess at the slip."""
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}, not an instance"
+    name = type(thing).__name__
+    for inner in ("root_client", "_client"):
+        if _is_sdk_client(getattr(thing, inner, None)):
+            return f"{name}; its client is its attribute {inner}"
+    return name

@@ -1,0 +1,265 @@
+"""The meter: a tally with a block, a name and settings. It knows no SDK, no wire and no seam."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
+from token_meter.context.stack import METER, push, remove
+from token_meter.exceptions import ConfigError
+from token_meter.totals.accumulator import Accumulator
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from token_meter.budget.account import Amounts
+    from token_meter.budget.limits import MeterBudget, Suspension
+    from token_meter.context.ports import Sink
+    from token_meter.context.subscriber import Subscriber
+    from token_meter.ledger import Ledger
+    from token_meter.prices import PriceBook
+    from token_meter.runtime.hub import Hub
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_found_hub: Hub | None = None
+
+
+def _hub() -> Hub:
+    """The process's hub, loaded with the first meter that opens: it brings the wire and the seams along."""
+    global _found_hub
+    if _found_hub is None:
+        from token_meter.runtime.hub import HUB
+
+        _found_hub = HUB
+    return _found_hub
+
+
+class Meter(Accumulator):
+    """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
+
+    Counted is every call that departs in the block and in what the block starts: threads, pools and tasks. Meters nest,
+    and each counts all that is inside. Numbers are ready when a call returns, and also after the block.
+
+    Args:
+        name: how reports and errors name it.
+        tags: labels of its calls; a mapping gives `key=value`.
+        handlers: who is told of each call: objects with methods such as `on_llm_end`, or functions that take the call.
+        max_cost: US dollars that the block may spend; what could exceed it is refused before it leaves. Of calls whose
+            size nobody can foresee (images, audio) one at a time is let in, for together they could exceed it.
+        max_tokens: the same in tokens, prompts and answers together.
+        max_calls: the same in calls; an SDK's retries belong to one.
+        on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
+        warn_at: the share of a limit at which a `BudgetWarning` comes, once for each limit; `None`: never.
+        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, list prices.
+        on_unpriced: when tokens have no price, `warn` when the cost is read, `raise` an `UnpricedModelError` before the
+            call leaves, or `ignore` it: the cost is a lower bound then, and says so.
+        keep_calls: keep each call's record for `calls`; a number keeps so many, the last ones.
+        scope: `context`, or `process` for all calls of the process, wherever they start.
+        stream_usage: ask the provider for the usage of streams that did not ask, and keep that from the caller.
+        ledger: where the single calls are written besides: a `Ledger`, or a directory that `token-meter report` reads.
+
+    Raises:
+        ConfigError: an argument cannot be meant, or the price file cannot be read.
+    """
+
+    kind = METER
+
+    # Programs that come from LangChain may hand their counter to it as well, as `callbacks=[cb]`. LangChain then finds
+    # a handler that wants no event: what a meter counts, it has seen on the wire.
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
+    ignore_retry = ignore_custom_event = True
+    raise_error = run_inline = False
+    always_verbose = True
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        tags: Iterable[str] | Mapping[str, object] | None = None,
+        handlers: Iterable[Any] = (),
+        max_cost: Decimal | str | float | None = None,
+        max_tokens: int | str | None = None,
+        max_calls: int | str | None = None,
+        on_exceed: Literal["raise", "warn"] = "raise",
+        warn_at: float | None = 0.8,
+        prices: PriceBook | str | os.PathLike[str] | None = None,
+        on_unpriced: Literal["warn", "raise", "ignore"] = "warn",
+        keep_calls: bool | int = False,
+        scope: Literal["context", "process"] = "context",
+        stream_usage: bool = False,
+        ledger: Ledger | Sink | str | os.PathLike[str] | None = None,
+    ) -> None:
+        if name is not None:
+            check_name(name)
+        if on_unpriced != "warn":
+            check_choice("on_unpriced", on_unpriced, ("warn", "raise", "ignore"))
+        if scope != "context":
+            check_choice("scope", scope, ("context", "process"))
+        if keep_calls is not False and (not isinstance(keep_calls, int) or keep_calls < 0):
+            msg = f"keep_calls must be True, or how many calls to keep at most, not {keep_calls!r}"
+            raise ConfigError(msg)
+        if stream_usage is not False:
+            check_choice("stream_usage", stream_usage, (True, False))
+        if prices is not None:
+            prices = book_of(prices)  # at once: what is wrong with a file is said before anything is paid
+        super().__init__(prices, on_unpriced, keep_calls)
+        self.name = name
+        self.tags = tags_of(tags)
+        self.scope = scope
+        self.allows_deferral = True
+        self.stream_usage = stream_usage
+        self.budget: MeterBudget | None = None
+        self.subscribers: tuple[Subscriber, ...] = ()
+        self.sink: Sink | None = None
+        self._settings = {
+            "name": name, "tags": self.tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
+            "keep_calls": keep_calls, "scope": scope,
+            "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls,
+            "on_exceed": on_exceed, "warn_at": warn_at, "stream_usage": stream_usage, "ledger": ledger,
+        }  # fmt: skip
+        if handlers != ():
+            self._settings["handlers"] = self._listen(handlers)
+        self.depth = 0
+        is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
+        if is_bounded or on_exceed != "raise" or warn_at != 0.8:
+            self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
+        if ledger is not None:
+            from token_meter._meter.sink import sink_of
+
+            self.sink = sink_of(ledger)
+            self._settings["ledger"] = self.sink
+            self.allows_deferral = False
+
+    # The block.
+
+    def __enter__(self) -> Meter:
+        _hub().open(self)
+        push(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remove(self)
+        if _hub().close(self):
+            self._read_up()
+            if self.sink is not None:
+                self._close_sink(self.sink)
+        _hub().dispatch_late()
+
+    async def __aenter__(self) -> Meter:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _read_up(self) -> None:
+        """Keep no body in a meter that has closed. Leaving a block never fails."""
+        try:
+            if self._inbox:
+                self._fold()
+        except Exception:
+            _hub().internal_error("fold")
+
+    @staticmethod
+    def _close_sink(sink: Sink) -> None:
+        """Tell the sink; its failure takes the place of no exception that passes through the block."""
+        try:
+            sink.close()
+        except Exception:
+            _hub().internal_error("sink")
+
+    def __call__(self, function: F) -> F:
+        """Meter every call of *function* with a new meter of these settings; `current()` gives it inside."""
+        from token_meter._meter.decorator import metered
+
+        check_function(function)
+        decorated: F = metered(function, self._twin)
+        return decorated
+
+    def _twin(self, name: str) -> Meter:
+        """A new meter with the same settings, for one call of a decorated function."""
+        return type(self)(**{**self._settings, "name": self.name or name})  # type: ignore[arg-type]  # as __init__ took them
+
+    def _listen(self, handlers: Iterable[Any]) -> tuple[Any, ...]:
+        """Make the handlers ready; return them, for the twins of a decorated function."""
+        from token_meter.context.subscriber import subscribers
+
+        self.subscribers = subscribers(handlers)
+        return tuple(subscriber.handler for subscriber in self.subscribers)
+
+    # Limits.
+
+    def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
+        from token_meter._money import parse_share
+        from token_meter.budget.account import Amounts, parse_limits
+        from token_meter.budget.limits import MeterBudget
+
+        check_choice("on_exceed", on_exceed, ("raise", "warn"))
+        limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
+        if limits is not None or self.on_unpriced == "raise":
+            self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
+
+    @property
+    def remaining(self) -> Amounts:
+        """What one more call may use: `cost`, `tokens` and `calls`; `None` where this meter has no limit."""
+        from token_meter.budget.account import Amounts
+
+        return self.budget.account.remaining if self.budget is not None else Amounts()
+
+    @property
+    def reserved(self) -> Amounts:
+        """What calls in attempt may still use of the limits: `cost`, `tokens` and `calls`."""
+        from token_meter.budget.account import Amounts
+
+        return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
+
+    def suspended(self) -> Suspension:
+        """Let calls pass this meter's limits: `with cb.suspended(): ...`, in this context and what it starts."""
+        from token_meter.budget.limits import Suspension
+
+        return Suspension(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
+        self._charged()  # estimates are made before the lock is taken
+        with self._frozen():
+            return {
+                "name": self.name,
+                "tags": list(self.tags),
+                **self._numbers(),
+                "by_model": {name: sub.to_dict() for name, sub in self.by_model.items()},
+                "by_tag": {name: sub.to_dict() for name, sub in self.by_tag.items()},
+                "unpriced_models": dict(self.unpriced_models),
+                "price_source": self.price_source,
+            }
+
+    def __copy__(self) -> Meter:
+        return self  # as LangChain's handler: whoever copies a configuration means the same counter
+
+    def __deepcopy__(self, memo: object) -> Meter:
+        return self
+
+    def __str__(self) -> str:
+        from token_meter._meter.rendering import block
+
+        return block(self)
+
+    def __repr__(self) -> str:
+        from token_meter._meter.rendering import line
+
+        return line(self)
+
+    def _repr_html_(self) -> str:
+        from token_meter._meter.rendering import card
+
+        return card(self)
+
+    def on_text(self, *args: object, **kwargs: object) -> None:
+        """Hear nothing: the one event of LangChain's that no `ignore_...` covers."""

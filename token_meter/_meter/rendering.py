@@ -1,0 +1,115 @@
+"""How a meter reads on a terminal and in a notebook. It knows no calls, only sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+from token_meter._text import visible
+from token_meter.totals.totals import SubTotal, amount
+
+if TYPE_CHECKING:
+    from token_meter._meter.block import Meter
+    from token_meter.totals.totals import Totals, TotalsView
+
+
+def _amount_of(model: TotalsView) -> str:
+    """The same for one model of several: where every attempt failed nothing was priced, and $0 would look like it."""
+    counted = model._charged()
+    is_told = counted.successful_requests or counted.priced_calls or counted.unpriced_calls or counted.unmeasured_calls
+    return amount(model) if is_told else "failed"
+
+
+def _gaps(counted: Totals, unpriced_models: Mapping[str, str]) -> list[str]:
+    """What keeps the numbers from being the bill, in words."""
+    gaps = []
+    if counted.unpriced_calls:
+        gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(unpriced_models)}")
+    if counted.unmeasured_calls:
+        gaps.append(f"{_calls(counted.unmeasured_calls)} unmeasured")
+    if counted.estimated_calls:
+        gaps.append(f"{_calls(counted.estimated_calls)} estimated")
+    if counted.open_streams:
+        gaps.append(f"{counted.open_streams} still open")
+    if counted.late_calls:
+        gaps.append(f"{_calls(counted.late_calls)} after the block, not counted")
+    return gaps
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count:,} calls"
+
+
+def _names(unpriced_models: Mapping[str, str], limit: int = 4) -> str:
+    names = [visible(name) for name in unpriced_models]
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
+
+
+def line(meter: Meter) -> str:
+    """One line, for a REPL or a log.
+
+    It warns of nothing: what has no price stands in the line, and readers such as asyncio.run, which looks at what its
+    coroutine returned, asked for no cost.
+    """
+    counted = meter._priced()
+    state = "open" if meter.is_open else "closed"
+    name = f" {visible(meter.name)!r}" if meter.name else ""
+    gaps = _gaps(counted, dict(meter._reasons))
+    tail = f" ({'; '.join(gaps)})" if gaps else ""
+    return f"<meter{name} {state}: {counted.total_tokens:,} tokens, {amount(SubTotal(counted))}{tail}>"
+
+
+def block(meter: Meter) -> str:
+    """A readable block of at most 80 columns."""
+    counted = meter._charged()
+    requests = f"{counted.successful_requests:,} ok"
+    if counted.failed_requests:
+        requests += f", {counted.failed_requests:,} failed"
+    rows = [
+        ("requests", requests),
+        ("prompt tokens", _with_parts(counted.prompt_tokens, cached=counted.cached_tokens)),
+        ("completion tokens", _with_parts(counted.completion_tokens, reasoning=counted.reasoning_tokens)),
+        ("total tokens", f"{counted.total_tokens:,}"),
+        ("cost", _cost_line(meter)),
+    ]
+    lines = [f"token_meter{': ' + visible(meter.name) if meter.name else ''}"]
+    lines += [f"  {label:<18} {value}" for label, value in rows]
+    models = meter.by_model
+    if models:
+        lines.append("  by model")
+        lines += [
+            f"    {visible(name, 34):<34} {sub.total_tokens:>12,} tokens  {_amount_of(sub):>14}"
+            for name, sub in sorted(models.items(), key=lambda item: -item[1].total_tokens)[:10]
+        ]
+        if len(models) > 10:
+            lines.append(f"    … and {len(models) - 10} more models")
+    return "\n".join(lines)
+
+
+def _cost_line(meter: Meter) -> str:
+    gaps = _gaps(meter._charged(), meter.unpriced_models)
+    return amount(meter) + (f" ({'; '.join(gaps)})" if gaps else "")
+
+
+def _with_parts(count: int, **parts: int) -> str:
+    shown = [f"{value:,} {name}" for name, value in parts.items() if value]
+    return f"{count:,}" + (f" ({', '.join(shown)})" if shown else "")
+
+
+def card(meter: Meter) -> str:
+    """A notebook card; every name is escaped."""
+    counted = meter._charged()
+    rows = "".join(
+        f"<tr><td>{escape(visible(name))}</td><td style='text-align:right'>{sub.total_tokens:,}</td>"
+        f"<td style='text-align:right'>{escape(_amount_of(sub))}</td></tr>"
+        for name, sub in sorted(meter.by_model.items(), key=lambda item: -item[1].total_tokens)[:20]
+    )
+    title = escape(visible(meter.name)) if meter.name else "token_meter"
+    return (
+        f"<div><b>{title}</b> · {counted.total_tokens:,} tokens "
+        f"({counted.prompt_tokens:,} prompt + {counted.completion_tokens:,} completion) · "
+        f"<b>{escape(_cost_line(meter))}</b>"
+        f"<table><tr><th>model</th><th>tokens</th><th>cost</th></tr>{rows}</table></div>"
+    )

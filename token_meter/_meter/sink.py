@@ -1,0 +1,60 @@
+"""Where a meter's single calls go, besides its sums: told at departure and at arrival. It knows no file format.
+
+A sink is told when a call departs, so that it can bind what is true then (the test that runs, say), and gets that back
+with the finished call, wherever the arrival happens.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from token_meter.context.ports import Sink
+from token_meter.exceptions import ConfigError
+from token_meter.ledger import Ledger
+from token_meter.types import Call
+
+_METHODS = ("on_start", "on_end", "on_discard", "on_refused", "close")
+
+
+class LedgerSink:
+    """Writes a meter's calls to a ledger."""
+
+    def __init__(self, ledger: Ledger, *, is_ours: bool) -> None:
+        self.ledger = ledger
+        self._is_ours = is_ours
+
+    def on_start(self, id: str, model: str | None) -> None:
+        self.ledger.start(id, model)
+
+    def on_end(self, call: Call, token: Any) -> None:
+        self.ledger.call(call)
+
+    def on_discard(self, id: str) -> None:
+        self.ledger.note("drop", id=id)
+
+    def on_refused(self, field: str) -> None:
+        self.ledger.note("run", refused=field)
+
+    def close(self) -> None:
+        if self._is_ours:
+            self.ledger.close()
+
+
+def sink_of(given: Any) -> Sink:
+    """Make a data directory, a ledger or a sink ready to take calls.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if isinstance(given, str | os.PathLike):
+        return LedgerSink(Ledger.create(given, lazy=True), is_ours=True)
+    if isinstance(given, Ledger):
+        return LedgerSink(given, is_ours=False)
+    if not all(
+        callable(getattr(given, name, None)) for name in ("on_start", "on_end", "on_discard", "on_refused", "close")
+    ):
+        msg = f"ledger must be a directory, a Ledger or a sink of calls, not {given!r}"
+        raise ConfigError(msg)
+    sink: Sink = given
+    return sink

@@ -1,0 +1,240 @@
+"""Whose calls these are: of tests, their attempts and phases, of fixtures with a wider scope. It knows no run.
+
+Which test runs is kept for the whole process and read when a call starts: context variables alone would lose the calls
+of threads and pools.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from decimal import localcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from token_meter._money import EXACT
+from token_meter._pytest.settings import limits_of_test
+from token_meter.config import Config
+
+if TYPE_CHECKING:
+    from token_meter._pytest.testmeter import TestMeter
+    from token_meter.ci.losses import Unwritten
+    from token_meter.ledger import Ledger
+    from token_meter.report import Check
+    from token_meter.types import Call
+
+PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens")
+
+
+class CurrentTest:
+    """Who pays for a call that starts now. What only a call needs is worked out when one comes: most have none."""
+
+    __slots__ = ("_context", "_is_nobody", "_item", "_meter", "_paying", "attempt", "is_over", "phase")
+
+    def __init__(
+        self, paying: Paying, item: pytest.Item | None, *, context: str | None = None, phase: str | None = None,
+        attempt: int = 1,
+    ) -> None:  # fmt: skip
+        self.phase = phase
+        self.attempt = attempt
+        self.is_over = False
+        self._paying = paying
+        self._item = item
+        self._context = context
+        self._is_nobody: bool | None = None
+        self._meter: TestMeter | None = None
+
+    @property
+    def context(self) -> str | None:
+        """Its name in reports; `None` outside tests."""
+        if self._context is None and self._item is not None:
+            self._context = self._paying.context_of(self._item)
+        return self._context
+
+    @property
+    def is_nobody(self) -> bool:
+        """A test that is marked `no_meter`."""
+        if self._is_nobody is None:
+            self._is_nobody = self._item is not None and self._item.get_closest_marker("no_meter") is not None
+        return self._is_nobody
+
+    @property
+    def meter(self) -> TestMeter:
+        """The test's meter."""
+        if self._meter is None:
+            from token_meter._pytest.testmeter import TestMeter
+
+            self._meter = TestMeter(self._paying.book)
+        return self._meter
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether a call of the test has ended."""
+        return self._meter is not None and bool(self._meter.calls)
+
+
+class Paying:
+    """A plugin object that follows the tests; also the sink of the process's meter, once there is one."""
+
+    def __init__(self, config: pytest.Config, settings: Config, fail: Callable[[str], None]) -> None:
+        self.ledger: Ledger | None = None
+        self.unwritten: Unwritten | None = None
+        self.book: Any = None
+        self.outside = CurrentTest(self, None)
+        self.now = self.outside
+        self.refused_field: str | None = None
+        self.wrong: dict[str, str] = {}  # what is wrong with the markers of a test, by its id
+        self._config = config
+        self._settings = settings
+        self._redacts = bool(settings["report.redact_params"])
+        self._tells_children = bool(settings["subprocess"])
+        self._fail = fail
+        self._attempts: dict[str, int] = {}
+
+    def note(self, kind: str, **facts: Any) -> None:
+        """Put a fact on record, where there is one."""
+        if self.ledger is not None:
+            self.ledger.note(kind, **facts)
+        if self.unwritten is not None:
+            self.unwritten.look()
+
+    # The sink.
+
+    def on_start(self, id: str, model: str | None) -> CurrentTest:
+        now = self.now
+        if self.ledger is not None and not now.is_nobody:
+            self.ledger.start(id, model, context=now.context, phase=now.phase, attempt=now.attempt)
+        return now
+
+    def on_end(self, call: Call, token: CurrentTest) -> None:
+        if self.ledger is None or token.is_nobody:
+            return
+        line = self.ledger.call(
+            call, context=token.context, phase=token.phase, attempt=token.attempt, late=token.is_over
+        )
+        if self.unwritten is not None:
+            self.unwritten.call(line)
+        if token.context is not None:
+            token.meter.add(call)
+
+    def on_discard(self, id: str) -> None:
+        self.note("drop", id=id)
+
+    def on_refused(self, field: str) -> None:
+        self.refused_field = field
+        self.note("run", refused=field)
+
+    def close(self) -> None:
+        """The session closes its shard itself, when the run's notes are written."""
+
+    # One test.
+
+    def leave(self) -> None:
+        """No test runs any more."""
+        self.now.is_over = True
+        self.now = self.outside
+
+    def context_of(self, item: pytest.Item) -> str:
+        """The name of a test in reports."""
+        named = self._config.hook.pytest_token_meter_context(item=item)
+        name = str(named) if named else item.nodeid
+        return f"{name.partition('[')[0]}[...]" if self._redacts and "[" in name else name
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.now.is_over = True
+        attempt = self._attempts[item.nodeid] = self._attempts.get(item.nodeid, 0) + 1
+        now = self.now = CurrentTest(self, item, phase="setup", attempt=attempt)
+        if self._tells_children and not now.is_nobody:
+            os.environ["TOKEN_METER_CONTEXT"] = str(now.context)
+        if item.nodeid in self.wrong:
+            pytest.fail(self.wrong[item.nodeid], pytrace=False)
+
+    def pytest_runtest_logfinish(self) -> None:
+        self.leave()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        now = self.now
+        now.phase = "call"
+        result = yield
+        if now.has_calls:
+            with localcontext(EXACT):  # the test may round its own money
+                bad = [check for check in self._judge(item, now) if check.status == "exceeded"]
+            if bad:
+                pytest.fail("\n".join(check.text for check in bad), pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        now = self.now
+        now.phase = "teardown"
+        try:
+            return (yield)
+        finally:
+            if now.has_calls:
+                _attach(item, now)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        now = self.now
+        if report.when == "call" and now.has_calls:
+            path, line, _ = report.location
+            self.note(
+                "context", id=now.context, outcome=report.outcome, file=path, line=(line or 0) + 1, attempts=now.attempt
+            )
+
+    def _judge(self, item: pytest.Item, now: CurrentTest) -> list[Check]:
+        from token_meter.report import check
+
+        totals = now.meter.totals()
+        limits = limits_of_test(item, self._settings)
+        found = [check(limit, str(now.context), totals, culprit=now.context) for limit in limits]
+        notable = [c for c in found if c.status in ("exceeded", "warn")]
+        told = [[c.field, str(c.limit), str(c.actual), c.status, c.text] for c in notable]
+        self.note("context", id=now.context, checks=told)
+        stops = {limit.field for limit in limits if limit.on_exceed == "stop"}
+        if any(c.field in stops and c.status == "exceeded" for c in notable):
+            self._fail(notable[0].text)
+        return notable
+
+    # Fixtures of a wider scope pay for themselves, else the first test that uses them is blamed.
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        name = f"fixture:{fixturedef.argname}[{fixturedef.scope}]"
+        before = self.now
+        held: list[CurrentTest] = []
+
+        def leave() -> None:
+            if held:
+                self.now = held.pop()
+
+        def enter() -> None:
+            held.append(self.now)
+            self.now = CurrentTest(self, None, context=name, phase="teardown")
+
+        fixturedef.addfinalizer(leave)  # finalizers run last to first: this one after the fixture's own
+        self.now = CurrentTest(self, None, context=name, phase="setup")
+        try:
+            return (yield)
+        finally:
+            self.now = before
+            fixturedef.addfinalizer(enter)
+
+
+def _attach(item: pytest.Item, now: CurrentTest) -> None:
+    """Give the sums of all attempts to whoever reads user properties: JUnit, json-report, xdist."""
+    ours = tuple(f"token_meter.{name}" for name in PROPERTIES)
+    before = {name: value for name, value in item.user_properties if name in ours}
+    totals = now.meter.totals()
+    sums = (
+        float(totals.cost), float(totals.spent), totals.calls,
+        totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0,
+    )  # fmt: skip
+    item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in ours]
+    for name, value in zip(ours, sums, strict=True):
+        earlier: Any = before.get(name, 0)
+        item.user_properties.append((name, round(earlier + value, 9)))

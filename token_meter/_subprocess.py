@@ -1,0 +1,140 @@
+"""What a process does that takes part in a run: meter all its calls into its own shard. It reports nothing.
+
+Started by the boot directory, before the program: it must be quick, silent, and harmless when something is missing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from token_meter._meter import Meter
+from token_meter.ci.losses import Unwritten
+from token_meter.ledger import Ledger
+from token_meter.types import Call
+
+if TYPE_CHECKING:
+    from token_meter.ci.losses import Sums
+
+_SPEND = "token-meter run, what live calls cost"
+_active: _Part | None = None
+
+
+class _Part:
+    """This process's part of the run: a sink for its calls, and the meters that hold its limits."""
+
+    def __init__(self, ledger: Ledger, settings: dict[str, Any]) -> None:
+        self.ledger = ledger
+        self.unwritten = Unwritten(ledger)
+        self._settings = settings
+        self._is_silent = False
+        self._context = os.environ.get("TOKEN_METER_CONTEXT")
+
+    def open(self) -> None:
+        told = self._settings
+        labels = told.get("labels") or None
+        stops = told.get("on_exceed") != "warn"
+        limits = {name: told[name] for name in ("max_cost", "max_tokens", "max_calls") if told.get(name)}
+        common: dict[str, Any] = {
+            "scope": "process", "prices": told.get("prices"), "warn_at": None,
+            "on_unpriced": "ignore" if told.get("unpriced") == "ignore" else "warn",
+        }  # fmt: skip
+        if not limits or not stops:
+            limits = {}
+        elif told.get("unpriced") == "warn":
+            common["on_unpriced"] = "ignore"  # the verdict says so; a program must not see warnings of ours
+        meters = [Meter("token-meter run", ledger=self, tags=labels, **limits, **common)]
+        if stops and told.get("max_spend"):
+            meters.append(Meter(_SPEND, max_cost=told["max_spend"], ledger=_Refusals(self), **common))
+        if any(meter.budget is not None for meter in meters):
+            self._share(meters)
+        for meter in meters:
+            meter.__enter__()
+
+    def _share(self, meters: list[Meter]) -> None:
+        """Let limits hold over all processes of the run."""
+        from token_meter.ci.harness import RunSums, book_of
+        from token_meter.ci.shared_limits import RunLock, shares
+
+        run_dir = self.ledger.run_dir
+        sums, lock = RunSums(run_dir, book_of(self._settings.get("prices"))), RunLock(run_dir)
+        self.unwritten.sums.append(sums)
+        for meter in meters:
+            is_spend = meter.name == _SPEND
+            shares(meter, sums, lock, "spend" if is_spend else "run", live_only=is_spend)
+
+    def silence(self) -> None:
+        """Somebody in this process (the pytest plugin) writes the calls itself; limits stay, and so do refusals."""
+        self._is_silent = True
+
+    # The sink.
+
+    def on_start(self, id: str, model: str | None) -> str:
+        context = self._context or os.path.basename(sys.argv[0] if getattr(sys, "argv", None) else "") or "python"
+        if not self._is_silent:
+            self.ledger.start(id, model, context=context)
+            self.unwritten.look()
+        return context
+
+    def on_end(self, call: Call, token: str) -> None:
+        if not self._is_silent:
+            self.unwritten.call(self.ledger.call(call, context=token))
+
+    def on_discard(self, id: str) -> None:
+        if not self._is_silent:
+            self.ledger.note("drop", id=id)
+
+    def on_refused(self, field: str) -> None:
+        self.ledger.note("run", refused=field)
+        self.unwritten.look()
+
+    def close(self) -> None:
+        self.ledger.close()
+        self.unwritten.settle()
+
+
+class _Refusals:
+    """The sink of the meter of what live calls cost: the other one's writes the calls."""
+
+    def __init__(self, part: _Part) -> None:
+        self._part = part
+
+    def on_start(self, id: str, model: str | None) -> None:
+        """Nothing: it is written already."""
+
+    def on_end(self, call: Call, token: None) -> None:
+        """Nothing, either."""
+
+    def on_discard(self, id: str) -> None:
+        """Nothing, either."""
+
+    def on_refused(self, field: str) -> None:
+        self._part.on_refused("spent")
+
+    def close(self) -> None:
+        """The part closes its ledger."""
+
+
+def start() -> None:
+    """Take part in the run that the environment names, once a process."""
+    global _active
+    if _active is not None:
+        return
+    ledger = Ledger.from_environment()
+    if ledger is None:
+        return
+    settings = json.loads(os.environ.get("TOKEN_METER_RUN_CONFIG") or "{}")
+    _active = _Part(ledger, settings)
+    _active.open()
+    atexit.register(_active.close)
+
+
+def silence() -> list[Sums]:
+    """Leave the writing of calls to somebody else in this process; give the sums that must see them all the same."""
+    if _active is None:
+        return []
+    _active.silence()
+    return _active.unwritten.sums

@@ -1,0 +1,38 @@
+"""Found first by every Python of a `token-meter run`: starts the meter, then hands over to the user's own module.
+
+It knows nothing. Whatever is missing here (token_meter itself, in another interpreter) is passed over in silence.
+"""
+
+import os
+import sys
+
+
+def _boot() -> None:
+    try:
+        from token_meter._subprocess import start
+    except ImportError:
+        return
+    try:
+        start()
+    except Exception as error:  # noqa: BLE001 - a program must run, metered or not
+        sys.stderr.write(f"token_meter: not metering this process: {type(error).__name__}: {error}\n")
+
+
+def _hand_over() -> None:
+    """Import the `sitecustomize` that this one stands before, and leave its name to it."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
+    ours = sys.modules.pop("sitecustomize", None)
+    try:
+        import sitecustomize  # noqa: F401  # the user's
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+    finally:
+        if ours is not None:
+            sys.modules.setdefault("sitecustomize", ours)
+
+
+if os.environ.get("TOKEN_METER_RUN_DIR"):
+    _boot()
+_hand_over()

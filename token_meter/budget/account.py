@@ -1,0 +1,302 @@
+"""Limits and reservations: whether one more call still fits. It knows no meter, no price and no HTTP.
+
+A call reserves what it may need before it leaves, in the accounts of all limits over it at once, and gives the
+reservation back when what it really used has been counted. So calls side by side cannot spend the same dollar. A call
+whose size nobody can foresee reserves nothing: it passes below the limit while no other such call is under way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from token_meter._fork import in_child
+from token_meter._money import EXACT, format_usd, parse_count, parse_usd
+
+DEFAULT_OUTPUT_TOKENS = 1024
+"""Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
+
+A longer answer overshoots: at most by what the calls in attempt generate beyond this number. Set it to your own
+longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
+"""
+
+_NO_COST = Decimal(0)
+_SMALL = Decimal("0.01")
+_NO_LOCK = nullcontext()
+
+_lock = threading.RLock()
+_generation = 0
+
+
+@in_child
+def _after_fork() -> None:
+    """A child starts with nothing in attempt, and with a lock that no thread of its parent can hold."""
+    global _lock, _generation
+    _lock = threading.RLock()
+    _generation += 1
+
+
+class Amounts(NamedTuple):
+    """US dollars, tokens and calls. `None`: no limit, nothing known, or not asked, by where it stands."""
+
+    cost: Decimal | None = None
+    tokens: int | None = None
+    calls: int | None = None
+
+
+_WORDS = {
+    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise max_cost"),
+    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise the meter's max_tokens"),
+    "calls": ("max_calls", "made", "raise max_calls"),
+}
+
+
+def shown(field: str, amount: Any) -> str:
+    """An amount of *field* for people; of small costs every digit, because here they are compared."""
+    if field == "cost":
+        return f"${amount.normalize(EXACT):f}" if 0 < amount < _SMALL else format_usd(amount)
+    return f"{amount:,} {field if amount != 1 else field[:-1]}"
+
+
+def parse_limits(max_cost: Any = None, max_tokens: Any = None, max_calls: Any = None) -> Amounts | None:
+    """Read the three limits of a meter; `None` when there is none.
+
+    Raises:
+        ConfigError: one of them is no amount.
+    """
+    if max_cost is None and max_tokens is None and max_calls is None:
+        return None
+    return Amounts(
+        None if max_cost is None else parse_usd(max_cost, name="max_cost"),
+        None if max_tokens is None else parse_count(max_tokens, name="max_tokens"),
+        None if max_calls is None else parse_count(max_calls, name="max_calls"),
+    )
+
+
+class Excess(NamedTuple):
+    """A limit that would not hold.
+
+    Attributes:
+        account: whose limit it is.
+        field: `cost`, `tokens` or `calls`.
+        limit: the limit.
+        spent: what finished calls used.
+        reserved: what calls in attempt may still use.
+        wanted: what one more call may need; `None` when nobody can say.
+    """
+
+    account: Account
+    field: str
+    limit: Any
+    spent: Any
+    reserved: Any
+    wanted: Any
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the limit holds, and only another call of unknown size, which is under way, stands in the way."""
+        return self.wanted is None and bool(_plus(self.spent, self.reserved) < self.limit)
+
+    def describe(self, whose: str) -> str:
+        """Say what happened, with the values, and what to do."""
+        option, verb, remedy = _WORDS[self.field]
+        need = "an amount that nobody can foretell" if self.wanted is None else shown(self.field, self.wanted)
+        why = f"and this call may need {need}"
+        if self.is_transient:
+            why += ", as may another one that is under way: together they could overshoot by any amount"
+            remedy = "send such calls one after the other"
+        return (
+            f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
+            f"{shown(self.field, self.reserved)} reserved for calls in attempt, {why} ({option}). "
+            f"The call was not sent: {remedy}, or let it pass within `with cb.suspended():`"
+        )
+
+
+class Ask(NamedTuple):
+    """What a call wants of one account; `is_enforced` false lets it pass, and still reserves."""
+
+    account: Account
+    wanted: Amounts
+    is_enforced: bool = True
+
+
+class Admission(NamedTuple):
+    """The answer to a call that asked: a reservation, unless a limit that is enforced would not hold."""
+
+    reservation: Reservation | None
+    exceeded: tuple[Excess, ...]
+
+
+class Account:
+    """What one meter may spend, and what is reserved of it.
+
+    *spent* reads cost and tokens of the finished calls; it must count a call before the call's reservation is released.
+    *lock* is held while a call is let in, where other processes draw on the account too.
+    """
+
+    __slots__ = (
+        "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent", "_tokens",
+        "limits", "lock",
+    )  # fmt: skip
+
+    def __init__(self, limits: Amounts, spent: Callable[[Amounts], Amounts]) -> None:
+        self.limits = limits
+        self.lock: AbstractContextManager[object] | None = None
+        self._spent = spent
+        self._made = 0
+        # Released by one append, which is atomic: also in a finalizer that runs while the lock is held.
+        self._released: deque[tuple[Amounts, bool]] = deque()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._generation = _generation
+        self._released.clear()
+        self._settling = False
+        self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
+        self._blind = (0, 0, 0)  # calls in attempt of which nobody can say the cost, the tokens
+
+    def _settle(self) -> None:
+        """Take back what was released since; the lock is held."""
+        if self._generation != _generation:
+            self._renew()
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while self._released:
+                wanted, was_sent = self._released.popleft()
+                self._reserve(wanted, -1)
+                self._made += was_sent
+        finally:
+            self._settling = False
+
+    def _reserve(self, wanted: Amounts, sign: int) -> None:
+        self._in_flight += sign
+        self._blind = _unforeseen(self._blind, wanted, sign)
+        if wanted.tokens is not None:
+            self._tokens += sign * wanted.tokens
+        if wanted.cost is not None:
+            add = EXACT.add if sign > 0 else EXACT.subtract
+            self._cost = add(self._cost, wanted.cost)
+
+    @property
+    def reserved(self) -> Amounts:
+        """What calls in attempt may still use."""
+        with _lock:
+            self._settle()
+            return Amounts(self._cost, self._tokens, self._in_flight)
+
+    @property
+    def spent(self) -> Amounts:
+        """What finished calls used; only of what is limited."""
+        with _lock:
+            self._settle()
+            return self._spent_now()
+
+    @property
+    def remaining(self) -> Amounts:
+        """What one more call may use, never below 0; `None` where there is no limit."""
+        with _lock:
+            self._settle()
+            reserved = Amounts(self._cost, self._tokens, self._in_flight)
+            left = [_counted_as_open(*each) for each in zip(self.limits, self._spent_now(), reserved, strict=True)]
+            return Amounts(*left)
+
+    def _spent_now(self) -> Amounts:
+        cost, tokens, calls = self._spent(self.limits)
+        return Amounts(cost or _NO_COST, tokens or 0, self._made if calls is None else calls)
+
+    def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
+        """The first limit that *wanted* would break, or, if it is enforced, could break unforeseen; the lock is held.
+
+        Releases are taken in before the spent sum is read: what is not reserved any more has then been counted.
+        """
+        self._settle()
+        spent = self._spent_now()
+        reserved = Amounts(self._cost, self._tokens, self._in_flight)
+        sums = zip(Amounts._fields, self.limits, spent, reserved, wanted, self._blind, strict=True)
+        for field, limit, used, held, more, blind in sums:
+            if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
+                continue
+            committed = _plus(used, held)
+            # At most one call at a time may overshoot unforeseen; who only warns shall hear of what did.
+            unseen = committed >= limit or (blind and is_enforced)
+            if unseen if more is None else _plus(committed, more) > limit:
+                return Excess(self, field, limit, used, held, more)
+        return None
+
+
+class Reservation:
+    """What one call holds until it ends, in every account over it."""
+
+    __slots__ = ("_asks", "_generation", "_open")
+
+    def __init__(self, asks: tuple[Ask, ...]) -> None:
+        self._asks = asks
+        self._generation = _generation
+        self._open = [True]  # popped by whoever releases: once, also between threads and a finalizer
+
+    def release(self, *, was_sent: bool) -> None:
+        """Give everything back, once; a call that was sent counts as made. Takes no lock and never blocks.
+
+        In a forked child nothing is given back: its accounts hold nothing of what its parent has in attempt.
+        """
+        try:
+            self._open.pop()
+        except IndexError:
+            return
+        if self._generation == _generation:
+            for ask in self._asks:
+                ask.account._released.append((ask.wanted, was_sent))
+
+
+def admit(asks: Sequence[Ask]) -> Admission:
+    """Check all limits over a call, outermost first, and reserve in all accounts or in none, in one step."""
+    for ask in asks:
+        # Pricing and estimating what is still to be counted takes its time outside of the lock.
+        ask.account._spent(ask.account.limits)
+    with _lock, _locks_of(asks):
+        exceeded = []
+        for ask in asks:
+            excess = ask.account._excess(ask.wanted, is_enforced=ask.is_enforced)
+            if excess is not None:
+                exceeded.append(excess)
+                if ask.is_enforced:
+                    return Admission(None, tuple(exceeded[-1:]))
+        reservation = Reservation(tuple(asks))
+        for ask in asks:
+            ask.account._reserve(ask.wanted, +1)
+        return Admission(reservation, tuple(exceeded))
+
+
+def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
+    locks = dict.fromkeys(ask.account.lock for ask in asks if ask.account.lock is not None)
+    if not locks:
+        return _NO_LOCK
+    stack = ExitStack()
+    for lock in locks:
+        stack.enter_context(lock)
+    return stack
+
+
+def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
+    """How many calls in attempt want an amount that nobody can say, with one more or less."""
+    cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
+    return cost, tokens, calls
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return EXACT.add(a, b) if isinstance(a, Decimal) else a + b
+
+
+def _counted_as_open(limit: Any, used: Any, held: Any) -> Any:
+    if limit is None:
+        return None
+    committed = _plus(used, held)
+    if isinstance(limit, Decimal):
+        return max(_NO_COST, EXACT.subtract(limit, committed))
+    return max(0, limit - committed)

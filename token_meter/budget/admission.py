@@ -1,0 +1,197 @@
+"""Decides whether a call may leave, and holds its reservation until it has ended. It knows no sums and no prices."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from token_meter._failures import internal_error
+from token_meter.context.endpoint import ENDPOINTS
+from token_meter.context.registry import CLIENTS
+from token_meter.context.scope import SCOPES, CallScope
+from token_meter.context.stack import CONTEXT_STACK, TICKET
+from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
+from token_meter.wire import read_request
+
+if TYPE_CHECKING:
+    from token_meter.budget.account import Reservation
+    from token_meter.budget.limits import CallForecast, MeterBudget
+    from token_meter.context.endpoint import Endpoint
+    from token_meter.transports.ports import PlannedCall
+
+REFUSALS = (BudgetExceededError, TokenMeterWarning)
+"""What may leave a hook as an exception: a refusal, and a warning that the user has turned into an error."""
+
+
+_OPEN: weakref.WeakSet[CallTicket] = weakref.WeakSet()
+"""Calls of unknown size that have returned a stream, and hold their place until it ends."""
+
+
+class CallTicket:
+    """One logical call: its attempts share one reservation, which goes back when the last of them is done.
+
+    Attributes:
+        client: the SDK's client that was asked; `None` where no gate was passed.
+        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+        size_unknown: nobody can foresee how much the call will use.
+        is_checked: the limits over the call have been asked.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_holds",
+        "_is_sent",
+        "_reservation",
+        "budgets",
+        "client",
+        "deferred",
+        "is_checked",
+        "size_unknown",
+    )  # fmt: skip
+    kind = TICKET
+
+    def __init__(self, *, is_entered: bool, client: Any = None) -> None:
+        self.client = client
+        self.deferred: BaseException | None = None
+        self.size_unknown = self.is_checked = False
+        self.budgets: tuple[MeterBudget, ...] = ()
+        self._reservation: Reservation | None = None
+        self._holds = [True] if is_entered else []
+        self._is_sent = False
+
+    def keep(self, reservation: Reservation | None, budgets: tuple[MeterBudget, ...]) -> None:
+        """Take over what the limits have granted."""
+        self.is_checked = True
+        self._reservation = reservation
+        self.budgets = budgets
+
+    def begin_attempt(self) -> None:
+        """An attempt departs."""
+        self._is_sent = True
+        self._holds.append(True)
+
+    def end_attempt(self, *, is_paid: bool) -> None:
+        """An attempt has ended and is counted. No other follows one that a server answered with 2xx."""
+        if self._holds:
+            self._holds.pop()
+        if self._reservation is not None and (is_paid or not self._holds):
+            self._reservation.release(was_sent=self._is_sent)
+
+    def leave(self) -> None:
+        """The SDK is done with the call; only a stream may still be open."""
+        try:
+            self.end_attempt(is_paid=False)
+            if self.size_unknown and self._holds:
+                _OPEN.add(self)
+            for budget in self.budgets:
+                budget.check_warning_threshold()
+        except TokenMeterWarning:
+            # A warning that was made an error cannot take back an answer that is paid.
+            internal_error("warning")
+        except Exception:
+            internal_error("leave")
+
+
+class AdmissionController:
+    """Asks the limits of all meters over a call, once a call: at the SDK's gate, else when its request departs."""
+
+    def enter(self, call: PlannedCall) -> CallTicket | None:
+        """Let a call of the SDK in, or raise the refusal."""
+        try:
+            call_scope = SCOPES.of(CONTEXT_STACK.get())
+        except Exception:
+            internal_error("gate")
+            return None
+        budgets = limits_of(call_scope)
+        if not (budgets or call_scope.subscribers or CLIENTS):
+            return None
+        ticket = CallTicket(is_entered=True, client=call.client)
+        try:
+            if budgets:
+                endpoint = ENDPOINTS[call.key]
+                if endpoint is not None and endpoint.route.action == "create":
+                    self._check(ticket, endpoint, call.body, budgets)
+        except REFUSALS:
+            raise
+        except Exception:
+            internal_error("gate")
+        return ticket
+
+    def on_request(
+        self, endpoint: Endpoint, body: Callable[[], bytes], ticket: CallTicket | None, budgets: tuple[MeterBudget, ...]
+    ) -> CallTicket | None:
+        """Take a request that departs into its gate; ask the limits here if no gate did, and raise the refusal."""
+        if budgets and (ticket is None or not ticket.is_checked):
+            ticket = ticket or CallTicket(is_entered=False)
+            try:
+                self._check(ticket, endpoint, body, budgets)
+            except BudgetExceededError as refusal:
+                # Old SDKs hide what is raised here behind an error of their own: the gate uncovers it.
+                ticket.deferred = refusal
+                raise
+            except TokenMeterWarning:
+                raise
+            except Exception:  # a limit that cannot be worked out costs the limit, and no count besides
+                internal_error("gate")
+        if ticket is not None:
+            ticket.begin_attempt()
+        return ticket
+
+    def _check(
+        self, ticket: CallTicket, endpoint: Endpoint, body: Callable[[], bytes], budgets: tuple[MeterBudget, ...]
+    ) -> None:
+        from token_meter.budget.account import admit
+
+        forecast = _forecast(endpoint, body() if any(budget.needs_tokens for budget in budgets) else b"")
+        asks = [budget.ask(forecast) for budget in budgets]
+        ticket.size_unknown = forecast.tokens is None
+        admission = admit(asks)
+        if admission.reservation is None and admission.exceeded[0].is_transient and _OPEN:
+            gc.collect()  # a stream that the program has let go stands in the way until it is collected
+            admission = admit(asks)
+        by_account = {budget.account: budget for budget in budgets}
+        if admission.reservation is None:
+            excess = admission.exceeded[0]
+            raise by_account[excess.account].refusal(excess)
+        try:
+            for excess in admission.exceeded:
+                by_account[excess.account].passed(excess)
+            for budget in budgets:
+                budget.check_warning_threshold()
+        except BaseException:
+            admission.reservation.release(was_sent=False)
+            raise
+        ticket.keep(admission.reservation, budgets)
+
+
+def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:
+    """The limits over a call, outermost first. A scope knows them as `Limits`: what they do is this room's affair."""
+    return cast("tuple[MeterBudget, ...]", scope.budgets)
+
+
+def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
+    """What can be said of a call before it leaves."""
+    from token_meter.budget.limits import CallForecast
+
+    api = endpoint.route.api
+    if not body:
+        return CallForecast(endpoint, None, None, None, None)
+    from token_meter.budget import account
+    from token_meter.estimate import reserve_tokens
+
+    model = read_request(body).model
+    if not api.is_estimable:
+        return CallForecast(endpoint, model, None, None, None)
+    prompt, cap = reserve_tokens(api.name, body)
+    return CallForecast(endpoint, model, _tier(body), prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
+
+
+def _tier(body: bytes) -> str | None:
+    if b'"service_tier"' not in body:
+        return None
+    data = json.loads(body)
+    tier = data.get("service_tier") if isinstance(data, dict) else None
+    return tier if isinstance(tier, str) else None

@@ -1,0 +1,206 @@
+"""One meter's budget: what a call would take of it, and what is said when it does not hold. It knows no seam."""
+
+from __future__ import annotations
+
+import warnings
+from decimal import Decimal
+from time import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from token_meter._money import EXACT
+from token_meter._text import visible
+from token_meter.budget.account import Account, Amounts, Ask, Excess, shown
+from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
+from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
+from token_meter.types import Call, Usage
+
+if TYPE_CHECKING:
+    from token_meter.context.endpoint import Endpoint
+    from token_meter.context.ports import Recipient
+
+_PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
+"""Usages of which any price book that knows a model can price one."""
+
+
+class CallForecast(NamedTuple):
+    """What is known of a call before it leaves.
+
+    Attributes:
+        place: where it goes.
+        model: the model that it names.
+        service_tier: the tier that it asks for.
+        prompt_tokens: tokens that it sends; `None` when no rule can say.
+        output_tokens: its own cap on its output, else the default; `None` when no rule can say.
+    """
+
+    endpoint: Endpoint
+    model: str | None
+    service_tier: str | None
+    prompt_tokens: int | None
+    output_tokens: int | None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody is charged for such calls."""
+        return self.endpoint.route.api.is_free
+
+    @property
+    def tokens(self) -> int | None:
+        """All tokens that it may use."""
+        if self.is_free:
+            return 0
+        if self.prompt_tokens is None or self.output_tokens is None:
+            return None
+        return self.prompt_tokens + self.output_tokens
+
+    def as_call(self, usage: Usage, tier: str | None) -> Call:
+        """The call as a price book wants to see it."""
+        endpoint = self.endpoint
+        return Call(
+            "", time(), 0.0, endpoint.host, endpoint.route.api.name, endpoint.route.model or self.model,
+            usage=usage, service_tier=tier, base_url=endpoint.base_url,
+        )  # fmt: skip
+
+
+class MeterBudget:
+    """The limits of one meter, and what happens when they do not hold."""
+
+    def __init__(self, meter: Recipient, limits: Amounts, on_exceed: str, warn_at: Decimal | None) -> None:
+        self._meter = meter
+        self._on_exceed = on_exceed
+        self._warn_at = warn_at
+        self._warned: set[str] = set()
+        self.account = Account(limits, self._spent)
+
+    def _spent(self, limits: Amounts) -> Amounts:
+        """What the meter has counted, as far as it is limited: costs are worked out only where they are."""
+        meter = self._meter
+        return Amounts(
+            meter.cost if limits.cost is not None else None,
+            meter.total_tokens if limits.tokens is not None else None,
+        )
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether it matters how many tokens a call may use."""
+        limits = self.account.limits
+        return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
+
+    def ask(self, forecast: CallForecast) -> Ask:
+        """What a call wants of this budget.
+
+        Raises:
+            UnpricedModelError: its model has no price, and one is needed.
+        """
+        enforced = self._on_exceed == "raise" and not any(
+            entry.kind == SUSPENDED and entry.meter is self._meter for entry in CONTEXT_STACK.get()
+        )
+        wanted = Amounts(None, forecast.tokens, 1)
+        on_unpriced = self._meter.on_unpriced
+        if self.account.limits.cost is None and on_unpriced != "raise":
+            return Ask(self.account, wanted, enforced)
+        cost, reason = self._cost(forecast)
+        if reason is not None and on_unpriced != "ignore":
+            self._refuse_unpriced(forecast, reason, enforced)
+        elif reason is not None:
+            cost = Decimal(0)  # told to: such a call takes nothing of the limit
+        return Ask(self.account, wanted._replace(cost=cost), enforced)
+
+    def _cost(self, forecast: CallForecast) -> tuple[Decimal | None, str | None]:
+        """What the call may cost (`None`: nobody can say), or why its model has no price."""
+        if forecast.is_free:
+            return Decimal(0), None
+        if not forecast.endpoint.route.api.is_metered:
+            return None, f"answers of {forecast.endpoint.route.api.name} never say what they used"
+        price = self._meter.price_of
+        if forecast.tokens is not None:
+            usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)
+            # A tier that is only asked for may not be the one that serves, and need not have a price.
+            asked = price(forecast.as_call(usage, forecast.service_tier))
+            found = asked if asked.cost is not None else price(forecast.as_call(usage, None))
+            return found.cost, None if found.cost is not None else found.reason or "no price"
+        prices = [price(forecast.as_call(usage, None)) for usage in _PROBES]
+        if any(found.cost is not None for found in prices):
+            return None, None
+        return None, prices[0].reason or "no price"
+
+    def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
+        model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
+        limit = self.account.limits.cost
+        why = (
+            "it has on_unpriced='raise'" if limit is None else f"its max_cost of {shown('cost', limit)} could not hold"
+        )
+        msg = (
+            f"{self._whose} lets no call pass to {model!r}, whose price is not known ({reason}), because {why}. "
+            "The call was not sent: give the price by meter(prices=PriceBook(...)), or say on_unpriced='ignore'"
+        )
+        if enforced:
+            self._note_refusal("price")
+            spent, reserved = self.account.spent.cost, self.account.reserved.cost
+            raise UnpricedModelError(
+                msg, meter=self._meter, field="cost", limit=limit, spent=spent, reserved=reserved, wanted=None
+            )
+        self._warn("unpriced", msg.replace("The call was not sent", "The call was sent all the same"))
+
+    def refusal(self, excess: Excess) -> BudgetExceededError:
+        """The error for a call that does not fit."""
+        if not excess.is_transient:  # it may be asked again in a moment, and the limit holds
+            self._note_refusal(excess.field)
+        return BudgetExceededError(
+            excess.describe(self._whose),
+            meter=self._meter,
+            field=excess.field,
+            limit=excess.limit,
+            spent=excess.spent,
+            reserved=excess.reserved,
+            wanted=excess.wanted,
+        )
+
+    def _note_refusal(self, field: str) -> None:
+        if self._meter.sink is not None:
+            self._meter.sink.on_refused(field)
+
+    def passed(self, excess: Excess) -> None:
+        """Warn, once a limit, of a call that did not fit and was let pass; silent while suspended."""
+        if self._on_exceed == "warn":
+            text = excess.describe(self._whose).partition(" The call was not sent")[0]
+            self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
+
+    def check_warning_threshold(self) -> None:
+        """Warn, once a limit, when the share of it that `warn_at` names is spent."""
+        share = self._warn_at
+        if share is None:
+            return
+        limits = self.account.limits
+        if all(limit is None or f"{field} soon" in self._warned for field, limit in limits._asdict().items()):
+            return
+        for field, limit, spent in zip(Amounts._fields, limits, self.account.spent, strict=True):
+            if limit and spent is not None and spent >= EXACT.multiply(share, limit):
+                used, whole = shown(field, spent), shown(field, limit)
+                self._warn(f"{field} soon", f"{self._whose} has used {used} of its limit of {whole}")
+
+    def _warn(self, what: str, text: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            warnings.warn(text, BudgetWarning, stacklevel=2)
+
+    @property
+    def _whose(self) -> str:
+        name = self._meter.name
+        return f"meter {visible(name)!r}" if name else "this meter"
+
+
+class Suspension:
+    """Lets calls pass a meter's limits within a `with` block; they count and reserve as ever. See `Meter.suspended`."""
+
+    kind = SUSPENDED
+
+    def __init__(self, meter: Any) -> None:
+        self.meter = meter
+
+    def __enter__(self) -> Suspension:
+        push(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove(self)

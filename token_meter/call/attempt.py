@@ -1,0 +1,150 @@
+"""One call's answer on its way: its head, its body, its pieces. It knows no HTTP library and no totals."""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+
+from token_meter._failures import internal_error
+from token_meter._fork import in_child
+from token_meter.call.lifecycle import NOTHING, AttemptLifecycle
+from token_meter.call.pending_estimate import PendingEstimate
+from token_meter.call.record import late_of
+from token_meter.providers import attempt_number
+from token_meter.types import Call
+from token_meter.wire import StreamReader, is_events, read_body
+
+_WAIT_LIMIT = 16 * 1024
+"""Bytes of a body that may wait to be read; a meter keeps at most 64 such bodies, and none once it has closed."""
+REFUSES_USAGE: set[str] = set()
+"""Base URLs that turned down a stream which asked for its usage."""
+
+_settling = threading.RLock()
+
+
+@in_child
+def _after_fork() -> None:
+    """Give a forked child a lock that nobody holds."""
+    global _settling
+    _settling = threading.RLock()
+
+
+class Attempt(AttemptLifecycle):
+    """One HTTP attempt on a metered route (a `Watch`, as the seams call it)."""
+
+    # What the seams tell (every method is safe to call at any time, any number of times).
+
+    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
+        """The head of an answer is there."""
+        self._status = status
+        self._is_ok = 200 <= status < 300
+        route = self.endpoint.route
+        # Speech says what it used only where it is streamed as events.
+        tells = route.api.is_metered or "event-stream" in content_type
+        self.wants_body = self._is_ok and tells and not content_type.startswith(("audio/", "image/"))
+        if self.replacement_request is not None:
+            self._hide_usage(status, content_type)
+        if streamed:
+            self._streamed = "event-stream" in content_type
+            if self.wants_body:
+                self._reader = StreamReader(route.api.format)
+            self._counted_as_open = True
+            for meter in self.meters:
+                meter.opened_stream()
+
+    def request_with_usage(self) -> None:
+        """Send a request that asks for the stream's usage instead; where that was refused once, never again."""
+        if not self.endpoint.route.api.can_request_stream_usage or self.endpoint.base_url in REFUSES_USAGE:
+            return
+        from token_meter.call.stream_usage import request_with_usage
+
+        try:
+            self.replacement_request = request_with_usage(self._request)
+        except Exception:
+            internal_error("ask for usage")
+
+    def _hide_usage(self, status: int, content_type: str) -> None:
+        from token_meter.call.stream_usage import UsageChunkFilter
+
+        if status == 400:
+            REFUSES_USAGE.add(self.endpoint.base_url)
+        elif self._is_ok and "event-stream" in content_type:
+            self.chunk_filter = UsageChunkFilter()
+
+    def body(self, data: bytes) -> None:
+        """The whole body is there, decoded."""
+        try:
+            if self._is_ok and not self.wants_body:
+                self.wants_body = is_events(data)  # speech as events: of a whole body the seam tells no type
+            if self._allows_deferral(data) and self._defer(data):
+                return
+            reading = read_body(self.endpoint.route.api.format, data) if self.wants_body else NOTHING
+            self._end(reading, "complete" if self._is_ok else "error", body=data)
+        except Exception:
+            self._lost("body")
+
+    def _allows_deferral(self, data: bytes) -> bool:
+        """Whether nobody needs this call before somebody reads a meter.
+
+        A body that is read together with others, when a number is asked for, costs half of one that is read between
+        two calls of the SDK, whose code and data have by then driven ours out of the processor's caches.
+        """
+        if not self.wants_body or len(data) > _WAIT_LIMIT or self.events_out is not None or self.ticket is not None:
+            return False
+        if self.outer is not None or self.inner is not None or not self.call_scope.allows_deferral:
+            return False
+        # A background response must be known by the time it is asked for again.
+        api = self.endpoint.route.api
+        return not (api.may_run_in_background or api.runs_in_background) or not (
+            b'"queued"' in data or b'"in_progress"' in data
+        )
+
+    def _defer(self, data: bytes) -> bool:
+        """Let the body wait; but nothing of the HTTP library's, whose next call shall find its memory warm."""
+        request = self._request
+        asked = b"" if request is None else request.body()
+        if len(asked) > _WAIT_LIMIT:
+            return False
+        try:
+            self._open.pop()
+        except IndexError:
+            return True
+        self._ended = perf_counter()
+        self._body, self._deferred_request = data, asked
+        if self.call_scope.keeps_calls:
+            self._attempt = 0 if request is None else attempt_number(request.headers)
+        self._request = None
+        for meter in self.call_scope.meters:
+            meter.add(self)
+        return True
+
+    def settle(self) -> Call | PendingEstimate:
+        """Read the body that was put off; once, for whichever meter is read first."""
+        if self._settled is None:
+            with _settling:
+                if self._settled is None:
+                    self._settled = late_of(self, self._body or b"")
+                    self._body = self._deferred_request = None
+        return self._settled
+
+    def feed(self, chunk: bytes) -> None:
+        """A piece of a body passes, decoded."""
+        try:
+            if self._first_token_s is None:
+                self._first_token_s = perf_counter() - self._t0
+            reader = self._reader
+            if reader is None:
+                return
+            reader.feed(chunk)
+            self._bytes_seen += len(chunk)
+            if self.events_out is not None:
+                self.events_out.passed(chunk)
+            if reader.ended and self._open:
+                # The number is ready when the caller sees the end, not when the stream is closed some time later.
+                reading = reader.finish()
+                if reading.usage is not None or reading.error is not None:
+                    self._end(reading, "complete")
+            if self.events_out is not None:
+                self.events_out.delivering = bool(self.events_out.pending)
+        except Exception:
+            self._lost("feed")

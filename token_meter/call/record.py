@@ -1,0 +1,146 @@
+"""The record of an attempt that has ended: its call, or the means to estimate it. It knows no meter."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from token_meter._failures import internal_error
+from token_meter._fork import in_child
+from token_meter.call.pending_estimate import PendingEstimate
+from token_meter.transports.httpx_stand_ins import is_stand_in
+from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
+from token_meter.wire import read_answer, read_body
+from token_meter.wire.stream import KEPT_LIMIT
+
+if TYPE_CHECKING:
+    from token_meter.call.lifecycle import AttemptLifecycle
+
+_numbers = itertools.count()
+_prefix = os.urandom(8).hex()
+
+
+@in_child
+def _renumber() -> None:
+    """Give a forked child ids of its own."""
+    global _prefix
+    _prefix = os.urandom(8).hex()
+
+
+def new_id() -> str:
+    """An id that no other call has, in any process."""
+    return f"{_prefix}-{next(_numbers):x}"
+
+
+def call_of(
+    attempt: AttemptLifecycle, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
+) -> Call:
+    """The record of an attempt that ended; it is not priced."""
+    route, usage = attempt.endpoint.route, reading.usage
+    certainty: Certainty = "exact"
+    if usage is None:
+        if route.api.is_free and attempt._is_ok:
+            usage = Usage()
+        elif attempt._is_ok or (attempt._status is None and not unsent):
+            certainty = "unmeasured"
+    elif end != "complete":
+        certainty = "lower_bound"
+    name = None
+    if error is not None:
+        name = type(error).__name__
+    elif reading.error is not None:
+        name, end = reading.error, "error"
+    elif not attempt._is_ok and attempt._status is not None:
+        name = f"HTTP {attempt._status}"
+    asked = route.model
+    is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
+    if asked is None and (is_shown or reading.model is None):
+        asked = attempt.request_says().model
+    return Call(
+        attempt.events_out.run_id if attempt.events_out is not None else attempt._id or new_id(),
+        attempt._started_s,
+        (attempt._ended or perf_counter()) - attempt._t0,
+        attempt.endpoint.host,
+        route.api.name,
+        asked,
+        reading.model,
+        usage,
+        certainty,
+        end,
+        attempt._status,
+        name,
+        reading.service_tier,
+        attempt._first_token_s,
+        attempt.attempt if is_shown else 0,
+        attempt._streamed,
+        attempt.call_scope.tags,
+        source_of(attempt),
+        None,
+        None,
+        None,
+        attempt.endpoint.base_url,
+    )
+
+
+def pending_estimate_of(
+    attempt: AttemptLifecycle, call: Call, body: bytes | None, *, is_ended: bool
+) -> PendingEstimate | None:
+    """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
+    if call.usage is not None:
+        return None
+    is_silent = call.certainty == "unmeasured" and attempt._is_ok and attempt.endpoint.route.api.is_estimable
+    # What an in-process gateway called itself has been counted, and would be counted twice.
+    if not is_silent or attempt.inner is not None or not (attempt._reader or body):
+        return None
+    request, reader = attempt.request_body(), attempt._reader
+    if reader is not None:
+        answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
+    else:
+        answer, size, is_untruncated = (
+            partial(read_answer, attempt.endpoint.route.api.format, body or b""),
+            len(body or b""),
+            True,
+        )
+    return PendingEstimate(
+        call, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
+        is_untruncated=is_untruncated,
+    )  # fmt: skip
+
+
+def late_of(attempt: AttemptLifecycle, body: bytes) -> Call | PendingEstimate:
+    """The record of a whole answer whose body was put off."""
+    try:
+        reading = read_body(attempt.endpoint.route.api.format, body)
+        call = call_of(attempt, reading, "complete", None, unsent=False)
+        pending = pending_estimate_of(attempt, call, body, is_ended=reading.ended)
+    except Exception:
+        internal_error("settle")
+        endpoint = attempt.endpoint
+        return Call(
+            "", attempt._started_s, (attempt._ended or attempt._t0) - attempt._t0, endpoint.host,
+            endpoint.route.api.name, certainty="unmeasured", status=attempt._status, tags=attempt.call_scope.tags,
+        )  # fmt: skip
+    return call if pending is None else pending
+
+
+def source_of(attempt: AttemptLifecycle) -> Source:
+    """Whether a server answered, or what stands in for one. On this machine only a price book can tell who is paid."""
+    if attempt.is_replay:
+        return "replay"
+    if attempt.stand_in is not None:
+        return attempt.stand_in
+    if attempt.is_local and not any(meter.knows_host(attempt.endpoint.base_url) for meter in attempt.meters):
+        return "mock"
+    if attempt._status is not None or attempt._request is None:
+        return "live"
+    return "mock" if is_stand_in(getattr(attempt._request.client, "_transport", None)) else "live"
+
+
+def answer_of(attempt: AttemptLifecycle, body: bytes | None) -> Answer | None:
+    """What the call said, as far as it was seen."""
+    if attempt._reader is not None:
+        return attempt._reader.answer()
+    return read_answer(attempt.endpoint.route.api.format, body) if body and attempt.wants_body else None

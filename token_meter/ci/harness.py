@@ -1,0 +1,233 @@
+"""A run as its harness sees it: limits, sums over all its processes, and the verdict at the end. It prints nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from token_meter._money import add_usd
+from token_meter.ci.losses import NOTHING_MISSING, Missing, WholeRun
+from token_meter.ci.shared_limits import Tails
+from token_meter.config import Config
+from token_meter.ledger import Ledger, find_shards
+from token_meter.types import Call
+
+if TYPE_CHECKING:
+    from token_meter.ledger import RunFacts
+    from token_meter.prices import PriceBook
+    from token_meter.report import Check, Limit, Summary, Verdict, View
+
+CONFIG_VARIABLE = "TOKEN_METER_RUN_CONFIG"
+CONTEXT_VARIABLE = "TOKEN_METER_CONTEXT"
+_COLOURS = {"red": "\x1b[31m", "yellow": "\x1b[33m", "green": "\x1b[32m"}
+FIELDS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
+"""The limits as options name them, and the sums that they limit."""
+
+
+def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") -> list[Limit]:
+    """The limits of a table of `max_*` settings.
+
+    Raises:
+        ConfigError: an amount cannot be meant.
+    """
+    from token_meter.report import Limit
+
+    how: Any = on_exceed
+    return [
+        Limit.of(scope, field, settings[name], how) for name, field in FIELDS.items() if settings.get(name) is not None
+    ]
+
+
+def budget_settings(config: Config, prefix: str = "budget.") -> dict[str, Any]:
+    """The `max_*` settings below *prefix*."""
+    return {name: config[prefix + name] for name in FIELDS}
+
+
+def book_of(path: str | None) -> PriceBook:
+    """The price book of a run."""
+    from token_meter.prices import DEFAULT_BOOK, PriceBook
+
+    return PriceBook.from_file(path) if path else DEFAULT_BOOK
+
+
+def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict[str, str]:
+    """The variables that make Python children take part in a run; the boot directory goes first in `PYTHONPATH`."""
+    prices = config["prices"]
+    told = {
+        **{name: str(value) for name, value in budget_settings(config).items() if value is not None},
+        "on_exceed": config["budget.on_exceed"],
+        "unpriced": config["unpriced"],
+        "prices": os.path.abspath(prices) if prices else None,
+        "labels": config["labels"],
+    }
+    found = {"TOKEN_METER_RUN_DIR": str(run_dir), CONFIG_VARIABLE: json.dumps(told)}
+    if boots:
+        boot = str(Path(__file__).parents[1] / "_subprocess_boot")
+        paths = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != boot]
+        found["PYTHONPATH"] = os.pathsep.join([boot, *paths])
+    return found
+
+
+class RunSums:
+    """What all processes of a run have used so far, read from their shards as they grow."""
+
+    def __init__(self, run_dir: Path, book: PriceBook) -> None:
+        self.run_dir = run_dir
+        self._book = book
+        self._tails = Tails(run_dir, ".jsonl")
+        self._given: deque[bytes] = deque()  # by any thread; taken in by the one that reads
+        self._seen: set[str] = set()
+        self.cost = self.spent = Decimal(0)
+        self.tokens = self.calls = 0
+
+    def give(self, line: bytes) -> None:
+        """Count a call of this process that no shard may have, with the next look."""
+        self._given.append(line)
+
+    def read(self) -> RunSums:
+        """Take in what was written since. It never raises: what cannot be read is read at the end of the run."""
+        while self._given:
+            self._take(self._given.popleft())
+        for line in self._tails.read():
+            if b'"t":"call"' in line:
+                self._take(line)
+        return self
+
+    def _take(self, line: bytes) -> None:
+        from token_meter.ledger._line import row_of
+
+        try:
+            call = row_of(json.loads(line)).call
+        except (ValueError, TypeError, KeyError):
+            return
+        if call.id in self._seen:
+            return
+        self._seen.add(call.id)
+        self._add(call)
+
+    def _add(self, call: Call) -> None:
+        self.calls += call.attempt == 0  # an SDK's retries belong to one call
+        self.tokens += call.tokens.total_tokens or 0
+        cost = self._book.price(call).cost if call.usage is not None else None
+        if cost is not None:
+            self.cost = add_usd(self.cost, cost)
+            if call.source == "live":
+                self.spent = add_usd(self.spent, cost)
+
+    def over(self, limits: Iterable[Limit]) -> Limit | None:
+        """The first limit that is exceeded."""
+        return next((limit for limit in limits if getattr(self, limit.field) > limit.limit), None)
+
+
+def finish(
+    run_dir: Path,
+    config: Config,
+    *,
+    command: tuple[str, ...] = (),
+    by: Any = "test",
+    with_vcs: bool = True,
+    missing: Missing = NOTHING_MISSING,
+) -> tuple[Summary, Verdict]:
+    """Read a whole run and judge it by the run's limits, by those of its tests, and by refusals on record.
+
+    A limit of a run whose record is *missing* something is never said to hold, and fails unless it only warns.
+    """
+    from token_meter.report import Check, check_limits, find_vcs, summarise
+
+    reader = WholeRun(find_shards([run_dir]) if run_dir.is_dir() else [], missing)
+    vcs = find_vcs() if with_vcs else None
+    summary = summarise(
+        reader, by=by, book=book_of(config["prices"]), command=command, vcs=vcs, labels=config["labels"]
+    )
+    on_exceed = config["budget.on_exceed"]
+    limits = limits_of(budget_settings(config), "run", on_exceed)
+    checks = [doubted(check, str(missing)) if missing else check for check in check_limits(summary, limits)]
+    checks += checks_on_record(reader.facts, checks)
+    if config["unpriced"] == "fail" and summary.totals.unpriced:
+        n = summary.totals.unpriced
+        text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
+        checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
+    summary = replace(summary, checks=tuple(checks))
+    return summary, verdict_of(checks, config, is_doubtful=bool(missing and limits))
+
+
+def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) -> Verdict:
+    """Judge a run; limits on a record with gaps fail unless they only warn, for nobody knows whether they held."""
+    from token_meter.report import judge
+
+    verdict = judge(checks, unpriced=config["unpriced"])
+    if is_doubtful and config["budget.on_exceed"] != "warn" and not verdict.exit_code:
+        doubt = f"token_meter: {checks[0].text}"
+        return replace(judge(checks, unpriced="fail"), status="unknown", headline=doubt)
+    return verdict
+
+
+def doubted(check: Check, why: str) -> Check:
+    """A check of a run whose record has gaps: what is exceeded stays so, nothing else is known."""
+    if check.status not in ("ok", "unknown"):
+        return check
+    text = f"the limit on {check.field} cannot be held: {why}; as far as known, {check.text}"
+    return replace(check, status="unknown", text=text)
+
+
+def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check]:
+    """The limits that tests exceeded, as their processes noted them, and a refusal that *known* does not explain."""
+    from token_meter.report import Check
+
+    found = []
+    for name, note in facts.contexts.items():
+        for row in note.get("checks") or ():
+            try:
+                field, limit, actual, status, text = row
+                found.append(Check(name, field, Decimal(limit), Decimal(actual), status, text, None, name))
+            except (TypeError, ValueError, ArithmeticError):
+                continue  # not written by us
+    refused = facts.run.get("refused")
+    over = {(c.scope, c.status) for c in known}
+    if refused is not None and ("run", "exceeded") not in over:
+        limit_ = next((c.limit for c in known if c.scope == "run" and c.field == refused), Decimal(0))
+        field, why = str(refused), f"the limit on {refused} would not have held"
+        if refused == "price":
+            field, why = "unpriced", "a model has no price"
+        text = f"run: calls were refused, because {why}"
+        found.append(Check("run", field, limit_, limit_, "exceeded", text))
+    return found
+
+
+def deliver(
+    summary: Any, formats: Iterable[str], view: View, show: Callable[[str], None], *, only_files: bool = False
+) -> None:
+    """Write a summary or a comparison to each target: to its file, or by *show*.
+
+    Raises:
+        ConfigError: a format is unknown, or needs what is not installed.
+        OSError: a file cannot be written.
+    """
+    from token_meter.report import parse_target, render, write
+
+    for target in [parse_target(text) for text in formats]:
+        if target.destination is not None:
+            write(render(summary, target, view), target.destination, append=target.append)
+        elif not only_files:
+            text = render(summary, target, view)
+            show(painted(text) if target.format == "table" else text)
+
+
+def painted(text: str) -> str:
+    """A table with colours for a terminal; whoever shows it takes them out where there are none."""
+    from token_meter.report import tone_of
+
+    return "".join(
+        f"{_COLOURS[tone]}{line}\x1b[0m\n" if (tone := tone_of(line)) else f"{line}\n" for line in text.splitlines()
+    )
+
+
+def join(run_dir: str | None = None, *, worker: str | None = None, lazy: bool = False) -> Ledger | None:
+    """This process's shard of the run that the environment names."""
+    return Ledger.join(run_dir, worker=worker, lazy=lazy) if run_dir else Ledger.from_environment(worker=worker)

@@ -1,0 +1,225 @@
+"""One budget for all processes of a run: what calls in attempt hold stands in files beside the shards, under one lock.
+
+A call takes the lock, reads what every process has spent and holds, and writes down what it holds itself: so that calls
+of many processes cannot spend the same dollar. What it held is given back by one line that needs no lock. It knows no
+meter and no limit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Protocol
+
+from token_meter._money import EXACT
+from token_meter.budget.account import Account, Amounts, Excess
+from token_meter.exceptions import LedgerError
+from token_meter.ledger._place import host_name, make_run_dir, open_own, open_shard
+
+if sys.platform != "win32":  # there, calls that ask at the same instant may each be let in
+    import fcntl
+
+_WAIT_S = 2.0
+"""How long a call waits for the lock: a process that was stopped while it held it must not stop the others."""
+_LOOKS, _PAUSE_S = 4, 0.005
+"""A call that just ended is counted a moment before it gives back what it held; a refusal looks again."""
+
+
+class Tails:
+    """What was appended to the files of a run since the last look, in whole lines. What cannot be read comes later."""
+
+    def __init__(self, run_dir: Path, suffix: str) -> None:
+        self._run_dir = run_dir
+        self._suffix = suffix
+        self._offsets: dict[str, int] = {}
+
+    def read(self) -> list[bytes]:
+        try:
+            with os.scandir(self._run_dir) as entries:
+                files = [entry.path for entry in entries if entry.name.endswith(self._suffix)]
+        except OSError:
+            return []
+        lines: list[bytes] = []
+        for path in files:
+            offset = self._offsets.get(path, 0)
+            try:
+                if os.stat(path).st_size <= offset:
+                    continue
+                with open(path, "rb") as file:
+                    file.seek(offset)
+                    whole, newline, _ = file.read().rpartition(b"\n")
+            except OSError:
+                continue
+            self._offsets[path] = offset + len(whole) + len(newline)
+            lines += whole.splitlines()
+        return lines
+
+
+class RunLock:
+    """Held by one process of a run at a time. It gives up waiting rather than stop a program."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "lock"
+        self._fd = -1
+        self._pid = 0
+
+    def __enter__(self) -> RunLock:
+        if sys.platform != "win32":
+            with suppress(OSError, LedgerError):
+                if self._pid != os.getpid():  # a forked child shares its parent's lock until it opens its own
+                    self._fd, self._pid = -1, os.getpid()
+                    make_run_dir(self._path.parent)
+                    self._fd = open_own(self._path, os.O_RDWR | os.O_CLOEXEC)
+                until = time.monotonic() + _WAIT_S
+                while self._fd >= 0:
+                    try:
+                        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        if time.monotonic() > until:
+                            break
+                        time.sleep(0.0005)
+                    else:
+                        break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform != "win32" and self._fd >= 0:
+            with suppress(OSError):
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+class Holds:
+    """What calls in attempt hold of one budget, over all processes, and how many calls were sent."""
+
+    def __init__(self, run_dir: Path, name: str) -> None:
+        self._run_dir = run_dir
+        self._suffix = f".{name}.held"
+        self._tails = Tails(run_dir, self._suffix)
+        self._fd = -1
+        self._pid = 0
+        self._is_torn = False
+        self.cost = Decimal(0)
+        self.tokens = self.in_flight = self.made = 0
+
+    def read(self) -> None:
+        """Take in what was written since."""
+        for line in self._tails.read():
+            self._take(line)
+
+    def write(self, wanted: Amounts, sign: int, *, was_sent: bool = False) -> None:
+        """Hold, or give back. One system call, no lock: it may be a finalizer that gives back."""
+        line = b"%+d %s %d %d\n" % (sign, str(wanted.cost or 0).encode(), wanted.tokens or 0, was_sent)
+        try:
+            if self._pid != os.getpid():
+                path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
+                self._fd, self._pid, self._is_torn = open_shard(path), os.getpid(), False
+            whole = b"!\n" + line if self._is_torn else line  # what was torn is made unreadable: it is known here
+            if os.write(self._fd, whole) == len(whole):
+                self._is_torn = False
+                return
+        except OSError:
+            pass
+        self._is_torn = True
+        self._take(line)  # it holds in this process at least
+
+    def _take(self, line: bytes) -> None:
+        try:
+            sign, cost, tokens, was_sent = line.split()
+            n, sent = int(sign), int(was_sent)
+            self.cost = EXACT.fma(n, Decimal(cost.decode()), self.cost)
+            self.tokens += n * int(tokens)
+        except (ValueError, InvalidOperation):
+            return
+        self.in_flight += n
+        self.made += sent
+
+
+class _GivenBack(deque[tuple[Amounts, bool]]):
+    """Where an account's calls give back what they held: told to the other processes at once."""
+
+    def __init__(self, holds: Holds) -> None:
+        super().__init__()
+        self._holds = holds
+
+    def append(self, item: tuple[Amounts, bool]) -> None:
+        wanted, was_sent = item
+        self._holds.write(wanted, -1, was_sent=was_sent)
+
+
+class Spent(Protocol):
+    """What all processes of a run have used: dollars, those of live calls, tokens."""
+
+    run_dir: Path
+    cost: Decimal
+    spent: Decimal
+    tokens: int
+
+    def read(self) -> Spent:
+        """Take in what was written since."""
+
+
+class SharedAccount(Account):
+    """An account that all processes of a run draw on.
+
+    Calls whose size nobody can foresee pass beside one another: a process that died in one would bar all others.
+
+    With *live_only*, what counts is what live calls cost. Whether a call will be live is not known before it is sent
+    where answers may come from a cassette or a mock: with `reserves` false only what was spent counts, and the calls in
+    attempt when the limit is reached are beyond it.
+    """
+
+    def __init__(self, limits: Amounts, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:
+        super().__init__(limits, lambda _: Amounts())
+        self.lock = lock
+        self.live_only = live_only
+        self._sums = sums
+        self._holds = Holds(sums.run_dir, name)
+        self._released = _GivenBack(self._holds)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether a call that might fit no more is refused before it is sent."""
+        return not self.live_only or not {"pytest", "vcr", "respx"} & sys.modules.keys()
+
+    def _settle(self) -> None:
+        holds = self._holds
+        holds.read()  # before the shards: a call is counted there before it gives back here
+        self._cost, self._tokens, self._in_flight, self._made = holds.cost, holds.tokens, holds.in_flight, holds.made
+        if not self.reserves:
+            self._cost, self._tokens = Decimal(0), 0
+
+    def _spent_now(self) -> Amounts:
+        sums = self._sums.read()
+        return Amounts(sums.spent if self.live_only else sums.cost, sums.tokens, self._made)
+
+    def _reserve(self, wanted: Amounts, sign: int) -> None:
+        self._holds.write(wanted, sign)
+
+    def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
+        excess: Excess | None = None
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(_PAUSE_S)
+            find = super()._excess if self.reserves else self._overspent
+            excess = find(wanted, is_enforced=is_enforced)
+            if excess is None:
+                return None
+        return excess
+
+    def _overspent(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
+        """Where nothing is held: the limit on what live calls cost, once more was spent."""
+        limit, spent = self.limits.cost, self._spent_now().cost
+        if limit is None or spent is None or spent <= limit or wanted.cost == 0:
+            return None
+        return Excess(self, "cost", limit, spent, Decimal(0), wanted.cost)
+
+
+def shares(meter: Any, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:
+    """Let the limits of *meter* hold over all processes of the run."""
+    if meter.budget is not None:
+        meter.budget.account = SharedAccount(meter.budget.account.limits, sums, lock, name, live_only=live_only)

@@ -1,0 +1,108 @@
+"""What the lower rooms know of the upper ones: a meter that counts a call, what it keeps of it, what ends late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from token_meter.context.subscriber import Subscriber
+    from token_meter.types import Call, Price
+
+
+class Sink(Protocol):
+    """Takes single calls, as a ledger does: `meter(ledger=sink)`.
+
+    Methods are called in the caller's thread and must be quick. What one raises is counted and kept from the caller.
+    """
+
+    def on_start(self, id: str, model: str | None) -> Any:
+        """A call starts; what this returns comes back with its end."""
+
+    def on_end(self, call: Call, token: Any) -> None:
+        """The call ended; *token* is what `on_start` returned."""
+
+    def on_discard(self, id: str) -> None:
+        """A call that started is none after all: a handler refused it, or it was counted further in."""
+
+    def on_refused(self, field: str) -> None:
+        """A call was refused: a limit (`cost`, `tokens`, `calls`) would not hold, or a `price` is not known."""
+
+    def close(self) -> None:
+        """The meter closed."""
+
+
+class WaitingEstimate(Protocol):
+    """A call that has ended, and whose tokens are estimated when a number is read."""
+
+    def resolve(self) -> Call:
+        """Make the estimate, once."""
+
+
+class UnreadCall(Protocol):
+    """A call that has ended, and whose answer is read when a number is read."""
+
+    def settle(self) -> Call | WaitingEstimate:
+        """Read the answer, once."""
+
+
+class Limits(Protocol):
+    """The limits of one meter (see `budget`)."""
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether it matters how many tokens a call may use."""
+
+
+class Recipient(Protocol):
+    """A meter as a call sees it."""
+
+    name: str | None
+    tags: tuple[str, ...]
+    scope: Literal["context", "process"]
+    depth: int
+    is_open: bool
+    keeps_calls: bool
+    allows_deferral: bool
+    stream_usage: bool
+    on_unpriced: Literal["warn", "raise", "ignore"]
+    subscribers: tuple[Subscriber, ...]
+    sink: Sink | None
+
+    @property
+    def kind(self) -> int:
+        """`METER`."""
+
+    @property
+    def budget(self) -> Limits | None:
+        """Its limits, if it has any."""
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars of the calls that have ended and have a price."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of the calls that have ended."""
+
+    def add(self, call: Call | WaitingEstimate | UnreadCall) -> None:
+        """Count a call that has ended."""
+
+    def opened_stream(self) -> None:
+        """Count a stream that is under way."""
+
+    def closed_stream(self) -> None:
+        """Take back what `opened_stream` counted."""
+
+    def count_late_call(self) -> None:
+        """Count a call that started after this meter had closed."""
+
+    def knows_host(self, base_url: str) -> bool:
+        """Whether this meter's own price book says who is paid behind *base_url*."""
+
+    def price_of(self, call: Call) -> Price:
+        """What a call costs by this meter's price book."""
+
+    def priced(self, call: Call) -> Call:
+        """A call with its price by this meter's price book."""

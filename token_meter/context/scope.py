@@ -1,0 +1,142 @@
+"""What the context means for a call that starts now: who counts it, who is told, which limits hold.
+
+Worked out once for a stack of entries and kept until a meter opens or closes; it knows no request and no answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from token_meter.context.stack import ATTEMPT, CALLBACKS, METER, SUPPRESSED
+
+if TYPE_CHECKING:
+    from token_meter.context.ports import Limits, Recipient, Sink
+    from token_meter.context.subscriber import Subscriber
+
+
+_LIMIT = 256
+
+
+class CallScope:
+    """The meaning of one stack.
+
+    Attributes:
+        meters: the open meters, those of the process first, then outermost first.
+        closed_meters: meters of the context that have closed.
+        subscribers: the handlers of blocks and requests, in the order in which they are told.
+        is_suppressed: handlers are at work: none is told of this call.
+        budgets: the limits over the call, outermost first.
+        tags: the labels of all meters.
+        keeps_calls: somebody will look at the single call.
+        stream_usage: somebody wants streams to be asked for their usage.
+        allows_deferral: nobody needs a finished call before a number is read.
+        sinks: who takes single calls.
+    """
+
+    __slots__ = (
+        "allows_deferral",
+        "budgets",
+        "closed_meters",
+        "is_suppressed",
+        "keeps_calls",
+        "meters",
+        "sinks",
+        "stream_usage",
+        "subscribers",
+        "tags",
+    )  # fmt: skip
+
+    def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:
+        meters: list[Recipient] = list(process)
+        late: list[Recipient] = []
+        subscribers: list[Subscriber] = [subscriber for meter in process for subscriber in meter.subscribers]
+        self.is_suppressed = False
+        for entry in stack:
+            if entry.kind == METER:
+                if not entry.is_open:
+                    if entry not in late:  # a meter that was entered twice stands there twice
+                        late.append(entry)
+                elif entry not in meters:
+                    meters.append(entry)
+                    subscribers += entry.subscribers
+            elif entry.kind == CALLBACKS:
+                if entry.is_open:
+                    subscribers += entry.subscribers
+            elif entry.kind == SUPPRESSED:
+                self.is_suppressed = True
+        self.meters = tuple(meters)
+        self.closed_meters = tuple(late)
+        self.subscribers = () if self.is_suppressed else tuple(subscribers)
+        self.budgets: tuple[Limits, ...] = tuple(m.budget for m in meters if m.budget is not None)
+        self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in meters for tag in meter.tags))
+        self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
+        self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
+        self.allows_deferral = all(meter.allows_deferral for meter in meters)
+        self.stream_usage = any(meter.stream_usage for meter in meters)
+
+
+def base_of(stack: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The stack without the entries that stand for calls under way."""
+    return tuple(entry for entry in stack if entry.kind < ATTEMPT)
+
+
+class Scopes:
+    """The scopes of all stacks, and the meters that count every call of the process.
+
+    Attributes:
+        open_meters: how many meters are open, in any context.
+        unattributed: calls that ran in no meter while some meter was open.
+    """
+
+    def __init__(self) -> None:
+        self.open_meters = 0
+        self.unattributed = 0
+        self._process: tuple[Recipient, ...] = ()
+        self._known: dict[tuple[Any, ...], CallScope] = {}
+        self._unattributed = itertools.count(1)
+
+    def forget(self) -> None:
+        """Work all scopes out again: a meter, or a handler, has come or gone."""
+        self._known = {}
+
+    def opened(self, meter: Recipient) -> None:
+        """A meter has opened."""
+        self.open_meters += 1
+        if meter.scope == "process":
+            self._process = (*self._process, meter)
+        self._known = {}
+
+    def closed(self, meter: Recipient) -> None:
+        """A meter has closed."""
+        self.open_meters -= 1
+        if meter.scope == "process":
+            self._process = tuple(other for other in self._process if other is not meter)
+        self._known = {}
+
+    def count_unattributed(self) -> None:
+        """Count a call that ran in no meter."""
+        if self.open_meters:
+            self.unattributed = next(self._unattributed)
+
+    def get(self, stack: tuple[Any, ...]) -> CallScope | None:
+        """What *stack* means, where that is known already."""
+        return self._known.get(stack)
+
+    def of(self, stack: tuple[Any, ...]) -> CallScope:
+        """What *stack* means for a call; kept until a meter or a handler comes or goes."""
+        known = self._known  # who comes or goes meanwhile puts another there, which stays clean of this
+        scope = known.get(stack)  # most stacks are their own base
+        if scope is not None:
+            return scope
+        base = base_of(stack)
+        scope = known.get(base)
+        if scope is None:
+            scope = CallScope(base, self._process)
+            if len(known) >= _LIMIT:
+                known.clear()
+            known[base] = scope
+        return scope
+
+
+SCOPES = Scopes()

@@ -1,0 +1,1 @@
+"""Telling handlers what happens to a call."""

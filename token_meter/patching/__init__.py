@@ -1,0 +1,1 @@
+"""Functions of other people's modules, replaced and put back."""

@@ -1,0 +1,162 @@
+"""What a price book was given, and whose rates hold for a call by it. It counts nothing and remembers nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from token_meter.exceptions import ConfigError
+from token_meter.prices import _overlay
+from token_meter.prices import _validation as given
+from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of
+from token_meter.prices._lookup import Entry, entry_of, published
+from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
+from token_meter.prices._rates import STANDARD, Rates
+from token_meter.types import Call
+
+_LONGEST = 200
+_UNNAMED = {"moderations": "omni-moderation-latest"}
+"""The model of a request that names none (OpenAI's API reference, 2026-11)."""
+_SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
+
+
+class Terms(NamedTuple):
+    """Private rates, and what hosts and deployments really are.
+
+    Attributes:
+        overrides: the private rates.
+        multipliers: factors on list prices by base URL.
+        models: what a deployment really is, by its name, then by base URL.
+        hosts: who is paid behind a base URL.
+    """
+
+    overrides: tuple[Rates, ...]
+    multipliers: PlaceMap[Decimal]
+    models: Mapping[str, PlaceMap[str]]
+    hosts: PlaceMap[str]
+
+    def digest(self, *more: object) -> str:
+        """Twelve letters that change with what was given; empty when nothing was."""
+        rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
+        models = sorted((name, places.rows) for name, places in self.models.items())
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
+        return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
+
+    def provider_of(self, base_url: str | None) -> str | None:
+        """Return who is paid for calls to *base_url*; `None` when nobody knows."""
+        if not base_url:
+            return None
+        return self.hosts.get(base_url) or known_provider(base_url)
+
+    def find(self, call: Call) -> Entry:
+        """Resolve who is paid, for which model, in which tier, and by whose rates.
+
+        Raises:
+            UnpriceableError: nobody says what such a call costs.
+        """
+        where = call.base_url or call.host or ""
+        provider = self.provider_of(where) or call.provider
+        if provider is None:
+            place = place_of(where)
+            shown = "unknown" if place is None else str(place._replace(path=""))
+            msg = f'host {shown} has no known provider; map it with PriceBook(hosts={{"{shown}": "openai"}})'
+            raise UnpriceableError(msg)
+        model, also = self._model(call, where)
+        tier = "" if call.service_tier in STANDARD else str(call.service_tier)
+        processing = call.processing or ""
+        if tier == "batch":  # Anthropic names a batch in the place of the tier
+            tier, processing = "", "batch"
+        own = self._override(provider, (model, also), tier, processing)
+        if own is not None:
+            card = RateCard(own.sheet, api=call.api)
+            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free)
+        factor = self.multipliers.get(where)
+        place = place_of(where)
+        if provider == "openai" and place is not None and place.host in REGIONAL:
+            uplift = _overlay.regional_factor(model)
+            if uplift is None:
+                msg = f"whether {model} costs more on {place.host} is not known"
+                raise UnpriceableError(msg)
+            factor = uplift if factor is None else EXACT.multiply(factor, uplift)
+        price = published(provider, model, tier, processing, call.started_s)
+        return entry_of(price, call.api, None if factor == 1 else factor)
+
+    def _model(self, call: Call, where: str) -> tuple[str, str | None]:
+        """Return the model to price and, when the answer names a dated snapshot of it, the name that was asked."""
+        served, asked = (name and name.strip().lower() for name in (call.response_model, call.request_model))
+        for name in (served, asked):
+            places = self.models.get(name or "")
+            if places is not None and (meant := places.get(where)):
+                return meant, None
+        model = served or asked or _UNNAMED.get(call.api or "")
+        if not model:
+            msg = "neither the request nor the answer names a model"
+            raise UnpriceableError(msg)
+        if len(model) > _LONGEST:
+            msg = "the name of the model is too long to be one"
+            raise UnpriceableError(msg)
+        snapshot = served and asked and _SNAPSHOT.fullmatch(served[len(asked) :]) and served.startswith(asked)
+        return model, asked if snapshot else None
+
+    def _override(self, provider: str, names: tuple[str | None, ...], tier: str, processing: str) -> Rates | None:
+        """Return the private row for one of *names*: exact before pattern, longer pattern before shorter."""
+        rows = [
+            row
+            for row in self.overrides
+            if row.provider == provider and (row.tier or "") == tier and (row.processing or "") == processing
+        ]
+        for name in filter(None, names):
+            fitting = [row for row in rows if _overlay.matches(row.model, name)]
+            if fitting:
+                return max(fitting, key=lambda row: (not row.model.endswith("*"), len(row.model)))
+        return None
+
+
+def terms_of(
+    overrides: Iterable[Rates],
+    multipliers: Mapping[str, Decimal | str | int] | None,
+    models: Mapping[tuple[str, str], str] | None,
+    hosts: Mapping[str, str] | None,
+) -> Terms:
+    """Read what a `PriceBook` was given.
+
+    Raises:
+        ConfigError: something of it cannot be meant.
+    """
+    rows = _distinct(tuple(overrides))
+    by_name: dict[str, list[tuple[Place, str]]] = {}
+    for pair, model in given.table(models, "models").items():
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            msg = 'models: a key is (base URL, name), such as ("https://acme.openai.azure.com/", "prod-chat")'
+            raise ConfigError(msg)
+        by_name.setdefault(given.word(pair[1], "models"), []).append(
+            (given.place(pair[0], "models"), given.word(model, "models"))
+        )
+    paid = PlaceMap(
+        (given.place(url, "hosts"), given.word(provider, "hosts"))
+        for url, provider in given.table(hosts, "hosts").items()
+    )
+    factors = PlaceMap(
+        (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
+        for url, factor in given.table(multipliers, "multipliers").items()
+    )
+    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid)
+
+
+def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
+    """Check that private rates are such, and none of them twice."""
+    seen: set[tuple[str | None, ...]] = set()
+    for row in rows:
+        if not isinstance(row, Rates):
+            msg = f"overrides must be Rates(...), not {row!r}"
+            raise ConfigError(msg)
+        key = (row.provider, row.model, row.tier, row.processing)
+        if key in seen:
+            msg = f"two overrides for {row.provider} {row.model} (tier {row.tier or 'standard'}); keep one"
+            raise ConfigError(msg)
+        seen.add(key)
+    return rows

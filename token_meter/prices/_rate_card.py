@@ -1,0 +1,249 @@
+"""Rates and the arithmetic over them: a card says what one usage costs. It knows no provider, no file, no library.
+
+Rates are turned into whole numbers once, so that pricing a call is a handful of integer products: 30 times
+faster than asking `calc_price` again, exact, and independent of the decimal context of the caller's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Context, Decimal
+from typing import NamedTuple, NoReturn, TypeAlias
+
+from token_meter.types import Usage
+
+TOKEN_UNITS = (
+    "input",
+    "cached_input",
+    "cache_write",
+    "cache_write_long",
+    "output",
+    "input_audio",
+    "cached_audio",
+    "output_audio",
+    "input_image",
+    "cached_image",
+    "output_image",
+)
+"""What has a rate per 1M tokens. Totals include their parts; a part with a rate is taken out of its total."""
+
+UNITS = (*TOKEN_UNITS, "audio_minute")
+"""Every rate there is: the token units, and a minute of audio where the provider bills by duration."""
+
+WORDS = {
+    "input": "input tokens",
+    "cached_input": "cached input",
+    "cache_write": "cache writes",
+    "cache_write_long": "cache writes with the long time to live",
+    "output": "output tokens",
+    "input_audio": "audio input",
+    "cached_audio": "cached audio",
+    "output_audio": "audio output",
+    "cached_image": "cached images",
+    "audio_minute": "seconds of audio",
+}
+"""How a missing rate is named to the user."""
+
+RateTable: TypeAlias = tuple[tuple[int, Mapping[str, Decimal]], ...]
+"""Rates per band, ascending: `((0, {...}), (272_000, {...}))`; a band holds for more input tokens than its start."""
+
+# 28 digits are what calc_price has in a fresh thread: divisions by 3600 and 60 are rounded alike.
+EXACT = Context(prec=28)
+_WIDE = Context(prec=80)
+
+
+class UnpriceableError(Exception):
+    """Why a usage has no price, in words for the user."""
+
+
+class _Band(NamedTuple):
+    """Rates as integers over one divisor; parts as the difference to what they are part of; `None`: no rate."""
+
+    divisor: Decimal
+    input: int | None
+    output: int | None
+    cached: int | None
+    write: int | None
+    write_long: int | None
+    rates: Mapping[str, int]
+    minute: Decimal | None
+
+
+class RateCard:
+    """What a usage costs by one sheet of rates, immutable.
+
+    Attributes:
+        free: every rate is 0: the price is known without any count.
+    """
+
+    __slots__ = ("_above", "_base", "_embeds", "_images", "free")
+
+    def __init__(self, sheet: RateTable, *, api: str = "chat", factor: Decimal | None = None) -> None:
+        bands = [(start, _band(rates, factor)) for start, rates in sheet]
+        self._base = bands[0][1]
+        self._above = tuple(reversed(bands[1:]))
+        self._images = api == "images"
+        self._embeds = api == "embeddings"
+        self.free = all(rate == 0 for _, rates in sheet for rate in rates.values())
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Return what *usage* costs in US dollars, exactly.
+
+        Raises:
+            UnpriceableError: a count has no rate, is missing or contradicts another.
+        """
+        (
+            prompt, completion, total, cached, write, write_long, _reasoning, in_audio, out_audio, c_audio,
+            in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
+        ) = usage  # fmt: skip
+        if beside:
+            msg = f"{beside} tokens were reported beside the usage and are billed at another model's price"
+            raise UnpriceableError(msg)
+        band = self._base
+        if prompt is None:
+            if seconds is None or completion:
+                msg = "the answer does not say how many tokens were sent"
+                raise UnpriceableError(msg)
+            prompt = 0
+        elif self._above:
+            for start, other in self._above:
+                if prompt > start:
+                    band = other
+                    break
+        if completion is None:
+            if seconds is None and not self._embeds and band.output:
+                msg = "the answer does not say how many tokens were generated"
+                raise UnpriceableError(msg)
+            out = 0
+        else:
+            out = completion
+            # xAI leaves reasoning out of the completion tokens, but not out of the total.
+            if total is not None and total - prompt > out:
+                out = total - prompt
+        amount = 0
+        if prompt:
+            if band.input is None:
+                _refuse("input")
+            amount = prompt * band.input
+        if out:
+            if band.output is None:
+                _refuse("output")
+            amount += out * band.output
+        inside = 0
+        if cached:
+            if band.cached is None:
+                _refuse("cached_input")
+            inside = cached
+            amount += cached * band.cached
+        if write:
+            if band.write is None:
+                _refuse("cache_write")
+            inside += write
+            amount += write * band.write
+        if write_long:
+            if band.write_long is None:
+                _refuse("cache_write_long")
+            if write_long > (write or 0):
+                _contradict("long cache writes", "cache writes")
+            amount += write_long * band.write_long
+        if inside > prompt:
+            _contradict("cached and written tokens", "input tokens")
+        if self._images or in_audio or out_audio or c_audio or in_image or out_image or c_image:
+            if self._images and not out_image:
+                out_image = out - (out_text or 0)
+            amount += _modalities(
+                band.rates, prompt - inside, cached or 0, out,
+                (in_audio or 0, out_audio or 0, c_audio), (in_image or 0, out_image or 0, c_image),
+            )  # fmt: skip
+        cost = _WIDE.divide(Decimal(amount), band.divisor)
+        if seconds:
+            if band.minute is None:
+                _refuse("audio_minute")
+            spoken = EXACT.divide(EXACT.multiply(band.minute, Decimal(repr(seconds))), Decimal(60))
+            cost = EXACT.add(cost, spoken)
+        return cost
+
+
+def _modalities(
+    rates: Mapping[str, int],
+    plain: int,
+    cached: int,
+    out: int,
+    audio: tuple[int, int, int | None],
+    image: tuple[int, int, int | None],
+) -> int:
+    """Return what audio and images add to the amount at the text rates.
+
+    Audio without a rate of its own has no price (the text rate is up to 37 times too low); images without one
+    are billed like the text beside them.
+    """
+    amount = parts_in = 0
+    if (audio[2] or 0) + (image[2] or 0) > cached:
+        _contradict("cached audio and image tokens", "cached tokens")
+    if audio[1] + image[1] > out:
+        _contradict("audio and image tokens", "output tokens")
+    for kind, (sent, made, from_cache) in (("audio", audio), ("image", image)):
+        own_in, own_out, own_cached = (rates.get(f"{part}_{kind}") for part in ("input", "output", "cached"))
+        if kind == "audio":
+            if sent and own_in is None:
+                _refuse("input_audio")
+            if made and own_out is None:
+                _refuse("output_audio")
+        if own_in is not None and cached and sent and from_cache is None:
+            msg = f"the answer does not say how much of the cached input was {kind}"
+            raise UnpriceableError(msg)
+        reused = from_cache or 0
+        if reused > sent:
+            _contradict(f"cached {kind} tokens", f"{kind} tokens")
+        if reused and own_in is not None and own_cached is None:
+            _refuse(f"cached_{kind}")
+        if own_in is not None and sent > reused:
+            parts_in += sent - reused
+            amount += (sent - reused) * (own_in - rates["input"])
+        if reused and own_cached is not None:
+            amount += reused * (own_cached - rates["cached_input"])
+        if made and own_out is not None:
+            amount += made * (own_out - rates["output"])
+    if parts_in > plain:
+        _contradict("audio and image tokens", "input tokens")
+    return amount
+
+
+def _band(rates: Mapping[str, Decimal], factor: Decimal | None) -> _Band:
+    """Turn decimal rates per 1M into integers over one divisor."""
+    found = {unit: rate if factor is None else _WIDE.multiply(rate, factor) for unit, rate in rates.items()}
+    minute = found.pop("audio_minute", None)
+    places = max((-int(rate.as_tuple().exponent) for rate in found.values()), default=0)
+    scale = Decimal(10) ** max(places, 0)
+    whole = {unit: int(_WIDE.multiply(rate, scale)) for unit, rate in found.items()}
+    text = whole.get("input")
+    write = whole.get("cache_write")
+    return _Band(
+        divisor=scale * 1_000_000,
+        input=text,
+        output=whole.get("output"),
+        cached=_over(whole.get("cached_input"), text),
+        write=_over(write, text),
+        write_long=_over(whole.get("cache_write_long"), write),
+        rates=whole,
+        minute=minute,
+    )
+
+
+def _over(part: int | None, total: int | None) -> int | None:
+    return None if part is None or total is None else part - total
+
+
+def _refuse(unit: str) -> NoReturn:
+    msg = f"no rate is known for {WORDS[unit]}"
+    raise UnpriceableError(msg)
+
+
+def _contradict(part: str, total: str) -> NoReturn:
+    msg = f"the counts contradict each other: more {part} than {total}"
+    raise UnpriceableError(msg)
+
+
+def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
+    """Put rates and their bands in order."""
+    return ((0, rates), *sorted(above, key=lambda band: band[0]))

@@ -1,0 +1,22 @@
+"""Who is paid, a folder each: the apis of a provider, its paths, and what its answers mean."""
+
+from __future__ import annotations
+
+from token_meter.providers.api import Api
+from token_meter.providers.attempts import attempt_number
+from token_meter.providers.provider import Gate, Provider
+from token_meter.providers.registry import PROVIDERS, UNKNOWN, api_named, route_of
+from token_meter.providers.routes import SOCKET, Route
+
+__all__ = [
+    "PROVIDERS",
+    "SOCKET",
+    "UNKNOWN",
+    "Api",
+    "Gate",
+    "Provider",
+    "Route",
+    "api_named",
+    "attempt_number",
+    "route_of",
+]

@@ -1,0 +1,24 @@
+"""Anthropic's messages: the input in the first event of a stream, the output in the last."""
+
+from __future__ import annotations
+
+from token_meter.providers.api import Api
+from token_meter.providers.usage import usage_of
+from token_meter.wire.format import Format, UsageLocation
+from token_meter.wire.json_scan import Object
+
+
+def _locate_usage(event: Object) -> UsageLocation:
+    inner = event.get("message")
+    holder = inner if isinstance(inner, dict) else event
+    usage = holder.get("usage")
+    return UsageLocation(usage if isinstance(usage, dict) else None, holder)
+
+
+MESSAGES = Api(
+    "messages",
+    Format(usage=usage_of, locate_usage=_locate_usage, terminal=frozenset({"message_stop"})),
+    paths=("v1/messages",),
+    is_chat=True,
+    needs_sign=True,
+)

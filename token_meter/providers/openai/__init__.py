@@ -1,0 +1,27 @@
+"""OpenAI's apis, and those of every service that speaks them."""
+
+from __future__ import annotations
+
+from token_meter.providers.openai.audio import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from token_meter.providers.openai.chat import CHAT
+from token_meter.providers.openai.compaction import COMPACTION
+from token_meter.providers.openai.completions import COMPLETIONS
+from token_meter.providers.openai.decisions import DECISIONS
+from token_meter.providers.openai.embeddings import EMBEDDINGS
+from token_meter.providers.openai.images import IMAGES
+from token_meter.providers.openai.moderations import MODERATIONS
+from token_meter.providers.openai.realtime import LIVE, REALTIME, REALTIME_TRANSLATIONS
+from token_meter.providers.openai.responses import RESPONSES
+from token_meter.providers.openai.runs import RUNS
+from token_meter.providers.openai.videos import VIDEOS
+from token_meter.providers.provider import Gate, Provider
+
+OPENAI = Provider(
+    "openai",
+    hosts=("api.openai.com", ".api.openai.com", ".openai.azure.com"),
+    apis=(
+        CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, TRANSCRIPTIONS, TRANSLATIONS, SPEECH, VIDEOS, MODERATIONS,
+        DECISIONS, COMPACTION, RUNS, REALTIME, REALTIME_TRANSLATIONS, LIVE,
+    ),
+    gates=(Gate("openai._base_client"),),
+)  # fmt: skip

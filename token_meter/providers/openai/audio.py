@@ -1,0 +1,49 @@
+"""Audio: transcriptions in tokens or in seconds; translations report nothing, and speech only in a stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from token_meter.providers.api import Api
+from token_meter.providers.usage import usage_of
+from token_meter.types import Usage
+from token_meter.wire.format import ContentPart, Format
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import NumberReader
+from token_meter.wire.safe_access import text_of
+
+
+def _usage(raw: Object, numbers: NumberReader) -> Usage:
+    if raw.get("seconds") is not None:
+        return usage_of(raw, numbers)._replace(audio_seconds=numbers.seconds(raw.get("seconds")))
+    return usage_of(raw, numbers)
+
+
+def _pieces(event: Object) -> Iterator[ContentPart]:
+    if event.get("type") == "transcript.text.delta" and (text := text_of(event.get("delta"))):
+        yield ContentPart("text", text)
+
+
+def _answer(body: Object) -> Iterator[ContentPart]:
+    if text := text_of(body.get("text")):
+        yield ContentPart("text", text)
+
+
+TRANSCRIPTIONS = Api(
+    "transcriptions",
+    Format(
+        usage=_usage,
+        stream_parts=_pieces,
+        body_parts=_answer,
+        terminal=frozenset({"transcript.text.done"}),
+        keys=("usage",),
+    ),
+    paths=("audio/transcriptions",),
+)
+TRANSLATIONS = Api("translations", Format(body_parts=_answer), paths=("audio/translations",), is_metered=False)
+SPEECH = Api(
+    "speech",
+    Format(usage=usage_of, terminal=frozenset({"speech.audio.done"}), keys=("usage",)),
+    paths=("audio/speech",),
+    is_metered=False,
+)

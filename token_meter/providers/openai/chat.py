@@ -1,0 +1,56 @@
+"""Chat completions: usage at the top, or in the first choice where Moonshot puts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from token_meter.providers.api import Api
+from token_meter.providers.usage import usage_of
+from token_meter.wire.format import ContentPart, Format, outer_or_choice
+from token_meter.wire.json_scan import Object
+from token_meter.wire.safe_access import index_of, objects, text_of
+
+
+def _visible(said: Object, choice: int) -> Iterator[ContentPart]:
+    """The pieces of a message or of a delta: they are shaped alike."""
+    # Three names for one thing: DeepSeek, OpenRouter, vLLM.
+    thought = text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
+    if thought or said.get("reasoning_details"):
+        yield ContentPart("reasoning", thought, choice)
+    if text := text_of(said.get("content")):
+        yield ContentPart("text", text, choice)
+    if text := text_of(said.get("refusal")):
+        yield ContentPart("refusal", text, choice)
+    legacy = said.get("function_call")
+    calls: Any = [{"function": legacy}] if isinstance(legacy, dict) else said.get("tool_calls")
+    for position, call in enumerate(objects(calls)):
+        slot = index_of(call, position)
+        function = call.get("function") or call.get("custom")
+        if isinstance(function, dict):
+            if name := text_of(function.get("name")):
+                yield ContentPart("tool_name", name, choice, slot)
+            if text := text_of(function.get("arguments")) or text_of(function.get("input")):
+                yield ContentPart("tool_arguments", text, choice, slot)
+
+
+def _pieces(event: Object) -> Iterator[ContentPart]:
+    for position, choice in enumerate(objects(event.get("choices"))):
+        said = choice.get("delta") or choice.get("message")
+        if isinstance(said, dict):
+            yield from _visible(said, index_of(choice, position))
+
+
+def _finish(event: Object) -> str | None:
+    reasons = (text_of(choice.get("finish_reason")) for choice in objects(event.get("choices")))
+    return next(filter(None, reasons), None)
+
+
+CHAT = Api(
+    "chat",
+    Format(usage=usage_of, locate_usage=outer_or_choice, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
+    paths=("chat/completions",),
+    is_estimable=True,
+    is_chat=True,
+    can_request_stream_usage=True,
+)

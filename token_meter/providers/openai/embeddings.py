@@ -1,0 +1,27 @@
+"""Embeddings: a prompt and no output."""
+
+from __future__ import annotations
+
+from token_meter.providers.api import Api
+from token_meter.providers.usage import usage_of
+from token_meter.types import Usage
+from token_meter.wire.format import Format
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import NumberReader
+
+
+def _usage(raw: Object, numbers: NumberReader) -> Usage:
+    usage = usage_of(raw, numbers)
+    if raw.get("completion_tokens") is None:
+        # Not a guess: the api generates nothing, and its usage has no such field.
+        total = usage.prompt_tokens if raw.get("total_tokens") is None else usage.total_tokens
+        return usage._replace(completion_tokens=0, total_tokens=total)
+    return usage
+
+
+EMBEDDINGS = Api(
+    "embeddings",
+    Format(usage=_usage, keys=("usage", "model"), optional_keys=()),
+    paths=("embeddings",),
+    is_estimable=True,
+)

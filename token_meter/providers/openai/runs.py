@@ -1,0 +1,46 @@
+"""Runs of assistants: usage on the run once it is over; its steps repeat it and do not count."""
+
+from __future__ import annotations
+
+from token_meter.providers.api import Api
+from token_meter.providers.usage import usage_of
+from token_meter.wire.format import Format, UsageLocation
+from token_meter.wire.json_scan import Object
+
+STATUSES = {
+    "completed": "complete",
+    "incomplete": "incomplete",
+    "cancelled": "incomplete",
+    "expired": "failed",
+    "failed": "failed",
+    "queued": "pending",
+    "in_progress": "pending",
+    "requires_action": "pending",
+    "cancelling": "pending",
+}
+
+
+def _locate_usage(event: Object) -> UsageLocation:
+    if event.get("object") != "thread.run":
+        return UsageLocation(None, {})
+    usage = event.get("usage")
+    return UsageLocation(usage if isinstance(usage, dict) else None, event)
+
+
+RUNS = Api(
+    "runs",
+    Format(
+        usage=usage_of,
+        locate_usage=_locate_usage,
+        terminal=frozenset(f"thread.run.{status}" for status, kind in STATUSES.items() if kind != "pending"),
+        statuses=STATUSES,
+        keys=("usage", "model", "status", "object"),
+    ),
+    paths=("threads/runs", "threads/{}/runs"),
+    retrieves=(
+        ("GET", "threads/{}/runs/{}"),
+        ("POST", "threads/{}/runs/{}/cancel"),
+        ("POST", "threads/{}/runs/{}/submit_tool_outputs"),
+    ),
+    runs_in_background=True,
+)

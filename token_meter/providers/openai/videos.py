@@ -1,0 +1,9 @@
+"""Videos: billed by the second, and no answer says what was billed; a look at one under way is no call."""
+
+from __future__ import annotations
+
+from token_meter.providers.api import Api
+
+VIDEOS = Api(
+    "videos", paths=("v1/videos", "v1/videos/edits", "v1/videos/extensions", "v1/videos/{}/remix"), is_metered=False
+)

@@ -1,0 +1,52 @@
+"""SDKs that Stainless generates (openai, anthropic, groq, ...): how a call is read before a request is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from token_meter.transports.ports import Key, PlannedCall
+
+RETRY_COUNT = "x-stainless-retry-count"
+
+
+def read_options(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PlannedCall:
+    """A call of `request(cast_to, options, ...)`: the options are the second argument in every version."""
+    options = args[1] if len(args) > 1 else kwargs.get("options")
+    return _OptionsCall(client, options)
+
+
+class _OptionsCall:
+    """A call that an SDK has been asked for, and that is no request yet."""
+
+    __slots__ = ("_options", "client")
+
+    def __init__(self, client: Any, options: Any) -> None:
+        self.client = client
+        self._options = options
+
+    @property
+    def key(self) -> Key:
+        """Where the SDK will send it."""
+        base = self.client.base_url
+        url = type(base)(self._options.url)
+        if not url.is_absolute_url:
+            url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + b"/" + url.raw_path.lstrip(b"/"))
+        return str(self._options.method).upper(), url.scheme, url.host, url.port, url.path
+
+    def body(self) -> bytes:
+        """The body that the SDK will send, as JSON; of a form, its fields."""
+        data = getattr(self._options, "json_data", None)
+        more = getattr(self._options, "extra_json", None)
+        if isinstance(more, Mapping):
+            data = {**data, **more} if isinstance(data, Mapping) else more
+        if data is None:
+            return b""
+        return json.dumps(data, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    """What the SDK makes of values that are no JSON: a model's fields; anything else is as long as its text."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json", exclude_unset=True) if dump is not None else str(value)

@@ -1,0 +1,1 @@
+"""The process's one hub: who listens, and what is patched while they do."""

@@ -1,0 +1,223 @@
+"""Who listens: what is patched while a meter or a handler does, and the meters of each request that leaves."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING, Any
+
+from token_meter import _failures
+from token_meter._fork import in_child
+from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
+from token_meter.call.attempt import REFUSES_USAGE, Attempt
+from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
+from token_meter.context.endpoint import ENDPOINTS
+from token_meter.context.registry import CLIENTS
+from token_meter.context.scope import SCOPES
+from token_meter.context.stack import ATTEMPT, CONTEXT_STACK, TICKET
+from token_meter.context.threads import ThreadSeam
+from token_meter.events.dispatcher import dispatch_late
+from token_meter.providers import PROVIDERS
+from token_meter.transports.client_copies import CopySeam
+from token_meter.transports.gates import GateSeam
+from token_meter.transports.httpx import HttpSeam
+from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
+from token_meter.transports.vcr import CassetteSeam
+from token_meter.transports.websocket_clients import OpenerSeam
+from token_meter.transports.websockets import WebSocketSeam
+
+if TYPE_CHECKING:
+    from token_meter.context.ports import Recipient
+    from token_meter.transports.websockets import Line
+
+
+class Hub:
+    """The runtime of all transports; one a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._subscriber_count = 0
+        self._admission = AdmissionController()
+        self._http = HttpSeam(CONTEXT_STACK, self)
+        self._gate = self._gates()
+        self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)
+        self._openers = OpenerSeam(CONTEXT_STACK, self)
+        self._threads = ThreadSeam(CONTEXT_STACK)
+        self._copies = CopySeam(self, CLIENTS.inherit)
+        self._cassettes = CassetteSeam(CONTEXT_STACK, self, _replayed)
+        self._installed = False
+        in_child(self._after_fork)
+        atexit.register(dispatch_late)
+
+    # Meters come and go.
+
+    def open(self, meter: Recipient) -> None:
+        """Enter a meter; the first entry opens it."""
+        with self._lock:  # one meter may be entered by several threads at once
+            if meter.depth == 0:
+                self.acquire()
+                meter.is_open = True
+                SCOPES.opened(meter)
+            meter.depth += 1
+
+    def close(self, meter: Recipient) -> bool:
+        """Leave a meter; return whether this closed it. After the last meter threads are as before."""
+        with self._lock:
+            if meter.depth:
+                meter.depth -= 1
+            if meter.depth or not meter.is_open:
+                return False
+            meter.is_open = False
+            self.release()
+            SCOPES.closed(meter)
+            return True
+
+    def acquire(self) -> None:
+        """Add one subscriber, a meter or a handler; the first one installs what is patched."""
+        with self._lock:
+            if not self._installed:
+                self._http.install()
+                self._gate.install()
+                self._sockets.install()
+                self._openers.install()
+                self._copies.install()
+                self._cassettes.install()
+            if self._subscriber_count == 0 or not self._installed:
+                self._threads.install()
+            self._installed = True
+            self._subscriber_count += 1
+            SCOPES.forget()
+
+    def release(self) -> None:
+        """Drop one subscriber; without any, threads are as before."""
+        with self._lock:
+            self._subscriber_count -= 1
+            SCOPES.forget()
+            if self._subscriber_count == 0:
+                self._threads.uninstall()
+
+    def watch_copies(self, cls: type) -> None:
+        """Attach what is attached to a client of *cls* to its copies too."""
+        self._copies.watch(cls)
+
+    def uninstall(self) -> None:
+        """Put back every function that we patched and that was not patched after us. The next meter installs again."""
+        with self._lock:
+            self._http.uninstall()
+            self._gate.uninstall()
+            self._sockets.uninstall()
+            self._openers.uninstall()
+            self._copies.uninstall()
+            self._cassettes.uninstall()
+            self._threads.uninstall()
+            self._installed = False
+            BACKGROUND.expire_all()
+            REFUSES_USAGE.clear()
+
+    def providers_changed(self) -> None:
+        """Patch the gates of a provider that was registered."""
+        with self._lock:
+            self._gate.uninstall()
+            self._gate = self._gates()
+            if self._installed:
+                self._gate.install()
+
+    def _gates(self) -> GateSeam:
+        rows = (gate for provider in PROVIDERS.providers.values() for gate in provider.gates)
+        return GateSeam(CONTEXT_STACK, self, self._admission, rows)
+
+    # What the transports ask.
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether a request outside every block matters: to a subscriber, or as the end of a background call."""
+        return self._subscriber_count > 0 or bool(BACKGROUND)
+
+    def on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
+        """Decide which meters count *request*; `None` when none does."""
+        try:
+            return self._on_request(request)
+        except REFUSALS:
+            raise
+        except Exception:
+            self.internal_error("depart")
+            return None
+
+    def _on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
+        endpoint = ENDPOINTS[request.key]
+        if endpoint is None:
+            return None
+        if endpoint.route.action == "retrieve":
+            name = response_id(request.key[4])
+            background = BACKGROUND and BACKGROUND.get((endpoint.base_url, name))
+            return BackgroundPoll(background, name) if background else None
+        stack = CONTEXT_STACK.get()
+        outer: Attempt | None = None
+        ticket: CallTicket | None = None
+        scope = SCOPES.get(stack)
+        if scope is None:
+            for entry in stack:
+                if entry.kind == ATTEMPT:
+                    outer, ticket = entry, None
+                elif entry.kind == TICKET:
+                    ticket = entry
+            scope = SCOPES.of(stack)
+        for meter in scope.closed_meters:
+            meter.count_late_call()
+        subscribers = scope.subscribers
+        if CLIENTS and not scope.is_suppressed:
+            subscribers = (*CLIENTS.attached_to(ticket and ticket.client, request.client), *subscribers)
+        if not scope.meters:
+            SCOPES.count_unattributed()
+            if not subscribers:
+                return None
+        attempt = Attempt(endpoint, request, scope, outer)
+        if ticket is not None or scope.budgets:
+            attempt.ticket = self._admission.on_request(endpoint, request.body, ticket, limits_of(scope))
+        if scope.sinks:
+            attempt.record_start()
+        try:
+            if subscribers:
+                attempt.listen(subscribers)
+            if scope.stream_usage:
+                attempt.request_with_usage()
+        except Exception:
+            attempt.dismiss()  # or its reservation would stay
+            raise
+        return attempt
+
+    @property
+    def internal_errors(self) -> dict[str, int]:
+        """Failures of ours by place; each cost a count at most, never a call."""
+        return _failures.internal_errors
+
+    @staticmethod
+    def internal_error(where: str) -> None:
+        """Count a failure of ours."""
+        _failures.internal_error(where)
+
+    @staticmethod
+    def dispatch_late() -> None:
+        """Tell handlers of calls that ended where none could be told."""
+        dispatch_late()
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+
+
+def _replayed(entry: Any) -> None:
+    """The answer to the call that is *entry* comes from a cassette."""
+    if isinstance(entry, Attempt):
+        entry.is_replay = True
+
+
+def _connect(url: Any, connection: Any) -> Line:
+    """What passes a websocket connection; the few programs that have one load what it takes."""
+    from token_meter.call.websocket import Connection
+
+    return Connection(HUB, url, HUB._openers.client_of(connection))
+
+
+HUB = Hub()
+CLIENTS.acquire, CLIENTS.release = HUB.acquire, HUB.release
+PROVIDERS.changed.append(HUB.providers_changed)

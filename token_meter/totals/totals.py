@@ -1,0 +1,283 @@
+"""Sums of calls, and every name under which they can be read. It knows no prices and no locks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from token_meter._money import add_usd, fine_usd
+from token_meter.types import Call
+
+
+class Totals:
+    """Mutable sums; one writer at a time (the meter's lock)."""
+
+    # Class attributes are the zeros: a meter that counts nothing costs nothing (opening one takes about 2 us).
+    prompt_tokens = 0
+    completion_tokens = 0
+    total_tokens = 0
+    cached_tokens = 0
+    cache_write_tokens = 0
+    reasoning_tokens = 0
+    audio_tokens = 0
+    image_tokens = 0
+    tool_usage_tokens = 0
+    cost = Decimal(0)
+    successful_requests = 0
+    failed_requests = 0
+    estimated_calls = 0
+    unmeasured_calls = 0
+    unpriced_calls = 0
+    priced_calls = 0
+    late_calls = 0
+    open_streams = 0
+
+    def count(self, call: Call) -> None:
+        """Add a call's requests, certainty and tokens; its cost comes later (see `charge`)."""
+        status = call.status
+        if status is not None and 200 <= status < 300:
+            self.successful_requests += 1
+        else:
+            self.failed_requests += 1
+        certainty = call.certainty
+        if certainty == "unmeasured":
+            self.unmeasured_calls += 1
+        elif certainty != "exact":
+            self.estimated_calls += 1
+        usage = call.usage
+        if usage is None:
+            return
+        # Unpacked at once: a look-up by name for each would double the time.
+        prompt, completion, total, cached, written, _, reasoning, audio_in, audio_out, _, image_in, image_out, *_ = (
+            usage
+        )
+        if prompt:
+            self.prompt_tokens += prompt
+        if completion:
+            self.completion_tokens += completion
+        if total:
+            self.total_tokens += total
+        if cached:
+            self.cached_tokens += cached
+        if written:
+            self.cache_write_tokens += written
+        if reasoning:
+            self.reasoning_tokens += reasoning
+        if audio_in or audio_out:
+            self.audio_tokens += (audio_in or 0) + (audio_out or 0)
+        if image_in or image_out:
+            self.image_tokens += (image_in or 0) + (image_out or 0)
+        if usage.tool_usage_tokens:
+            self.tool_usage_tokens += usage.tool_usage_tokens
+
+    def charge(self, cost: Decimal | None) -> None:
+        """Add what a counted call cost; `None` when that is not known."""
+        if cost is None:
+            self.unpriced_calls += 1
+        else:
+            self.priced_calls += 1
+            self.cost = add_usd(self.cost, cost)
+
+    def copy(self) -> Totals:
+        twin = Totals()
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+
+class TotalsView:
+    """The names under which sums are read; LangChain's among them. Subclasses say where the sums are."""
+
+    __slots__ = ()
+
+    def _counted(self) -> Totals:
+        """The sums, with every call that has ended counted."""
+        raise NotImplementedError
+
+    def _charged(self) -> Totals:
+        """The same, with every counted call priced."""
+        raise NotImplementedError
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens sent, cached ones included; the provider's own counts, summed."""
+        return self._counted().prompt_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens generated, reasoning included; the provider's own counts, summed."""
+        return self._counted().completion_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """The provider's own totals, summed."""
+        return self._counted().total_tokens
+
+    @property
+    def input_tokens(self) -> int:
+        """The same as `prompt_tokens`."""
+        return self._counted().prompt_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """The same as `completion_tokens`."""
+        return self._counted().completion_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens read from the provider's cache; part of `prompt_tokens`."""
+        return self._counted().cached_tokens
+
+    @property
+    def prompt_tokens_cached(self) -> int:
+        """The same as `cached_tokens` (LangChain's name)."""
+        return self._counted().cached_tokens
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Tokens written to the provider's cache; part of `prompt_tokens`."""
+        return self._counted().cache_write_tokens
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Hidden reasoning tokens; part of `completion_tokens`."""
+        return self._counted().reasoning_tokens
+
+    @property
+    def audio_tokens(self) -> int:
+        """Audio tokens, in and out; part of the totals."""
+        return self._counted().audio_tokens
+
+    @property
+    def image_tokens(self) -> int:
+        """Image tokens, in and out; part of the totals."""
+        return self._counted().image_tokens
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars, exact: the sum of the priced calls. A lower bound unless `is_complete`."""
+        return self._charged().cost
+
+    @property
+    def total_cost(self) -> float:
+        """US dollars as a float, as LangChain has it: the sum of the priced calls."""
+        return float(self._charged().cost)
+
+    @property
+    def successful_requests(self) -> int:
+        """HTTP answers with 2xx on a metered route."""
+        return self._counted().successful_requests
+
+    @property
+    def failed_requests(self) -> int:
+        """Attempts that failed, by status or by exception; an SDK's retries are attempts of their own."""
+        return self._counted().failed_requests
+
+    @property
+    def estimated_calls(self) -> int:
+        """Calls whose tokens are an estimate or a lower bound, because the provider did not report them."""
+        return self._counted().estimated_calls
+
+    @property
+    def unmeasured_calls(self) -> int:
+        """Calls that happened, or may have, and whose tokens nobody knows."""
+        return self._counted().unmeasured_calls
+
+    @property
+    def unpriced_calls(self) -> int:
+        """Calls whose tokens are known and whose price is not."""
+        return self._charged().unpriced_calls
+
+    @property
+    def late_calls(self) -> int:
+        """Calls that started in this meter's context after it had closed; not in any sum."""
+        return self._counted().late_calls
+
+    @property
+    def open_streams(self) -> int:
+        """Streams, and background responses, that have not ended; their tokens are not in the sums yet."""
+        return self._counted().open_streams
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is estimated, unmeasured, unpriced, late or still open: the sums are the bill."""
+        sums = self._charged()
+        return not (
+            sums.estimated_calls or sums.unmeasured_calls or sums.unpriced_calls or sums.late_calls or sums.open_streams
+        )
+
+    def _numbers(self) -> dict[str, Any]:
+        """All sums as plain data: whole numbers, and money as a string of US dollars."""
+        sums = self._charged()
+        return {
+            "prompt_tokens": sums.prompt_tokens,
+            "completion_tokens": sums.completion_tokens,
+            "total_tokens": sums.total_tokens,
+            "cached_tokens": sums.cached_tokens,
+            "cache_write_tokens": sums.cache_write_tokens,
+            "reasoning_tokens": sums.reasoning_tokens,
+            "audio_tokens": sums.audio_tokens,
+            "image_tokens": sums.image_tokens,
+            "cost": str(sums.cost),
+            "successful_requests": sums.successful_requests,
+            "failed_requests": sums.failed_requests,
+            "estimated_calls": sums.estimated_calls,
+            "unmeasured_calls": sums.unmeasured_calls,
+            "unpriced_calls": sums.unpriced_calls,
+            "late_calls": sums.late_calls,
+            "open_streams": sums.open_streams,
+            "is_complete": self.is_complete,
+        }
+
+
+class SubTotal(TotalsView):
+    """The sums of one model or tag at the moment of reading; the same attributes as the meter's."""
+
+    __slots__ = ("_sums",)
+
+    def __init__(self, sums: Totals) -> None:
+        self._sums = sums.copy()
+
+    def _counted(self) -> Totals:
+        return self._sums
+
+    def _charged(self) -> Totals:
+        return self._sums
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data."""
+        return self._numbers()
+
+    def __repr__(self) -> str:
+        return f"<SubTotal {self.total_tokens} tokens, {amount(self)}>"
+
+
+class BoundedGroups(dict[str, Totals]):
+    """Sums by name, bounded: beyond the limit, new names share one group (a million model names are an attack)."""
+
+    __slots__ = ()
+    LIMIT = 1000
+    OTHER = "(other)"
+
+    def __missing__(self, name: str) -> Totals:
+        if len(self) >= self.LIMIT and name != self.OTHER:
+            return self[self.OTHER]
+        sums = self[name] = Totals()
+        return sums
+
+    def snapshot(self) -> Mapping[str, SubTotal]:
+        """An independent mapping of name to sub-total, as of now."""
+        copy = self.copy()  # at once: a finalizer may bring a call with a new name
+        return {name: SubTotal(sums) for name, sums in copy.items()}
+
+
+def amount(sums: TotalsView) -> str:
+    """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
+    counted = sums._charged()
+    missing = counted.unpriced_calls + counted.unmeasured_calls
+    if missing and not counted.priced_calls:
+        return "unknown"
+    shown = fine_usd(counted.cost)
+    if missing or counted.open_streams:
+        return f">= {shown}"
+    return f"~{shown}" if counted.estimated_calls else shown

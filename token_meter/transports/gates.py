@@ -1,0 +1,165 @@
+"""Where a call can still be refused: `request` of openai's base clients. It knows no limits and no tokens.
+
+`request` is entered once a logical call, outside the SDK's retry loop. What is raised here reaches the caller as it
+is; up to openai 2 whatever is raised further in, by `send`, is retried and comes out as an `APIConnectionError`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
+
+from token_meter.exceptions import BlindSpotWarning
+from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.ports import PlannedCall, Runtime
+
+_Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]
+
+
+class Ticket(Protocol):
+    """One logical call between the gate and its return; stands in the context variable meanwhile.
+
+    Attributes:
+        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+    """
+
+    deferred: BaseException | None
+
+    def leave(self) -> None:
+        """The call returned, or raised. Never raises."""
+
+
+class Admission(Protocol):
+    """Who decides whether a call may leave."""
+
+    def enter(self, call: PlannedCall) -> Ticket | None:
+        """Let a call in, or raise the refusal and nothing else; `None` when no limit and no handler is concerned."""
+
+
+class GateRow(Protocol):
+    """Where an SDK's calls pass once, outside of its retries (see `providers.Gate`)."""
+
+    @property
+    def module(self) -> str:
+        """The full name of the module that holds the classes."""
+
+    @property
+    def sync_class(self) -> str | None:
+        """The class whose method is a plain function."""
+
+    @property
+    def async_class(self) -> str | None:
+        """The class whose method is a coroutine function."""
+
+    @property
+    def method(self) -> str:
+        """The method that is one logical call."""
+
+    @property
+    def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
+        """Reads where a call goes, and its body."""
+
+
+class GateSeam(ModuleSeam):
+    """Patches the method that is one logical call, in each SDK that *rows* names, also when it is imported later."""
+
+    def __init__(
+        self,
+        stack: contextvars.ContextVar[tuple[Any, ...]],
+        runtime: Runtime,
+        admission: Admission,
+        rows: Iterable[GateRow],
+    ) -> None:
+        self._rows: dict[str, tuple[GateRow, ...]] = {}
+        for row in rows:
+            self._rows[row.module] = (*self._rows.get(row.module, ()), row)
+        self.modules = tuple(self._rows)
+        super().__init__(stack, runtime)
+        self._admission = admission
+
+    def _patch_module(self, module: ModuleType) -> None:
+        for row in self._rows[module.__name__]:
+            try:
+                if row.sync_class is not None:
+                    self._patches.put(getattr(module, row.sync_class), row.method, partial(self._sync, row.read))
+                if row.async_class is not None:
+                    self._patches.put(getattr(module, row.async_class), row.method, partial(self._async, row.read))
+            except Exception as error:
+                self._runtime.internal_error("install gate")
+                name = row.module.partition(".")[0]
+                package = sys.modules.get(name)
+                msg = (
+                    f"token_meter cannot stop calls of {name} {getattr(package, '__version__', '')} before they leave "
+                    f"({type(error).__name__}: {error}). Budgets then refuse at the HTTP client, which the SDK may "
+                    "retry and report as a connection error; a newer token_meter may know this version."
+                )
+                warnings.warn(msg, BlindSpotWarning, stacklevel=2)
+
+    def _sync(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
+        stack, runtime, admission = self._stack, self._runtime, self._admission
+
+        # The signature differs between versions (1.58 has `remaining_retries` in third place).
+        @wraps(original)
+        def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
+            current = stack.get()
+            if not (current or runtime.is_listening) or not self._live:
+                return original(client, *args, **kwargs)
+            ticket = admission.enter(read(client, args, kwargs))
+            if ticket is None:
+                return original(client, *args, **kwargs)
+            stack.set((*current, ticket))
+            try:
+                answer = original(client, *args, **kwargs)
+            except Exception as error:
+                if ticket.deferred is None or ticket.deferred is error:
+                    raise
+                raise ticket.deferred from error
+            finally:
+                _take_out(stack, ticket)
+                ticket.leave()
+            if ticket.deferred is not None:
+                raise ticket.deferred
+            return answer
+
+        return request
+
+    def _async(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
+        stack, runtime, admission = self._stack, self._runtime, self._admission
+
+        @wraps(original)
+        async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
+            current = stack.get()
+            if not (current or runtime.is_listening) or not self._live:
+                return await original(client, *args, **kwargs)
+            ticket = admission.enter(read(client, args, kwargs))
+            if ticket is None:
+                return await original(client, *args, **kwargs)
+            stack.set((*current, ticket))
+            try:
+                answer = await original(client, *args, **kwargs)
+            except Exception as error:
+                if ticket.deferred is None or ticket.deferred is error:
+                    raise
+                raise ticket.deferred from error
+            finally:
+                _take_out(stack, ticket)
+                ticket.leave()
+            if ticket.deferred is not None:
+                raise ticket.deferred
+            return answer
+
+        return request
+
+
+def _take_out(stack: contextvars.ContextVar[tuple[Any, ...]], ticket: Ticket) -> None:
+    """Take *gate* out by identity: meanwhile others may have come and gone, or the context be a foreign one."""
+    current = stack.get()
+    if current and current[-1] is ticket:
+        stack.set(current[:-1])
+    elif any(entry is ticket for entry in current):
+        stack.set(tuple(entry for entry in current if entry is not ticket))

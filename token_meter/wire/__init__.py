@@ -1,0 +1,21 @@
+"""What the bytes say: bytes in, `Reading` out. It knows no provider, no HTTP library and no price."""
+
+from __future__ import annotations
+
+from token_meter.wire.deltas import DeltaReader
+from token_meter.wire.events import is_events
+from token_meter.wire.format import Format
+from token_meter.wire.readers import read_answer, read_body, read_request
+from token_meter.wire.request import RequestInfo
+from token_meter.wire.stream import StreamReader
+
+__all__ = [
+    "DeltaReader",
+    "Format",
+    "RequestInfo",
+    "StreamReader",
+    "is_events",
+    "read_answer",
+    "read_body",
+    "read_request",
+]

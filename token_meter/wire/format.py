@@ -1,0 +1,103 @@
+"""How the answers of one api are laid out: where the usage stands, what its events are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from token_meter.types import Usage
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import NumberReader
+from token_meter.wire.safe_access import objects
+
+
+class ContentPart(NamedTuple):
+    """A visible piece of an answer; *slot* tells parallel tool calls of one choice apart."""
+
+    kind: str
+    text: str
+    choice: int = 0
+    slot: int = 0
+
+
+class UsageLocation(NamedTuple):
+    """Where an object keeps what we read: the usage as reported, and the object with model, id, tier and status."""
+
+    usage: Object | None
+    holder: Object
+
+
+def outer(event: Object) -> UsageLocation:
+    """The usual location: `usage` at the top level."""
+    usage = event.get("usage")
+    return UsageLocation(usage if isinstance(usage, dict) else None, event)
+
+
+def outer_or_choice(event: Object) -> UsageLocation:
+    """The usual location, or the first choice."""
+    usage = event.get("usage")
+    if not isinstance(usage, dict):
+        first = next(objects(event.get("choices")), None)
+        usage = first.get("usage") if first else None
+    return UsageLocation(usage if isinstance(usage, dict) else None, event)
+
+
+def no_parts(event: Object) -> Iterator[ContentPart]:
+    """Nothing visible."""
+    yield from ()
+
+
+def same_usage(usage: Usage, holder: Object, numbers: NumberReader) -> Usage:
+    """Nothing to add."""
+    return usage
+
+
+def no_usage(reported: Object, numbers: NumberReader) -> Usage:
+    """No counts."""
+    return Usage()
+
+
+def no_finish(event: Object) -> str | None:
+    """No finish reason."""
+    return None
+
+
+class Format(NamedTuple):
+    """The layout of one api's answers, whole and streamed.
+
+    Attributes:
+        usage: maps the object that reports the usage to counts.
+        locate_usage: finds that object, and its holder, in a body or in a stream's event.
+        complete: adds what an answer reports outside its usage object.
+        stream_parts: the visible parts of a stream's event.
+        body_parts: the visible parts of a whole body.
+        finish: the finish reason in an event or a body.
+        terminal: types of the events that end a stream.
+        statuses: what the answer's own `status` means: `complete`, `incomplete`, `failed` or `pending`.
+        keys: outer keys of a body that matter; a big body is searched for them.
+        optional_keys: outer keys of a big body that are read when they stand near an end.
+        usage_key: the key under which the usage stands.
+        deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
+    """
+
+    usage: Callable[[Object, NumberReader], Usage] = no_usage
+    locate_usage: Callable[[Object], UsageLocation] = outer
+    complete: Callable[[Usage, Object, NumberReader], Usage] = same_usage
+    stream_parts: Callable[[Object], Iterator[ContentPart]] = no_parts
+    body_parts: Callable[[Object], Iterator[ContentPart]] = no_parts
+    finish: Callable[[Object], str | None] = no_finish
+    terminal: frozenset[str] = frozenset()
+    statuses: Mapping[str, str] | None = None
+    keys: tuple[str, ...] = ("usage", "model", "service_tier")
+    optional_keys: tuple[str, ...] = ("id", "error")
+    usage_key: bytes = b'"usage"'
+    deep_key: bytes | None = None
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """Bytes that stand in the end of a stream."""
+        return (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))
+
+
+NO_FORMAT = Format()
+"""Of an api whose answers are not read."""

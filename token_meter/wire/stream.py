@@ -1,0 +1,131 @@
+"""Server-sent events: chunks in, a Reading out. Knows no HTTP; chunks are kept, and parsed only at the end."""
+
+from __future__ import annotations
+
+import logging
+
+from token_meter.types import Answer, Reading
+from token_meter.wire.answer import answer_of
+from token_meter.wire.body import read_json
+from token_meter.wire.events import BOM, DONE, events_of, is_json, read_events
+from token_meter.wire.format import Format
+from token_meter.wire.json_scan import parse_object
+
+KEPT_LIMIT = 8 * 1024 * 1024
+_ARRIVING_LIMIT = 6 * 1024 * 1024
+_HEAD = 16 * 1024
+_BLANKS = (b"\n\n", b"\r\r", b"\r\n\r\n")
+_LINE_ENDS = (b"\n", b"\r")
+_EDGE = 16
+# What may stand between a line's start and the mark of an end.
+_BEFORE: dict[bool, tuple[bytes, ...]] = {
+    True: (b"\ndata:", b"\ndata: "),
+    False: (b"\nevent:", b"\nevent: "),
+}
+
+_log = logging.getLogger("token_meter")
+
+
+class StreamReader:
+    """Reads one streamed answer. `feed` is cheap; `finish` may be called again after more was fed.
+
+    Attributes:
+        ended: the end of the answer has been seen (`[DONE]` or a terminal event, with its blank line).
+    """
+
+    __slots__ = ("_chunks", "_format", "_held", "_is_cut", "_marks", "_read_at", "_reading", "ended")
+
+    def __init__(self, layout: Format) -> None:
+        self._format = layout
+        self._marks = self._format.marks
+        self._chunks: list[bytes] = []
+        self._held = 0
+        self._is_cut = False
+        self._reading = Reading()
+        self._read_at = 0
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of the stream."""
+        self._chunks.append(chunk)
+        self._held += len(chunk)
+        if not self.ended:
+            for mark in self._marks:
+                if chunk.rfind(mark) >= 0:  # a fraction of the time of `in`
+                    self._look(mark)
+                    break
+        if self._held > KEPT_LIMIT:
+            self._cut()
+
+    def finish(self) -> Reading:
+        """What the stream has said so far."""
+        if self._read_at != self._held:
+            self._read_at = self._held
+            try:
+                self._reading = self._read()
+            except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
+                _log.warning("a streamed answer could not be read: %s", type(exc).__name__)
+                self._reading = Reading(ended=self.ended)
+            self.ended = self._reading.ended
+        return self._reading
+
+    def answer(self) -> Answer:
+        """What the stream has shown so far; nothing when part of it could not be kept."""
+        try:
+            raw = b"" if self._is_cut else self._joined()
+            if is_json(raw):
+                return answer_of(self._format, [], parse_object(raw))
+            return answer_of(self._format, events_of(raw), None)
+        except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
+            _log.warning("a streamed answer could not be put together: %s", type(exc).__name__)
+            return Answer()
+
+    def _look(self, mark: bytes) -> None:
+        """Whether *mark* stands where only an end can stand: at a line's start, never inside of a text."""
+        before = self._chunks[-2][-_EDGE:] if len(self._chunks) > 1 else b""
+        seen = before + self._chunks[-1]
+        if mark in _LINE_ENDS:
+            self.ended = any(blank in seen for blank in _BLANKS)
+            return
+        at = seen.find(mark)
+        while at >= 0:
+            line = seen[max(0, at - _EDGE) : at].replace(b"\r", b"\n")
+            if at < _EDGE and len(seen) == self._held and not self._is_cut:
+                line = b"\n" + line.removeprefix(BOM)
+            if line.endswith(_BEFORE[mark == DONE]):
+                # The end has begun; it is there when its event is, with the blank line behind it.
+                self.ended = any(blank in seen[at:] for blank in _BLANKS)
+                self._marks = _LINE_ENDS
+                return
+            at = seen.find(mark, at + 1)
+
+    def _read(self) -> Reading:
+        raw = self._joined()
+        if not raw:
+            return Reading(ended=self.ended)
+        if is_json(raw):
+            return read_json(self._format, raw)
+        reading = read_events(self._format, raw)
+        return reading._replace(ended=True) if self.ended else reading
+
+    def _joined(self) -> bytes:
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0] if self._chunks else b""
+
+    def _cut(self) -> None:
+        """Let the middle go: the first events name the model, and the one that now arrives may be the last.
+
+        Finished images are megabytes, and their usage stands behind them.
+        """
+        raw = self._joined()
+        first, arriving = raw[: _whole(raw[:_HEAD])], raw[_whole(raw) :]
+        self._chunks = [first, arriving] if len(arriving) <= _ARRIVING_LIMIT else [first]
+        self._held = sum(map(len, self._chunks))
+        self._is_cut = True
+        self._read_at = -1
+
+
+def _whole(raw: bytes) -> int:
+    """Where the last blank line of *raw* ends: up to there its events are whole."""
+    return max(at + len(blank) if (at := raw.rfind(blank)) >= 0 else 0 for blank in _BLANKS)

@@ -1,4 +1,7 @@
-"""Put `with meter() as cb` around any Python code and read what its LLM calls cost."""
+"""Put `with meter() as cb` around any Python code and read what its LLM calls cost.
+
+PYTEST_DONT_REWRITE: `token-meter run` imports this before pytest does, which would warn of asserts; there are none.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Outcome: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abando
 """How a call ended: whole; left by its reader; its task cancelled; broken; dropped without being closed."""
 
 Source: TypeAlias = Literal["live", "replay", "mock"]
-"""Where the answer came from: a server; a cassette; a mock transport."""
+"""Where the answer came from: a server; a cassette or a cache; what stands in for a server, such as a mock library."""
 
 
 class Usage(NamedTuple):

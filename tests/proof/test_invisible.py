@@ -115,7 +115,7 @@ INTERNALS = [
     (record, "source_of"), (lifecycle, "attempt_number"), (attempt, "attempt_number"), (hub, "Attempt"), (endpoint, "route_of"), (scope.CallScope, "__init__"),
     (attempt, "StreamReader"), (attempt.StreamReader, "feed"), (attempt.StreamReader, "finish"),
     (attempt.Attempt, "_end"), (attempt.Attempt, "_deliver"), (attempt.Attempt, "_is_repeat"),
-    (attempt.Attempt, "_track"), (attempt.Attempt, "_read"), (_tap.Taps, "_decoder"),
+    (attempt.Attempt, "_track"), (attempt.Attempt, "_read"), (_tap.Taps, "_decoder"), (_tap, "stand_in"),
     (block.Meter, "add"), (block.Meter, "opened_stream"), (block.Meter, "closed_stream"),
     (block.Meter, "count_late_call"),
 ]  # fmt: skip

@@ -13,6 +13,8 @@ CATALOGUE = [
     *range(1, 26), *range(30, 46), *range(50, 68), *range(70, 76), *range(80, 90), *range(90, 98), *range(100, 115),
 ]  # fmt: skip
 """The ids of the catalogue, which are stable."""
+FOUND_LATER = range(115, 200)
+"""Those of faults that were found in token_meter itself; each gets its test when it is mended."""
 
 
 def _named() -> set[int]:
@@ -37,14 +39,14 @@ def test_every_row_of_the_catalogue_has_a_test_or_a_reason() -> None:
 def test_no_row_has_both_a_test_and_an_excuse() -> None:
     """An excuse goes when its test comes; an id that no catalogue knows is a slip."""
     assert _named() & _excused() == set()
-    assert (_named() | _excused()) - set(CATALOGUE) == set()
+    assert (_named() | _excused()) - {*CATALOGUE, *FOUND_LATER} == set()
 
 
 def test_every_test_that_the_page_names_exists() -> None:
-    """Fourteen promises, each with tests."""
+    """Every promise has tests."""
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE)
     missing = [f"{path}::{name}" for path, name in named if not re.search(rf"\b{name}\b", TESTS.get(path, ""))]
 
     assert missing == []
-    for number in range(1, 15):
+    for number in range(1, 18):
         assert re.search(rf"^\| {number} \|.*`tests/", PAGE, re.MULTILINE), f"promise {number} names no test"

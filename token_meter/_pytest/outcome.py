@@ -90,7 +90,7 @@ class SessionReport:
         if self.summary.totals.calls:
             try:
                 remember(self.summary, self._data_dir)
-                write(render(self.summary, "json"), self._data_dir / "last.json")
+                write(render(self.summary, "json"), self._data_dir / "last.json", is_ours=True)
             except OSError as error:
                 self._problems.append(f"{error.filename or self._data_dir} not written: {error.strerror}")
         for text in self._formats:

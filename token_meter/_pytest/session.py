@@ -266,10 +266,15 @@ class Session:
             self._miss(Missing(tuple(reasons), lost, tuple(lines)))
         text = output.get(_SHARD)
         if text:
+            from token_meter.ci.losses import unkept
+            from token_meter.exceptions import LedgerError
             from token_meter.ledger._place import make_run_dir, new_shard
 
-            make_run_dir(self.run_dir)
-            new_shard(self.run_dir).write_text(text, encoding="utf-8")
+            try:
+                make_run_dir(self.run_dir)
+                new_shard(self.run_dir).write_text(text, encoding="utf-8")
+            except (OSError, LedgerError) as error:
+                self._miss(unkept(error, text.encode().splitlines(keepends=True)))
 
 
 def _apart(function: Callable[..., T], *args: Any) -> T:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter.context.stack import ATTEMPT
+from token_meter.types import Source
 from token_meter.wire import read_body
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class BackgroundPoll:
 
     kind = ATTEMPT
     wants_body = False
+    is_local = False
+    stand_in: Source | None = None
     inner = replacement_request = chunk_filter = None
 
     def __init__(self, background: AttemptLifecycle, response_id: str) -> None:

@@ -15,7 +15,7 @@ from token_meter.call.record import answer_of, call_of, new_id, pending_estimate
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
-from token_meter.types import Call, Outcome, Reading, Usage
+from token_meter.types import Call, Outcome, Reading, Source, Usage
 from token_meter.wire import RequestInfo, read_request
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class AttemptLifecycle:
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
     is_replay = False  # a cassette answered
+    stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
 
     def __init__(
         self, endpoint: Endpoint, request: OutgoingRequest, call_scope: CallScope, outer: AttemptLifecycle | None
@@ -77,6 +78,11 @@ class AttemptLifecycle:
     def meters(self) -> tuple[Recipient, ...]:
         """The meters that it belongs to, decided at departure."""
         return self.call_scope.meters
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine is asked."""
+        return self.endpoint.is_loopback
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from token_meter._failures import internal_error
 from token_meter._fork import in_child
 from token_meter.call.pending_estimate import PendingEstimate
+from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
 from token_meter.wire import read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
@@ -126,14 +127,16 @@ def late_of(attempt: AttemptLifecycle, body: bytes) -> Call | PendingEstimate:
 
 
 def source_of(attempt: AttemptLifecycle) -> Source:
-    """Whether a server answered, or something on this machine that stands for one."""
+    """Whether a server answered, or what stands in for one. On this machine only a price book can tell who is paid."""
     if attempt.is_replay:
         return "replay"
-    if attempt.endpoint.is_loopback:
+    if attempt.stand_in is not None:
+        return attempt.stand_in
+    if attempt.is_local and not any(meter.knows_host(attempt.endpoint.base_url) for meter in attempt.meters):
         return "mock"
-    client = attempt._request.client if attempt._request is not None else None
-    transport = getattr(client, "_transport", None)
-    return "mock" if type(transport).__name__ in ("MockTransport", "ASGITransport", "WSGITransport") else "live"
+    if attempt._status is not None or attempt._request is None:
+        return "live"
+    return "mock" if is_stand_in(getattr(attempt._request.client, "_transport", None)) else "live"
 
 
 def answer_of(attempt: AttemptLifecycle, body: bytes | None) -> Answer | None:

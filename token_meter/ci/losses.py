@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
-from token_meter.ledger._place import UNWRITTEN, host_name, make_run_dir, marks_in
+from token_meter.ledger._place import UNWRITTEN, host_name, make_run_dir, marks_in, open_own
 
 _KEPT = 10_000  # calls that are kept in memory for the report; limits see all of them
 
@@ -78,8 +78,7 @@ class Unwritten:
             name = f"{host_name()}.pid{self._pid}.{_reason(self._ledger)}{UNWRITTEN}"
             self._mark = self._ledger.run_dir / name
             with suppress(OSError):
-                flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-                os.close(os.open(self._mark, flags, 0o600))
+                os.close(open_own(self._mark, os.O_WRONLY))
         return True
 
     def call(self, line: bytes | None) -> None:
@@ -130,8 +129,14 @@ def missed_by_children(run_dir: Path) -> Missing:
             make_run_dir(run_dir)
             run_dir.rmdir()
     except (OSError, LedgerError) as error:
-        return Missing((_short(str(error)),), 1)
+        return unkept(error)
     return NOTHING_MISSING
+
+
+def unkept(error: OSError | LedgerError, lines: Iterable[bytes] = ()) -> Missing:
+    """What a run lacks whose directory cannot be written: all that a process would have noted there, but *lines*."""
+    kept = tuple(lines)
+    return Missing((_short(str(error)),), max(1, len(kept)), kept)
 
 
 def _reason(ledger: Ledger) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from token_meter._money import EXACT
 from token_meter.budget.account import Account, Amounts, Excess
 from token_meter.exceptions import LedgerError
-from token_meter.ledger._place import host_name, make_run_dir, open_shard
+from token_meter.ledger._place import host_name, make_run_dir, open_own, open_shard
 
 if sys.platform != "win32":  # there, calls that ask at the same instant may each be let in
     import fcntl
@@ -74,7 +74,7 @@ class RunLock:
                 if self._pid != os.getpid():  # a forked child shares its parent's lock until it opens its own
                     self._fd, self._pid = -1, os.getpid()
                     make_run_dir(self._path.parent)
-                    self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                    self._fd = open_own(self._path, os.O_RDWR | os.O_CLOEXEC)
                 until = time.monotonic() + _WAIT_S
                 while self._fd >= 0:
                     try:

@@ -38,7 +38,8 @@ def command(
     the command's own; when the command succeeded and a limit was exceeded, it is 3.
     """
     from token_meter.ci import harness as _run
-    from token_meter.ci.losses import NOTHING_MISSING, Missing
+    from token_meter.ci.losses import NOTHING_MISSING, Missing, unkept
+    from token_meter.exceptions import LedgerError
     from token_meter.ledger import new_run_dir, run_dirs
     from token_meter.ledger._place import make_run_dir
     from token_meter.report import remember
@@ -51,13 +52,19 @@ def command(
     data_dir = config["data_dir"]
     earlier = run_dirs(data_dir)[-1:] if append else []
     run_dir = earlier[0].absolute() if earlier else new_run_dir(data_dir)
-    make_run_dir(run_dir)
+    gone = NOTHING_MISSING
+    try:
+        make_run_dir(run_dir)
+    except (OSError, LedgerError) as error:
+        gone = unkept(error)
+        click.echo(f"token_meter: no record of this run can be kept, the command runs all the same: {error}", err=True)
     status = _spawn(words, {**os.environ, **_run.environment_of(run_dir, config)})
-    if status in (_NOT_FOUND, _NOT_RUNNABLE) and not any(run_dir.iterdir()):
-        if not earlier:
+    if status in (_NOT_FOUND, _NOT_RUNNABLE) and not (run_dir.is_dir() and any(run_dir.iterdir())):
+        if not earlier and run_dir.is_dir():
             run_dir.rmdir()
         sys.exit(status)
-    gone = NOTHING_MISSING if run_dir.is_dir() else Missing(("the run's directory was removed",), 1)
+    if not gone and not run_dir.is_dir():
+        gone = Missing(("the run's directory was removed",), 1)
     missing = gone.with_marks(run_dir)
     summary, verdict = _run.finish(run_dir, config, command=tuple(words), by=given["by"], missing=missing)
 

@@ -113,6 +113,9 @@ class Recipient(Protocol):
     def sums_now(self, *, priced: bool) -> Sums | None:
         """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""
 
+    def knows_host(self, base_url: str) -> bool:
+        """Whether this meter's own price book says who is paid behind *base_url*."""
+
     def price_of(self, call: Call) -> Price:
         """What a call costs by this meter's price book."""
 

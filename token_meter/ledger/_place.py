@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from token_meter.exceptions import LedgerError
@@ -42,22 +43,29 @@ def make_run_dir(run_dir: Path) -> None:
     """Make the directory, or raise `OSError` or `LedgerError`; a data directory that is new is hidden from git."""
     data_dir = run_dir.parent.parent if run_dir.parent.name == "runs" else None
     is_new = data_dir is not None and _make(data_dir)
-    os.makedirs(run_dir.parent, exist_ok=True)
+    _make(run_dir.parent)
     _refuse_if_unsafe(run_dir.parent)
     if data_dir is not None:
         _refuse_if_unsafe(data_dir)
         if is_new:  # in a directory that was there others have files, a whole project maybe
             _ignore_by_git(data_dir)
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    _make(run_dir, 0o700)
     if run_dir.is_symlink():
-        msg = f"{run_dir} is a symbolic link; a run directory must be a real one"
+        msg = f"a run directory must not be a symbolic link: {str(run_dir)!r}"
         raise LedgerError(msg)
     _refuse_if_unsafe(run_dir)
 
 
 def open_shard(path: Path, *, again: bool = False) -> int:
     """Open a descriptor that only appends; a new shard must not exist yet, one opened *again* must."""
-    return os.open(path, _FLAGS if again else _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.open(path, _FLAGS) if again else open_own(path, _FLAGS | os.O_EXCL)
+
+
+def open_own(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file that is made if need be, for us alone, and for us whatever the umask."""
+    fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    _own(fd, 0o600)
+    return fd
 
 
 def new_shard(run_dir: Path) -> Path:
@@ -103,14 +111,31 @@ def marks_in(run_dir: Path) -> list[str]:
         return []
 
 
-def _make(directory: Path) -> bool:
-    """Make a directory; whether it was us, and not somebody before or beside us."""
-    os.makedirs(directory.parent, exist_ok=True)
-    try:
-        os.mkdir(directory)
-    except FileExistsError:
-        return False
-    return True
+def _make(directory: Path, mode: int = 0o755) -> bool:
+    """Make a directory and those above it; whether it was us, and not another process before or beside us.
+
+    Whatever the umask, others cannot write there, and we can.
+    """
+    is_new = False
+    for missing in reversed([*takewhile(lambda path: not path.is_dir(), (directory, *directory.parents))]):
+        try:
+            os.mkdir(missing, mode)
+        except FileExistsError:
+            is_new = False
+        else:
+            is_new = True
+            _own(missing, 0o700)
+    return is_new
+
+
+def _own(made: Path | int, mode: int) -> None:
+    """Give ourselves what an odd umask, such as 0777, has taken from us."""
+    if os.name == "nt":
+        return
+    has = stat.S_IMODE(os.stat(made).st_mode)
+    if has & mode != mode:
+        with suppress(OSError):  # what cannot be opened again is at least open now
+            os.chmod(made, has | mode)
 
 
 def _ignore_by_git(data_dir: Path) -> None:
@@ -130,7 +155,7 @@ def _refuse_if_unsafe(directory: Path) -> None:
         return
     mode = os.stat(directory).st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        msg = f"{directory} may be written by everybody and has no sticky bit: others could replace its files"
+        msg = f"others may replace the files of a directory without the sticky bit: {str(directory)!r}"
         raise LedgerError(msg)
 
 

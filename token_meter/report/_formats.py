@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from token_meter.exceptions import ConfigError
+from token_meter.ledger._place import open_own
 from token_meter.report import _diff_formats as faces
 from token_meter.report._ci_formats import (
     render_azure,
@@ -162,8 +163,8 @@ def render(what: Summary | Diff, target: Target | str, view: View = DEFAULT_VIEW
     return chosen.diff(what, view)
 
 
-def write(text: str, path: str | os.PathLike[str], *, append: bool = False) -> None:
-    """Write a report to a file: whole or not at all, unless it is appended.
+def write(text: str, path: str | os.PathLike[str], *, append: bool = False, is_ours: bool = False) -> None:
+    """Write a report to a file: whole or not at all, unless it is appended. One that *is_ours* has no other reader.
 
     Raises:
         OSError: it cannot be written.
@@ -180,6 +181,8 @@ def write(text: str, path: str | os.PathLike[str], *, append: bool = False) -> N
         return
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
+        if is_ours:
+            os.close(open_own(temporary, os.O_WRONLY | os.O_EXCL))
         temporary.write_bytes(data)
         os.replace(temporary, target)
     except BaseException:

@@ -8,13 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter.ledger._place import open_own
 from token_meter.report._formatting import cost_text, counted, exact
 from token_meter.report._summary import Summary, Totals
 
 FILE = "history.jsonl"
 _READ = 256 * 1024  # from the end: some 1,000 runs
 _MOST = 10**18
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Point(NamedTuple):
@@ -70,7 +70,7 @@ def remember(summary: Summary, data_dir: str | os.PathLike[str]) -> None:
         OSError: it cannot be written.
     """
     data = {k: exact(v) if isinstance(v, Decimal) else v for k, v in point_of(summary)._asdict().items()}
-    fd = os.open(Path(data_dir, FILE), _FLAGS, 0o600)
+    fd = open_own(Path(data_dir, FILE), os.O_WRONLY | os.O_APPEND)
     try:
         os.write(fd, json.dumps(data).encode("ascii") + b"\n")
     finally:

@@ -307,6 +307,10 @@ class Accumulator(TotalsView):
         """*call* with its price by this meter's price book, and who is paid."""
         return self._prices_in_use().priced(call)
 
+    def knows_host(self, base_url: str) -> bool:
+        """Whether this meter's own price book says who is paid behind *base_url*."""
+        return self._book is not None and self._book.provider_of(base_url) is not None
+
     def _prices_in_use(self) -> PriceBook:
         if self._book is None:
             from token_meter.prices import DEFAULT_BOOK

@@ -141,7 +141,7 @@ class HttpSeam(ModuleSeam):
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
-            taps.arrive(attempt, response, is_async=False)
+            taps.arrive(attempt, response, client, is_async=False)
             if attempt.has_pending_events:
                 attempt.dispatch()
             return response
@@ -183,7 +183,7 @@ class HttpSeam(ModuleSeam):
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
-            taps.arrive(attempt, response, is_async=True)
+            taps.arrive(attempt, response, client, is_async=True)
             if attempt.has_pending_events:
                 await attempt.adispatch()
             return response

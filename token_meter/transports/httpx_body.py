@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
+from token_meter.transports.httpx_stand_ins import stand_in
 from token_meter.transports.ports import ObservedAttempt, Runtime
 
 _DECODED_LIMIT = 64 * 1024 * 1024
@@ -23,9 +24,10 @@ class Taps:
         self._filtered = FilteredStreams(module)
         self._async_tap = type("AsyncTap", (_AsyncTap, module.AsyncByteStream), {})
 
-    def arrive(self, attempt: ObservedAttempt, response: Any, *, is_async: bool) -> None:
+    def arrive(self, attempt: ObservedAttempt, response: Any, client: Any, *, is_async: bool) -> None:
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
+            attempt.stand_in = stand_in(client, response, is_local=attempt.is_local)
             if response.is_closed:
                 attempt.respond(response.status_code, "", streamed=False)
                 # Closed without having been read (by an event hook, say): nobody will ever see that body.

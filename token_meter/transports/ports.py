@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+from token_meter.types import Source
+
 Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
 
@@ -48,6 +50,13 @@ class ObservedAttempt(Protocol):
 
     Only the first way to end counts: `body`, `exhausted`, `closed`, `failed` or `abandoned`.
     """
+
+    stand_in: Source | None
+    """What answered instead of a server; set before `respond`."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the request goes to this machine, where a simulator may serve."""
 
     @property
     def wants_body(self) -> bool:

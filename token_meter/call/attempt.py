@@ -45,10 +45,13 @@ class Attempt(AttemptLifecycle):
         """Send a request that asks for the stream's usage instead; where that was refused once, never again."""
         if not self.endpoint.route.api.can_request_stream_usage or self.endpoint.base_url in REFUSES_USAGE:
             return
-        from token_meter.call.stream_usage import request_with_usage
+        from token_meter.call.stream_usage import body_with_usage
 
         try:
-            self.replacement_request = request_with_usage(self._request)
+            request = self._request
+            content = None if request is None else body_with_usage(request.body())
+            if request is not None and content is not None:
+                self.replacement_request = request.with_body(content)
         except Exception:
             internal_error("ask for usage")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter._fork import in_child
+from token_meter.estimate.rules import CountingRules
 from token_meter.types import Answer, Call, Certainty, Usage
 
 SMALL = 64 * 1024
@@ -25,6 +26,7 @@ _CUT = 16 * 1024
 
 
 class _Source(NamedTuple):
+    rules: Callable[[], CountingRules]
     request: bytes
     answer: Callable[[], Answer]
     is_stream: bool
@@ -67,6 +69,7 @@ class PendingEstimate:
 
     Args:
         call: the call as far as it is known.
+        rules: loads the rules of its api.
         request: the body that was sent.
         answer: gives what the answer showed.
         size: bytes that *request* and *answer* keep in memory.
@@ -80,6 +83,7 @@ class PendingEstimate:
     def __init__(
         self,
         call: Call,
+        rules: Callable[[], CountingRules],
         request: bytes,
         answer: Callable[[], Answer],
         *,
@@ -91,7 +95,7 @@ class PendingEstimate:
         self.call = call
         self.size = size
         self._source = [
-            _Source(request, answer, is_stream, is_ended, is_untruncated)
+            _Source(rules, request, answer, is_stream, is_ended, is_untruncated)
         ]  # popped by whoever settles: once
         _memory.add(size)
         if _memory.held > HELD_LIMIT:
@@ -116,7 +120,7 @@ class PendingEstimate:
             else:
                 from token_meter.estimate import estimate_usage
 
-                found = estimate_usage(self.call.api, source.request or None, answer, self.call.response_model)
+                found = estimate_usage(source.rules(), source.request or None, answer, self.call.response_model)
                 is_whole = source.is_untruncated and (source.is_ended or not is_blank)
                 certainty: Certainty = (
                     "lower_bound" if found.certainty == "estimated" and not is_whole else found.certainty
@@ -127,7 +131,7 @@ class PendingEstimate:
     def _says_nothing(self, source: _Source) -> bool:
         """Whether an answer that shows nothing was none: an error page, an object of another kind."""
         if not source.is_stream:
-            return not (self.call.api == "embeddings" and source.is_ended and self.call.error is None)
+            return not (not source.rules().has_output and source.is_ended and self.call.error is None)
         return not source.is_ended and self.call.outcome in ("complete", "error")
 
     def _settle(self, usage: Usage | None, certainty: Certainty) -> None:

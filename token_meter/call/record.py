@@ -91,21 +91,18 @@ def pending_estimate_of(
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     if call.usage is not None:
         return None
-    is_silent = call.certainty == "unmeasured" and attempt._is_ok and attempt.endpoint.route.api.is_estimable
+    api = attempt.endpoint.route.api
+    is_silent = call.certainty == "unmeasured" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.
-    if not is_silent or attempt.inner is not None or not (attempt._reader or body):
+    if api.rules is None or not is_silent or attempt.inner is not None or not (attempt._reader or body):
         return None
     request, reader = attempt.request_body(), attempt._reader
     if reader is not None:
         answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
     else:
-        answer, size, is_untruncated = (
-            partial(read_answer, attempt.endpoint.route.api.format, body or b""),
-            len(body or b""),
-            True,
-        )
+        answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(
-        call, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
+        call, api.rules, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
         is_untruncated=is_untruncated,
     )  # fmt: skip
 

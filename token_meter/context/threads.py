@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
+from token_meter.context.carry import carried
 from token_meter.patching.patch import Patch
 
 
@@ -44,12 +45,12 @@ class ThreadSeam:
                 return original(thread, *args, **kwargs)
             run = thread.run
 
-            def carried() -> None:
+            def carried_run() -> None:
                 del thread.run  # ours, put on the object below
                 stack.set(value)
                 run()
 
-            thread.run = carried  # type: ignore[method-assign]  # the one place that a subclass's own run() passes
+            thread.run = carried_run  # type: ignore[method-assign]  # the one place that a subclass's own run() passes
             try:
                 return original(thread, *args, **kwargs)
             except BaseException:
@@ -64,19 +65,11 @@ class ThreadSeam:
         @wraps(original)
         def submit(pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             value = stack.get()
-
-            def carried(*args: Any, **kwargs: Any) -> Any:
-                before = stack.get()
-                stack.set(value)
-                try:
-                    return fn(*args, **kwargs)
-                finally:
-                    stack.set(before)
-
+            task = fn if _pickles(pool) else carried(stack, fn)
             # submit() starts workers itself. They must not inherit what this submitter has: a worker lives on.
             stack.set(())
             try:
-                return original(pool, fn if _pickles(pool) else carried, *args, **kwargs)
+                return original(pool, task, *args, **kwargs)
             finally:
                 stack.set(value)
 

@@ -22,3 +22,18 @@ def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
             stack.set(before)
 
     return run
+
+
+def started(stack: Stack, value: tuple[Any, ...], initializer: Callable[..., Any]) -> Callable[..., Any]:
+    """*initializer* of a worker, to be run with *value* in *stack*; what it opens for the worker's life stays."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        stack.set(value)
+        try:
+            return initializer(*args, **kwargs)
+        finally:
+            now = stack.get()
+            if now[: len(value)] == value:
+                stack.set(now[len(value) :])
+
+    return run

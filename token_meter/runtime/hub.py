@@ -170,6 +170,8 @@ class Hub:
                 elif entry.kind == TICKET:
                     ticket = entry
             scope = SCOPES.of(stack)
+        if endpoint.needs_sign and not PROVIDERS.is_signed(endpoint.route.dialect, request.key[2], request.headers):
+            return Attempt.unsigned(endpoint, request, scope, outer) if scope.meters else None
         for meter in scope.closed_meters:
             meter.count_late_call()
         subscribers = scope.subscribers

@@ -9,7 +9,7 @@ ANTHROPIC = Provider(
     "anthropic",
     hosts=("api.anthropic.com",),
     apis=(MESSAGES,),
-    free=("POST v1/messages/count_tokens", "* v1/messages/batches", "GET v1/models"),
+    free=("messages/count_tokens", "messages/batches/*/cancel", "files*", "organizations/*"),
     marks=("anthropic-version",),
     gates=(Gate("anthropic._base_client"),),
 )

@@ -239,6 +239,6 @@ def test_a_reservation_never_raises(request_: bytes) -> None:
     assert cap is None
 
 
-def test_a_flavour_without_rules_reserves_nothing() -> None:
+def test_an_api_without_rules_reserves_nothing() -> None:
     """Its price is not one of tokens that a request could tell."""
     assert reserve_tokens("images", b'{"prompt": "a cat"}') == (0, None)

@@ -25,7 +25,7 @@ def _after_fork() -> None:
 
 
 class Attempt(AttemptLifecycle):
-    """One HTTP attempt on a metered route (a `Watch`, as the seams call it)."""
+    """One HTTP attempt on a metered route (an `ObservedAttempt`, as the seams call it)."""
 
     # What the seams tell (every method is safe to call at any time, any number of times).
 

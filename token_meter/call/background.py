@@ -35,7 +35,7 @@ class BackgroundCalls(OrderedDict[tuple[str, str], "AttemptLifecycle"]):
 
 
 class BackgroundPoll:
-    """A later look at a background response (a `Watch`): it counts for the call that started it, once, at its end."""
+    """A later look at a background response: it counts for the call that started it, once, at its end."""
 
     kind = ATTEMPT
     wants_body = False
@@ -43,7 +43,7 @@ class BackgroundPoll:
 
     def __init__(self, hub: Hub, background: AttemptLifecycle, response_id: str) -> None:
         self._hub = hub
-        self._attempt_told = background
+        self._attempt = background
         self._id = response_id
         self._chunks: list[bytes] = []
 
@@ -54,10 +54,10 @@ class BackgroundPoll:
         if not self.wants_body:
             return
         try:
-            reading = read_body(self._attempt_told.endpoint.route.api.format, data)
+            reading = read_body(self._attempt.endpoint.route.api.format, data)
             if reading.usage is None and reading.status in (None, "pending"):
                 return
-            attempt = self._hub.background.pop((self._attempt_told.endpoint.base_url, self._id), None)  # once
+            attempt = self._hub.background.pop((self._attempt.endpoint.base_url, self._id), None)  # once
             if attempt is not None:
                 attempt.resume(reading)
         except Exception:
@@ -79,13 +79,13 @@ class BackgroundPoll:
     @property
     def has_pending_events(self) -> bool:
         """Whether the call that this is a look at has ended, and handlers wait to be told."""
-        return self._attempt_told.has_pending_events
+        return self._attempt.has_pending_events
 
     def tell(self) -> None:
-        self._attempt_told.tell()
+        self._attempt.tell()
 
     async def adispatch(self) -> None:
-        await self._attempt_told.adispatch()
+        await self._attempt.adispatch()
 
 
 def response_id(request: Any) -> str:

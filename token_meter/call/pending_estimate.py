@@ -32,7 +32,7 @@ class _Source(NamedTuple):
 
 
 class _MemoryBudget:
-    """How many bytes wait. The lock is reentrant: guesses also go by the garbage collector's hand."""
+    """How many bytes wait. The lock is reentrant: estimates also go by the garbage collector's hand."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -61,7 +61,7 @@ class PendingEstimate:
         size: bytes that *request* and *answer* keep in memory.
         is_stream: the answer came in pieces, of which the last may be missing.
         is_ended: the answer reached its own end.
-        is_kept: nothing of the answer had to be dropped for its size.
+        is_untruncated: nothing of the answer had to be dropped for its size.
     """
 
     __slots__ = ("_source", "call", "size")

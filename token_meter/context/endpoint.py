@@ -23,7 +23,7 @@ class Endpoint(NamedTuple):
 
 
 class EndpointCache(dict[Key, Endpoint | None]):
-    """Places by what tells them apart; `None` for a request that is none of ours. Bounded."""
+    """Endpoints by what tells them apart; `None` for a request that is none of ours. Bounded."""
 
     __slots__ = ()
 

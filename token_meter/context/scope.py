@@ -1,6 +1,6 @@
-"""What a chain of entries means for a call that departs now: who counts it, who is told, which limits hold.
+"""What a stack of entries means for a call that departs now: who counts it, who is told, which limits hold.
 
-Worked out once for a chain and kept until a meter opens or closes; it knows no request and no answer.
+Worked out once for a stack and kept until a meter opens or closes; it knows no request and no answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CallScope:
-    """The meaning of one chain.
+    """The meaning of one stack.
 
     Attributes:
         meters: the open meters, those of the process first, then outermost first.
@@ -75,5 +75,5 @@ class CallScope:
 
 
 def base_of(stack: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The chain without the entries that stand for calls under way."""
+    """The stack without the entries that stand for calls under way."""
     return tuple(entry for entry in stack if entry.kind < ATTEMPT)

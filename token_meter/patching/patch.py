@@ -64,20 +64,20 @@ class Patches:
     """The patched functions of one seam, each class once by its identity."""
 
     def __init__(self) -> None:
-        self._switches: dict[tuple[Any, str], Patch] = {}
+        self._patches: dict[tuple[Any, str], Patch] = {}
 
     def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace `owner.name` by `make(original)`; once, however often it is asked for."""
         key = (owner, name)
-        switch = self._switches.get(key) or Patch(owner, name, make)
-        switch.on()
-        self._switches[key] = switch  # not one that could not be put on
+        patch = self._patches.get(key) or Patch(owner, name, make)
+        patch.on()
+        self._patches[key] = patch  # not one that could not be put on
 
     def undo(self) -> None:
         """Restore what is still ours."""
-        for switch in self._switches.values():
-            switch.off()
+        for patch in self._patches.values():
+            patch.off()
 
     def is_whole(self) -> bool:
         """Whether every patched name still leads to our function directly."""
-        return all(switch.is_on for switch in self._switches.values())
+        return all(patch.is_on for patch in self._patches.values())

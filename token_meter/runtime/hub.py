@@ -38,12 +38,12 @@ _SCOPES_LIMIT = 256
 
 
 class Hub:
-    """The observer of all seams; one a process.
+    """The runtime of all seams; one a process.
 
     Attributes:
         internal_errors: failures of ours by place; each cost a count at most, never a call.
-        late: news of calls that ended in the garbage collector, where no handler can be told.
-        parked: background responses and runs whose end a later request will show.
+        late: events of calls that ended in the garbage collector, where no handler can be told.
+        background: background responses and runs whose end a later request will show.
         refuses_usage: base URLs that turned down a stream which asked for its usage.
     """
 
@@ -157,7 +157,7 @@ class Hub:
 
     @property
     def is_listening(self) -> bool:
-        """Whether a request outside every block is of interest too: to somebody, or as the end of what is parked."""
+        """Whether a request outside every block is of interest too: to somebody, or as the end of a background call."""
         return self._subscriber_count > 0 or bool(self.background)
 
     def on_request(self, request: Any, client: Any) -> ObservedAttempt | None:
@@ -216,11 +216,11 @@ class Hub:
         return attempt
 
     def scope_of(self, stack: tuple[Any, ...]) -> CallScope:
-        """What *chain* means for a call; kept until somebody starts or stops to listen."""
+        """What *stack* means for a call; kept until somebody starts or stops to listen."""
         scopes = (
             self._scopes
         )  # whoever starts or stops to listen meanwhile puts another there, which stays clean of this
-        call_scope = scopes.get(stack)  # most chains are their own base
+        call_scope = scopes.get(stack)  # most stacks are their own base
         if call_scope is not None:
             return call_scope
         base = base_of(stack)
@@ -247,7 +247,7 @@ class Hub:
         url = request.url
         return self._endpoints[request.method, url.scheme, url.host, url.port, url.path]
 
-    # What a attempt asks.
+    # What an attempt asks.
 
     @staticmethod
     def request_body(request: Any) -> bytes:

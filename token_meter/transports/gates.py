@@ -124,7 +124,7 @@ def _options(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _take_out(stack: contextvars.ContextVar[tuple[Any, ...]], ticket: CallTicket) -> None:
-    """Take *gate* out by identity: meanwhile others may have come and gone, or the context be a foreign one."""
+    """Take *ticket* out by identity: meanwhile others may have come and gone, or the context be a foreign one."""
     current = stack.get()
     if current and current[-1] is ticket:
         stack.set(current[:-1])

@@ -9,7 +9,7 @@ ANTHROPIC = Provider(
     "anthropic",
     hosts=("api.anthropic.com",),
     apis=(MESSAGES,),
-    free=("messages/count_tokens", "messages/batches/*/cancel", "files*", "organizations/*"),
+    free=("messages/count_tokens", "messages/batches/*/cancel", "files", "files/**", "organizations/**"),
     marks=("anthropic-version",),
     gates=(Gate("anthropic._base_client"),),
 )

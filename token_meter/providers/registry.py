@@ -7,6 +7,7 @@ from collections.abc import Callable
 from token_meter.exceptions import ConfigError
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
+from token_meter.providers.compatible import COMPATIBLE
 from token_meter.providers.openai import OPENAI
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
@@ -75,6 +76,6 @@ class Registry:
         return self.apis.get(name, UNKNOWN)
 
 
-PROVIDERS = Registry((OPENAI, ANTHROPIC))
+PROVIDERS = Registry((OPENAI, ANTHROPIC, *COMPATIBLE))
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named

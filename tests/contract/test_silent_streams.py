@@ -72,7 +72,7 @@ async def test_nothing_is_counted_until_somebody_looks(client, monkeypatch):
 
 async def test_a_stream_that_reports_usage_is_never_estimated(client, monkeypatch):
     """Nothing is tokenized for a call whose usage arrived."""
-    monkeypatch.setattr(record, "Guess", None)
+    monkeypatch.setattr(record, "PendingEstimate", None)
     with meter(on_unpriced="ignore") as cb:
         await shapes.stream(client)
 

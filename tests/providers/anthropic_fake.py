@@ -167,9 +167,7 @@ def events(
     ]
     for index, block in enumerate(whole["content"]):
         found.append({"type": "content_block_start", "index": index, "content_block": _empty(block)})
-        found += [
-            {"type": "content_block_delta", "index": index, "delta": piece} for piece in _pieces(block)
-        ]
+        found += [{"type": "content_block_delta", "index": index, "delta": piece} for piece in _pieces(block)]
         found.append({"type": "content_block_stop", "index": index})
     return [
         *found,

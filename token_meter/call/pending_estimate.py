@@ -1,4 +1,4 @@
-"""A call whose provider did not say what it used: estimated when somebody looks, once. It knows no meter.
+"""A call whose provider did not say all that it used: estimated when somebody looks, once. It knows no meter.
 
 Nothing is counted when the call ends: that may be on an event loop, and mostly nobody looks at all. Until then the
 request and the answer wait here, together within a bound.
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter._fork import in_child
+from token_meter.estimate.rules import CountingRules
 from token_meter.types import Answer, Call, Certainty, Usage
 
 SMALL = 64 * 1024
@@ -25,6 +26,7 @@ _CUT = 16 * 1024
 
 
 class _Source(NamedTuple):
+    rules: Callable[[], CountingRules]
     request: bytes
     answer: Callable[[], Answer]
     is_stream: bool
@@ -63,10 +65,11 @@ in_child(_memory.renew)
 
 
 class PendingEstimate:
-    """A finished call without usage, and what its usage can be told from.
+    """A finished call without usage, or without that of its output, and what it can be told from.
 
     Args:
         call: the call as far as it is known.
+        rules: loads the rules of its api.
         request: the body that was sent.
         answer: gives what the answer showed.
         size: bytes that *request* and *answer* keep in memory.
@@ -80,6 +83,7 @@ class PendingEstimate:
     def __init__(
         self,
         call: Call,
+        rules: Callable[[], CountingRules],
         request: bytes,
         answer: Callable[[], Answer],
         *,
@@ -91,7 +95,7 @@ class PendingEstimate:
         self.call = call
         self.size = size
         self._source = [
-            _Source(request, answer, is_stream, is_ended, is_untruncated)
+            _Source(rules, request, answer, is_stream, is_ended, is_untruncated)
         ]  # popped by whoever settles: once
         _memory.add(size)
         if _memory.held > HELD_LIMIT:
@@ -111,12 +115,14 @@ class PendingEstimate:
         for source in self._source.copy():
             answer = source.answer()
             is_blank = not (any(answer.texts) or answer.tool_calls or answer.finish)
-            if is_blank and self._says_nothing(source):
+            if self.call.usage is not None:
+                self._settle(self._grown(self.call.usage, source, answer), "lower_bound")
+            elif is_blank and self._says_nothing(source):
                 self._settle(None, "unmeasured")
             else:
                 from token_meter.estimate import estimate_usage
 
-                found = estimate_usage(self.call.api, source.request or None, answer, self.call.response_model)
+                found = estimate_usage(source.rules(), source.request or None, answer, self.call.response_model)
                 is_whole = source.is_untruncated and (source.is_ended or not is_blank)
                 certainty: Certainty = (
                     "lower_bound" if found.certainty == "estimated" and not is_whole else found.certainty
@@ -124,10 +130,21 @@ class PendingEstimate:
                 self._settle(found.usage, certainty)
         return self.call
 
+    def _grown(self, said: Usage, source: _Source, answer: Answer) -> Usage:
+        """What a stream that was left had said of its input, with as much output as it had shown."""
+        from token_meter.estimate import estimate_usage
+
+        if answer.finish is not None:  # it had come to the report of its output
+            return said
+        found = estimate_usage(source.rules(), None, answer, self.call.response_model).usage
+        shown = max(said.completion_tokens or 0, (found and found.completion_tokens) or 0)
+        total = None if said.prompt_tokens is None else said.prompt_tokens + shown
+        return said._replace(completion_tokens=shown, total_tokens=total)
+
     def _says_nothing(self, source: _Source) -> bool:
         """Whether an answer that shows nothing was none: an error page, an object of another kind."""
         if not source.is_stream:
-            return not (self.call.api == "embeddings" and source.is_ended and self.call.error is None)
+            return not (not source.rules().has_output and source.is_ended and self.call.error is None)
         return not source.is_ended and self.call.outcome in ("complete", "error")
 
     def _settle(self, usage: Usage | None, certainty: Certainty) -> None:
@@ -149,6 +166,9 @@ class PendingEstimate:
         answer = source.answer()
         shown = "".join((*answer.texts, *(text for call in answer.tool_calls for text in call)))[:_CUT]
         model = self.call.model
+        if self.call.usage is not None:
+            self._settle(self._grown(self.call.usage, source, Answer((shown,), finish=answer.finish)), "lower_bound")
+            return
         prompt = count_text(source.request[:_CUT].decode("utf-8", "replace"), model).tokens
         completion = count_text(shown, model).tokens
         self._settle(Usage(prompt, completion, prompt + completion), "lower_bound")

@@ -57,6 +57,9 @@ class _Request(NamedTuple):
         """The message, as the body of a request."""
         return self.content
 
+    def with_body(self, content: bytes) -> None:
+        """No message is sent in the place of another."""
+
 
 class _Asked(NamedTuple):
     """A `response.create` that was sent; *attempt* is `None` when nobody listened."""

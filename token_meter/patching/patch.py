@@ -6,12 +6,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from token_meter.patching.binding import as_function
+from token_meter.patching.binding import as_function, owner_of
 
 
 class Patch:
     """One patched function. Switching off leaves other people's patches alone.
 
+    It is put where the name is defined, be that a base of the class that was asked for.
     *make* gets what stood there before as a function of the instance, whatever it was.
 
     Where somebody patched on top of ours, taking ours out would take theirs out too. Ours then stays as a shim that
@@ -21,7 +22,7 @@ class Patch:
     __slots__ = ("_is_covered", "_is_wanted", "_make", "_original", "_ours", "name", "owner")
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        self.owner = owner
+        self.owner = owner_of(owner, name)
         self.name = name
         self._make = make
         self._original: Any = None
@@ -75,15 +76,15 @@ class Patches:
 
         Returns whether the name leads to ours directly now: nobody has patched on top.
         """
-        key = (owner, name)
+        key = (owner_of(owner, name), name)
         switch = self._switches.get(key) or Patch(owner, name, make)
         switch.on()
         self._switches[key] = switch  # not one that could not be put on
         return switch.is_on
 
     def take_out(self, owner: Any) -> None:
-        """Restore *owner*'s functions where ours still stand, and forget them."""
-        for key in [key for key in self._switches if key[0] is owner]:
+        """Restore the functions of *owner* and its bases where ours still stand, and forget them."""
+        for key in [key for key in self._switches if key[0] in getattr(owner, "__mro__", ())]:
             self._switches.pop(key).off()
 
     def undo(self) -> None:

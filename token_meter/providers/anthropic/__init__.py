@@ -10,14 +10,8 @@ ANTHROPIC = Provider(
     "anthropic",
     hosts=("api.anthropic.com",),
     apis=(MESSAGES, COMPLETE),
-    # A batch that is created is paid when it ends: asking for its state, or taking it back, is not.
-    free=(
-        "POST v1/messages/count_tokens",
-        "GET v1/messages/batches", "* v1/messages/batches/{}", "* v1/messages/batches/{}/cancel",
-        "GET v1/messages/batches/{}/results",
-        "GET v1/models", "GET v1/models/{}",
-        "* v1/files", "* v1/files/{}", "GET v1/files/{}/content",
-    ),
+    # https://docs.anthropic.com/en/api, 2026-11. A batch that is created is paid when it ends, so it is not among them.
+    free=("messages/count_tokens", "messages/batches/*/cancel", "files*", "skills*", "organizations/*"),
     marks=("anthropic-version",),
     gates=(Gate("anthropic._base_client"),),
-)  # fmt: skip
+)

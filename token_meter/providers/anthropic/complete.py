@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.wire.format import ContentPart, Format
 from token_meter.wire.json_scan import Object
@@ -19,9 +20,17 @@ def _finish(event: Object) -> str | None:
     return text_of(event.get("stop_reason")) or None
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated."""
+    from token_meter.providers.anthropic import counting
+
+    return counting.COMPLETE
+
+
 COMPLETE = Api(
     "complete",
     Format(stream_parts=_parts, body_parts=_parts, finish=_finish),
     paths=("v1/complete",),
     needs_sign=True,
+    rules=_rules,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation, outer_or_choice
@@ -56,11 +57,18 @@ def _finish(event: Object) -> str | None:
     return next(filter(None, reasons), None)
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.openai import counting
+
+    return counting.CHAT
+
+
 CHAT = Api(
     "chat",
     Format(usage=usage_of, locate_usage=_locate_usage, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
     paths=("chat/completions",),
-    is_estimable=True,
+    rules=_rules,
     is_chat=True,
     can_request_stream_usage=True,
 )

@@ -129,12 +129,14 @@ class Answer(NamedTuple):
         tool_calls: `(name, arguments)` of each tool call, arguments as the raw JSON text.
         reasoned: the stream showed signs of hidden reasoning.
         finish: the finish reason, when one came.
+        thoughts: the reasoning that was shown; a provider may show a summary of what it bills.
     """
 
     texts: tuple[str, ...] = ()
     tool_calls: tuple[tuple[str, str], ...] = ()
     reasoned: bool = False
     finish: str | None = None
+    thoughts: str = ""
 
 
 class Reading(NamedTuple):

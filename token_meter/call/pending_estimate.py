@@ -1,4 +1,4 @@
-"""A call whose provider did not say what it used: estimated when somebody looks, once. It knows no meter.
+"""A call whose provider did not say all that it used: estimated when somebody looks, once. It knows no meter.
 
 Nothing is counted when the call ends: that may be on an event loop, and mostly nobody looks at all. Until then the
 request and the answer wait here, together within a bound.
@@ -65,7 +65,7 @@ in_child(_memory.renew)
 
 
 class PendingEstimate:
-    """A finished call without usage, and what its usage can be told from.
+    """A finished call without usage, or without that of its output, and what it can be told from.
 
     Args:
         call: the call as far as it is known.
@@ -115,7 +115,9 @@ class PendingEstimate:
         for source in self._source.copy():
             answer = source.answer()
             is_blank = not (any(answer.texts) or answer.tool_calls or answer.finish)
-            if is_blank and self._says_nothing(source):
+            if self.call.usage is not None:
+                self._settle(self._grown(self.call.usage, source, answer), "lower_bound")
+            elif is_blank and self._says_nothing(source):
                 self._settle(None, "unmeasured")
             else:
                 from token_meter.estimate import estimate_usage
@@ -127,6 +129,17 @@ class PendingEstimate:
                 )
                 self._settle(found.usage, certainty)
         return self.call
+
+    def _grown(self, said: Usage, source: _Source, answer: Answer) -> Usage:
+        """What a stream that was left had said of its input, with as much output as it had shown."""
+        from token_meter.estimate import estimate_usage
+
+        if answer.finish is not None:  # it had come to the report of its output
+            return said
+        found = estimate_usage(source.rules(), None, answer, self.call.response_model).usage
+        shown = max(said.completion_tokens or 0, (found and found.completion_tokens) or 0)
+        total = None if said.prompt_tokens is None else said.prompt_tokens + shown
+        return said._replace(completion_tokens=shown, total_tokens=total)
 
     def _says_nothing(self, source: _Source) -> bool:
         """Whether an answer that shows nothing was none: an error page, an object of another kind."""
@@ -153,6 +166,9 @@ class PendingEstimate:
         answer = source.answer()
         shown = "".join((*answer.texts, *(text for call in answer.tool_calls for text in call)))[:_CUT]
         model = self.call.model
+        if self.call.usage is not None:
+            self._settle(self._grown(self.call.usage, source, Answer((shown,), finish=answer.finish)), "lower_bound")
+            return
         prompt = count_text(source.request[:_CUT].decode("utf-8", "replace"), model).tokens
         completion = count_text(shown, model).tokens
         self._settle(Usage(prompt, completion, prompt + completion), "lower_bound")

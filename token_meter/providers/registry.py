@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
-from token_meter.providers import known_hosts
+from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
 from token_meter.providers.openai import OPENAI
@@ -106,6 +106,6 @@ class Registry:
         return self.apis.get(name, UNKNOWN)
 
 
-PROVIDERS = Registry((OPENAI, ANTHROPIC, *known_hosts.ROWS))
+PROVIDERS = Registry((OPENAI, ANTHROPIC, *compatible.ROWS, *known_hosts.ROWS))
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named

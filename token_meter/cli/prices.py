@@ -29,7 +29,7 @@ def list_(provider: str, prices: str | None) -> None:
 
     book = _book(prices)
     if provider not in (known := known_providers(book=book)):
-        from token_meter.config import suggestion
+        from token_meter._text import suggestion
 
         msg = f"no provider {provider!r}{suggestion(provider, known)}; known are {', '.join(known)}"
         raise click.UsageError(msg)

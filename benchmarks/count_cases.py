@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from token_meter.estimate import Estimate, estimate_usage, prompt_tokens
+from tests.estimate.by_name import estimate_usage, prompt_tokens
+from token_meter.estimate import Estimate
 from token_meter.types import Answer
 
 # Recordings whose count is not the API's: the same question stands elsewhere with the right count, or the recorded

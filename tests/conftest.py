@@ -6,6 +6,8 @@ import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as executors
+from multiprocessing.pool import Pool, ThreadPool
 from typing import Any
 
 import httpx
@@ -40,7 +42,12 @@ PATCHED = [
     (openai._base_client.SyncAPIClient, "request"),
     (openai._base_client.AsyncAPIClient, "request"),
 ]
-ORIGINALS = {(owner, name): owner.__dict__[name] for owner, name in PATCHED}
+POOLS = [
+    (executors, "_worker"),
+    (ThreadPool, "__init__"),
+    *((Pool, name) for name in ("apply_async", "_map_async", "imap", "imap_unordered")),
+]
+ORIGINALS = {(owner, name): owner.__dict__[name] for owner, name in (*PATCHED, *POOLS)}
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from decimal import Context, Decimal, InvalidOperation
+from typing import Any
 
 from token_meter.exceptions import ConfigError
 
@@ -15,6 +16,19 @@ PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=
 
 _LARGEST, _FINEST, _DIGITS = 18, -100, 30
 """Powers of ten of an amount, and digits of a count: what sums keep exactly, far beyond what anybody means."""
+
+
+def plus(a: Any, b: Any) -> Any:
+    """The exact sum of two amounts of money, or of two counts."""
+    return add_usd(a, b) if isinstance(a, Decimal) else a + b
+
+
+def left(limit: Any, used: Any, held: Any) -> Any:
+    """What *used* and *held* leave of a limit, never below 0; `None` where there is no limit."""
+    if limit is None:
+        return None
+    committed = plus(used, held)
+    return max(type(limit)(0), EXACT.subtract(limit, committed) if isinstance(limit, Decimal) else limit - committed)
 
 
 def format_usd(amount: Decimal) -> str:

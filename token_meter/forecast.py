@@ -10,8 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from token_meter.estimate import output_cap, prompt_tokens
+from token_meter.estimate import CountingRules, prompt_tokens
 from token_meter.prices import DEFAULT_BOOK, PriceBook
+from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
 EXPECTED_OUTPUT_TOKENS = 256
@@ -86,9 +87,10 @@ def estimate_cost(
     named = body.get("model")
     chosen = model or (named if isinstance(named, str) else None)
     kind = api or _api_of(body, chosen)
-    counted = prompt_tokens(kind, body, chosen)
+    rules = _rules_of(kind)
+    counted = prompt_tokens(rules, body, chosen)
     prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
-    cap = output_cap(kind, body) if max_tokens is None or kind == "embeddings" else max_tokens
+    cap = rules.output_cap(body) if max_tokens is None or not rules.has_output else max_tokens
     expected = expected_tokens if cap is None else min(cap, expected_tokens)
     book = DEFAULT_BOOK if prices is None else prices
 
@@ -142,6 +144,15 @@ def _body_of(request: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str
         msg = f"{os.fspath(request)} holds no request; expected a JSON object, the body of one"
         raise ValueError(msg)
     return body
+
+
+def _rules_of(kind: str) -> CountingRules:
+    rules = api_named(kind).rules
+    if rules is None:
+        known = ", ".join(name for name, api in PROVIDERS.apis.items() if api.rules is not None)
+        msg = f"cannot count a prompt of api {kind!r}; known are {known}"
+        raise ValueError(msg)
+    return rules()
 
 
 def _api_of(body: Mapping[str, Any], model: str | None) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.estimate.by_name import prompt_tokens
 from token_meter.cli import main
-from token_meter.estimate import count_text, prompt_tokens
+from token_meter.estimate import count_text
 
 HI = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}  # 8 tokens
 ADD = {"type": "function", "function": {"name": "add", "parameters": {"properties": {"a": {"type": "integer"}}}}}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.estimate.by_name import prompt_tokens
 from tests.estimate.truth import HI, Case, Count, estimate_of, said
-from token_meter.estimate import prompt_tokens
 
 ADD, ROSES = ("add", '{"a": 1, "b": 2}'), ("count_roses", '{"colour": "r\\u00f6t"}')
 JOKER = ("joker", "{}")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from token_meter.estimate import estimate_usage, reserve_tokens, usage
-from token_meter.estimate.openai.images import image_of_url, size_of
+from tests.estimate.by_name import estimate_usage, rules_of
+from token_meter import estimate
+from token_meter.providers.openai.counting.images import image_of_url, size_of
 from token_meter.types import Answer
 
 
@@ -62,16 +63,16 @@ def test_a_schema_deeper_than_any_real_one_is_cut():
     assert _tokens("chat", {"model": "gpt-4o", "messages": [], "tools": tools}) > 0
 
 
-def test_a_request_that_cannot_be_counted_is_reserved_by_its_length(monkeypatch, caplog):
+def test_a_request_that_cannot_be_counted_is_reserved_by_its_length(caplog):
     """Three bytes a token, and it is said by its kind."""
 
     def fail(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(usage, "_count", fail)
+    rules = rules_of("chat")._replace(count_prompt=fail)
 
-    assert reserve_tokens("chat", b'{"model": "gpt-4o", "messages": []}') == (35 // 3, None)
-    assert [record.message for record in caplog.records] == ["token_meter could not count a chat request: RuntimeError"]
+    assert estimate.reserve_tokens(rules, b'{"model": "gpt-4o", "messages": []}') == (35 // 3, None)
+    assert [record.message for record in caplog.records] == ["token_meter could not count a request: RuntimeError"]
 
 
 @pytest.mark.parametrize(

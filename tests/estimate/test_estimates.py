@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.estimate.by_name import estimate_usage, output_cap, prompt_tokens, reserve_tokens, rules_of
 from tests.estimate.truth import BY_NAME, o200k
-from token_meter.estimate import estimate_usage, output_cap, prompt_tokens, reserve_tokens, usage
+from token_meter.estimate import Counted, usage
+from token_meter.estimate import estimate_usage as estimate_with
+from token_meter.providers import api_named
 from token_meter.types import Answer, Usage
 
 HI = {"messages": [{"role": "user", "content": "hi"}]}  # 8 tokens for classic models, 7 for newer ones
@@ -152,23 +155,18 @@ def test_without_a_readable_request_the_prompt_is_unknown(request_: bytes | None
 
 @pytest.mark.parametrize("api", ["images", "speech", "transcriptions", "runs", "unknown", ""])
 def test_what_has_no_rule_stays_unmeasured(api: str) -> None:
-    """A guess without ground is worse than none."""
-    estimate = estimate_usage(api, _body(), Answer((TEXT,)), "gpt-4o")
-
-    assert (estimate.usage, estimate.certainty) == (None, "unmeasured")
+    """A guess without ground is worse than none, and its price is not one of tokens that a request could tell."""
+    assert api_named(api).rules is None
 
 
-def test_a_failure_is_logged_without_the_prompt(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failure_is_logged_without_the_prompt(caplog: pytest.LogCaptureFixture) -> None:
     """An estimate must not harm the call that it is about, nor tell what was asked."""
 
-    def fail(*args: object) -> None:
+    def fail(*args: object) -> Counted:
         raise KeyError("the secret prompt")
 
-    monkeypatch.setattr(usage, "count_request", fail)
     with caplog.at_level(logging.WARNING, logger="token_meter"):
-        estimate = estimate_usage("chat", _body(), Answer((TEXT,)), "gpt-4o")
+        estimate = estimate_with(rules_of("chat")._replace(count_prompt=fail), _body(), Answer((TEXT,)), "gpt-4o")
 
     assert (estimate.usage, estimate.certainty) == (None, "unmeasured")
     assert "KeyError" in caplog.text
@@ -253,8 +251,3 @@ def test_a_reservation_never_raises(request_: bytes) -> None:
 
     assert prompt <= max(3, len(request_))
     assert cap is None
-
-
-def test_a_flavour_without_rules_reserves_nothing() -> None:
-    """Its price is not one of tokens that a request could tell."""
-    assert reserve_tokens("images", b'{"prompt": "a cat"}') == (0, None)

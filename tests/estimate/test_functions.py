@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.estimate.by_name import prompt_tokens
 from tests.estimate.truth import HI, SYSTEM, Case, Count, estimate_of, flat, namespace, o200k, said, tool
-from token_meter.estimate import prompt_tokens
 
 STRING, NULL = {"type": "string"}, {"type": "null"}
 ADDRESS = {"type": "object", "title": "Address", "properties": {"zip": STRING}, "required": ["zip"]}

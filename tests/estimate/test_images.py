@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from token_meter.estimate import prompt_tokens
-from token_meter.estimate.openai.images import Image, image_cost, image_of_url, size_of
+from tests.estimate.by_name import prompt_tokens
+from token_meter.providers.openai.counting.images import Image, image_cost, image_of_url, size_of
 
 
 def _png(width: int, height: int) -> bytes:

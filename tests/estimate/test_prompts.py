@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.estimate.by_name import prompt_tokens
 from tests.estimate.truth import BY_NAME, HI, SYSTEM, Count, flat, namespace, tool
-from token_meter.estimate import prompt_tokens, resolve_encoding
+from token_meter import estimate_cost
+from token_meter.estimate import resolve_encoding
 
 Case = tuple[str, str, str, dict[str, Any], Callable[[Count], int]]
 
@@ -352,10 +354,10 @@ def test_what_cannot_be_seen_makes_a_lower_bound(api: str, request_: dict[str, A
     assert estimate.method.endswith(f"of unknown: {named}")
 
 
-def test_a_flavour_without_rules_is_refused_by_name() -> None:
+def test_an_api_without_rules_is_refused_by_name() -> None:
     """The error says what could be asked."""
     with pytest.raises(ValueError, match=r"api 'images'; known are chat, responses, completions, embeddings"):
-        prompt_tokens("images", {"prompt": "a cat"})
+        estimate_cost({"prompt": "a cat"}, api="images")
 
 
 NONSENSE: list[dict[str, Any]] = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from token_meter.estimate import Estimate, prompt_tokens, resolve_encoding
+from tests.estimate.by_name import prompt_tokens
+from token_meter.estimate import Estimate, resolve_encoding
 from token_meter.estimate.vocab import encoding
 
 Count: TypeAlias = Callable[[str], int]

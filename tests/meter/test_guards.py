@@ -102,7 +102,7 @@ GUARDS = [
     # what is broken, the meter, what the program does, where the failure is counted
     ("sink departs", None, {"ledger": Sink("on_start")}, chat, {"sink"}),
     ("sink ended", None, {"ledger": Sink("on_end")}, chat, {"sink"}),
-    ("ask for usage", ("token_meter.call.stream_usage", "request_with_usage"), {"stream_usage": True}, stream, {"ask for usage"}),
+    ("ask for usage", ("token_meter.call.stream_usage", "body_with_usage"), {"stream_usage": True}, stream, {"ask for usage"}),
     ("a failed call", (lifecycle, "call_of"), {}, lost, {"failed"}),
     ("gate, a warning", (limits.MeterBudget, "check_warning_threshold"), {"max_calls": 9}, chat, {"gate"}),
     ("gate, the plan", (scope.Scopes, "of"), {"max_calls": 9}, chat, {"gate", "depart"}),

@@ -1,4 +1,4 @@
-"""The pieces of the heart where their corners are: guesses, limits, listeners, prompts, the helper loop, returns."""
+"""The pieces of the heart where their corners are: estimates, limits, subscribers, prompts, the helper loop, returns."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from token_meter.context.subscriber import Subscriber
 from token_meter.events.helper_loop import HelperLoop
 from token_meter.events.prompts import messages_of, prompts_of
 from token_meter.exceptions import BudgetWarning
+from token_meter.providers.openai.chat import CHAT
 from token_meter.providers.stainless import read_options
 from token_meter.runtime.hub import HUB
 from token_meter.transports.httpx import HttpxRequest
@@ -37,7 +38,7 @@ def pending(text: str, *, size: int | None = None) -> PendingEstimate:
     request = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}).encode()
     call = Call("1", 0.0, 0.1, "api.openai.com", "chat", "gpt-4o", certainty="unmeasured", status=200)
     return PendingEstimate(
-        call, request, lambda: Answer((text,), (("f", '{"a": 1}'),), finish="stop"),
+        call, CHAT.rules, request, lambda: Answer((text,), (("f", '{"a": 1}'),), finish="stop"),
         size=len(request) + len(text) if size is None else size, is_stream=True, is_ended=True, is_untruncated=True,
     )  # fmt: skip
 

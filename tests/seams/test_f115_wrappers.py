@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ import wrapt
 
 import token_meter
 from tests.conftest import CHAT_BODY, PATCHED, sdk_http
-from tests.contract import shapes
+from tests.contract.everywhere import ask_everywhere
 from tests.seams.sockets import APIS, CLASSES, MANAGERS, connected
 from token_meter import BlindSpotWarning, meter
 from token_meter.patching.binding import as_function
@@ -115,25 +114,6 @@ def theirs() -> Iterator[Theirs]:
     theirs.take_out()
 
 
-def _calls(base_url: str) -> None:
-    """Four calls: sync, async, in a thread, in a pool."""
-    options: dict[str, Any] = {"base_url": base_url, "api_key": "sim-wrapped", "max_retries": 0}
-
-    async def ask_async() -> None:
-        async with openai.AsyncOpenAI(**options) as client:
-            await client.chat.completions.create(**shapes.CHAT)
-
-    with openai.OpenAI(**options) as client:
-        ask = partial(client.chat.completions.create, **shapes.CHAT)
-        ask()
-        thread = threading.Thread(target=ask)
-        thread.start()
-        thread.join()
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(ask).result()
-    asyncio.run(ask_async())
-
-
 @each_wrapper
 @each_order
 def test_f115_calls_pass_a_wrapper_at_every_name_and_count_once(simulator, theirs, wrapper, order):
@@ -148,10 +128,10 @@ def test_f115_calls_pass_a_wrapper_at_every_name_and_count_once(simulator, their
     assert theirs.passed == {}  # the self-test asks nothing of theirs
 
     with meter() as cb:
-        _calls(simulator.base_url)
-    _calls(simulator.base_url)
+        ask_everywhere(simulator.base_url, "sim-wrapped")
+    ask_everywhere(simulator.base_url, "sim-wrapped")
     token_meter.uninstall()
-    _calls(simulator.base_url)
+    ask_everywhere(simulator.base_url, "sim-wrapped")
 
     assert (cb.successful_requests, simulator.bill("sim-wrapped").calls) == (4, 12)
     assert {theirs.passed.get((owner, "send")) for owner in (sdk_http.Client, sdk_http.AsyncClient)} == {9, 3}

@@ -11,6 +11,7 @@ from token_meter._meter.validation import book_of, check_choice, check_function,
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
 from token_meter.totals.accumulator import Accumulator
+from token_meter.totals.totals import SubTotal
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -163,7 +164,7 @@ class Meter(Accumulator):
         """Keep no body in a meter that has closed. Leaving a block never fails."""
         try:
             if self._inbox:
-                self._fold()
+                self._fold_in_passing()
         except Exception:
             _hub().internal_error("fold")
 
@@ -215,7 +216,7 @@ class Meter(Accumulator):
 
     @property
     def reserved(self) -> Amounts:
-        """What calls in attempt may still use of the limits: `cost`, `tokens` and `calls`."""
+        """What calls in flight may still use of the limits: `cost`, `tokens` and `calls`."""
         from token_meter.budget.account import Amounts
 
         return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
@@ -228,17 +229,16 @@ class Meter(Accumulator):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
-        self._charged()  # estimates are made before the lock is taken
-        with self._frozen():
-            return {
-                "name": self.name,
-                "tags": list(self.tags),
-                **self._numbers(),
-                "by_model": {name: sub.to_dict() for name, sub in self.by_model.items()},
-                "by_tag": {name: sub.to_dict() for name, sub in self.by_tag.items()},
-                "unpriced_models": dict(self.unpriced_models),
-                "price_source": self.price_source,
-            }
+        still = self._told()
+        return {
+            "name": self.name,
+            "tags": list(self.tags),
+            **SubTotal(still.sums).to_dict(),
+            "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
+            "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
+            "unpriced_models": still.reasons,
+            "price_source": self.price_source,
+        }
 
     def __copy__(self) -> Meter:
         return self  # as LangChain's handler: whoever copies a configuration means the same counter

@@ -11,7 +11,8 @@ from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
     from token_meter._meter.block import Meter
-    from token_meter.totals.totals import Totals, TotalsView
+    from token_meter.totals.breakdown import Breakdown
+    from token_meter.totals.totals import TotalsView
 
 
 def _amount_of(model: TotalsView) -> str:
@@ -21,11 +22,11 @@ def _amount_of(model: TotalsView) -> str:
     return amount(model) if is_told else "failed"
 
 
-def _gaps(counted: Totals, unpriced_models: Mapping[str, str]) -> list[str]:
+def _gaps(still: Breakdown) -> list[str]:
     """What keeps the numbers from being the bill, in words."""
-    gaps = []
+    gaps, counted = [], still.sums
     if counted.unpriced_calls:
-        gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(unpriced_models)}")
+        gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(still.reasons)}")
     if counted.unmeasured_calls:
         gaps.append(f"{_calls(counted.unmeasured_calls)} unmeasured")
     if counted.estimated_calls:
@@ -53,17 +54,18 @@ def line(meter: Meter) -> str:
     It warns of nothing: what has no price stands in the line, and readers such as asyncio.run, which looks at what its
     coroutine returned, asked for no cost.
     """
-    counted = meter._priced()
+    still = meter._frozen()
     state = "open" if meter.is_open else "closed"
     name = f" {visible(meter.name)!r}" if meter.name else ""
-    gaps = _gaps(counted, dict(meter._reasons))
+    gaps = _gaps(still)
     tail = f" ({'; '.join(gaps)})" if gaps else ""
-    return f"<meter{name} {state}: {counted.total_tokens:,} tokens, {amount(SubTotal(counted))}{tail}>"
+    return f"<meter{name} {state}: {still.sums.total_tokens:,} tokens, {amount(SubTotal(still.sums))}{tail}>"
 
 
 def block(meter: Meter) -> str:
     """A readable block of at most 80 columns."""
-    counted = meter._charged()
+    still = meter._told()
+    counted = still.sums
     requests = f"{counted.successful_requests:,} ok"
     if counted.failed_requests:
         requests += f", {counted.failed_requests:,} failed"
@@ -72,11 +74,11 @@ def block(meter: Meter) -> str:
         ("prompt tokens", _with_parts(counted.prompt_tokens, cached=counted.cached_tokens)),
         ("completion tokens", _with_parts(counted.completion_tokens, reasoning=counted.reasoning_tokens)),
         ("total tokens", f"{counted.total_tokens:,}"),
-        ("cost", _cost_line(meter)),
+        ("cost", _cost_line(still)),
     ]
     lines = [f"token_meter{': ' + visible(meter.name) if meter.name else ''}"]
     lines += [f"  {label:<18} {value}" for label, value in rows]
-    models = meter.by_model
+    models = still.by_model.snapshot()
     if models:
         lines.append("  by model")
         lines += [
@@ -88,9 +90,9 @@ def block(meter: Meter) -> str:
     return "\n".join(lines)
 
 
-def _cost_line(meter: Meter) -> str:
-    gaps = _gaps(meter._charged(), meter.unpriced_models)
-    return amount(meter) + (f" ({'; '.join(gaps)})" if gaps else "")
+def _cost_line(still: Breakdown) -> str:
+    gaps = _gaps(still)
+    return amount(SubTotal(still.sums)) + (f" ({'; '.join(gaps)})" if gaps else "")
 
 
 def _with_parts(count: int, **parts: int) -> str:
@@ -100,16 +102,17 @@ def _with_parts(count: int, **parts: int) -> str:
 
 def card(meter: Meter) -> str:
     """A notebook card; every name is escaped."""
-    counted = meter._charged()
+    still = meter._told()
+    counted = still.sums
     rows = "".join(
         f"<tr><td>{escape(visible(name))}</td><td style='text-align:right'>{sub.total_tokens:,}</td>"
         f"<td style='text-align:right'>{escape(_amount_of(sub))}</td></tr>"
-        for name, sub in sorted(meter.by_model.items(), key=lambda item: -item[1].total_tokens)[:20]
+        for name, sub in sorted(still.by_model.snapshot().items(), key=lambda item: -item[1].total_tokens)[:20]
     )
     title = escape(visible(meter.name)) if meter.name else "token_meter"
     return (
         f"<div><b>{title}</b> · {counted.total_tokens:,} tokens "
         f"({counted.prompt_tokens:,} prompt + {counted.completion_tokens:,} completion) · "
-        f"<b>{escape(_cost_line(meter))}</b>"
+        f"<b>{escape(_cost_line(still))}</b>"
         f"<table><tr><th>model</th><th>tokens</th><th>cost</th></tr>{rows}</table></div>"
     )

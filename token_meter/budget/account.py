@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from token_meter._fork import in_child
-from token_meter._money import EXACT, format_usd, parse_count, parse_usd
+from token_meter._money import EXACT, format_usd, left, parse_count, parse_usd, plus
 
 DEFAULT_OUTPUT_TOKENS = 1024
 """Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
 
-A longer answer overshoots: at most by what the calls in attempt generate beyond this number. Set it to your own
+A longer answer overshoots: at most by what the calls in flight generate beyond this number. Set it to your own
 longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
 """
 
@@ -34,7 +34,7 @@ _generation = 0
 
 @in_child
 def _after_fork() -> None:
-    """A child starts with nothing in attempt, and with a lock that no thread of its parent can hold."""
+    """A child starts with nothing in flight, and with a lock that no thread of its parent can hold."""
     global _lock, _generation
     _lock = threading.RLock()
     _generation += 1
@@ -85,7 +85,7 @@ class Excess(NamedTuple):
         field: `cost`, `tokens` or `calls`.
         limit: the limit.
         spent: what finished calls used.
-        reserved: what calls in attempt may still use.
+        reserved: what calls in flight may still use.
         wanted: what one more call may need; `None` when nobody can say.
     """
 
@@ -99,7 +99,7 @@ class Excess(NamedTuple):
     @property
     def is_transient(self) -> bool:
         """Whether the limit holds, and only another call of unknown size, which is under way, stands in the way."""
-        return self.wanted is None and bool(_plus(self.spent, self.reserved) < self.limit)
+        return self.wanted is None and bool(plus(self.spent, self.reserved) < self.limit)
 
     def describe(self, whose: str) -> str:
         """Say what happened, with the values, and what to do."""
@@ -111,7 +111,7 @@ class Excess(NamedTuple):
             remedy = "send such calls one after the other"
         return (
             f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
-            f"{shown(self.field, self.reserved)} reserved for calls in attempt, {why} ({option}). "
+            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option}). "
             f"The call was not sent: {remedy}, or let it pass within `with cb.suspended():`"
         )
 
@@ -131,22 +131,33 @@ class Admission(NamedTuple):
     exceeded: tuple[Excess, ...]
 
 
+_Spent = Callable[[Amounts], Amounts]
+_SpentNow = Callable[[Amounts], Amounts | None]
+
+
+class _PriceIsAsked(Exception):
+    """A finished call still waits for its price, and a price book is not asked while the lock is held."""
+
+
 class Account:
     """What one meter may spend, and what is reserved of it.
 
     *spent* reads cost and tokens of the finished calls; it must count a call before the call's reservation is released.
+    It may take its time, as a price book of the user's own does, and is asked while no lock is held. *spent_now* gives
+    the same at once, or `None` where it cannot, and is asked under the lock; it is *spent* where that takes no time.
     *lock* is held while a call is let in, where other processes draw on the account too.
     """
 
     __slots__ = (
-        "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent", "_tokens",
-        "limits", "lock",
+        "_at_once", "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent",
+        "_tokens", "limits", "lock",
     )  # fmt: skip
 
-    def __init__(self, limits: Amounts, spent: Callable[[Amounts], Amounts]) -> None:
+    def __init__(self, limits: Amounts, spent: _Spent, spent_now: _SpentNow | None = None) -> None:
         self.limits = limits
         self.lock: AbstractContextManager[object] | None = None
         self._spent = spent
+        self._at_once = spent_now or spent
         self._made = 0
         # Released by one append, which is atomic: also in a finalizer that runs while the lock is held.
         self._released: deque[tuple[Amounts, bool]] = deque()
@@ -157,7 +168,7 @@ class Account:
         self._released.clear()
         self._settling = False
         self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
-        self._blind = (0, 0, 0)  # calls in attempt of which nobody can say the cost, the tokens
+        self._blind = (0, 0, 0)  # calls in flight of which nobody can say the cost, the tokens
 
     def _settle(self) -> None:
         """Take back what was released since; the lock is held."""
@@ -185,7 +196,7 @@ class Account:
 
     @property
     def reserved(self) -> Amounts:
-        """What calls in attempt may still use."""
+        """What calls in flight may still use."""
         with _lock:
             self._settle()
             return Amounts(self._cost, self._tokens, self._in_flight)
@@ -193,39 +204,50 @@ class Account:
     @property
     def spent(self) -> Amounts:
         """What finished calls used; only of what is limited."""
-        with _lock:
-            self._settle()
-            return self._spent_now()
+        return self._looked_up()[0]
 
     @property
     def remaining(self) -> Amounts:
         """What one more call may use, never below 0; `None` where there is no limit."""
+        spent, reserved = self._looked_up()
+        return Amounts(*(left(*each) for each in zip(self.limits, spent, reserved, strict=True)))
+
+    def _looked_up(self) -> tuple[Amounts, Amounts]:
+        """What was spent, and what is reserved. A call that ends just now may be in both, and is never in neither."""
+        self._spent(self.limits)
         with _lock:
             self._settle()
-            reserved = Amounts(self._cost, self._tokens, self._in_flight)
-            left = [_counted_as_open(*each) for each in zip(self.limits, self._spent_now(), reserved, strict=True)]
-            return Amounts(*left)
+            reserved, spent = Amounts(self._cost, self._tokens, self._in_flight), self._spent_now()
+        return spent or self._whole(self._spent(self.limits)), reserved
 
-    def _spent_now(self) -> Amounts:
-        cost, tokens, calls = self._spent(self.limits)
-        return Amounts(cost or _NO_COST, tokens or 0, self._made if calls is None else calls)
+    def _spent_now(self) -> Amounts | None:
+        found = self._at_once(self.limits)
+        return None if found is None else self._whole(found)
+
+    def _whole(self, spent: Amounts) -> Amounts:
+        return Amounts(spent.cost or _NO_COST, spent.tokens or 0, self._made)
 
     def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
         """The first limit that *wanted* would break, or, if it is enforced, could break unforeseen; the lock is held.
 
         Releases are taken in before the spent sum is read: what is not reserved any more has then been counted.
+
+        Raises:
+            _PriceIsAsked: the spent sum is not known yet.
         """
         self._settle()
         spent = self._spent_now()
+        if spent is None:
+            raise _PriceIsAsked
         reserved = Amounts(self._cost, self._tokens, self._in_flight)
         sums = zip(Amounts._fields, self.limits, spent, reserved, wanted, self._blind, strict=True)
         for field, limit, used, held, more, blind in sums:
             if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
                 continue
-            committed = _plus(used, held)
+            committed = plus(used, held)
             # At most one call at a time may overshoot unforeseen; who only warns shall hear of what did.
             unseen = committed >= limit or (blind and is_enforced)
-            if unseen if more is None else _plus(committed, more) > limit:
+            if unseen if more is None else plus(committed, more) > limit:
                 return Excess(self, field, limit, used, held, more)
         return None
 
@@ -243,7 +265,7 @@ class Reservation:
     def release(self, *, was_sent: bool) -> None:
         """Give everything back, once; a call that was sent counts as made. Takes no lock and never blocks.
 
-        In a forked child nothing is given back: its accounts hold nothing of what its parent has in attempt.
+        In a forked child nothing is given back: its accounts hold nothing of what its parent has in flight.
         """
         try:
             self._open.pop()
@@ -256,21 +278,27 @@ class Reservation:
 
 def admit(asks: Sequence[Ask]) -> Admission:
     """Check all limits over a call, outermost first, and reserve in all accounts or in none, in one step."""
+    while True:
+        for ask in asks:
+            # Pricing and estimating what is still to be counted takes its time outside of the lock.
+            ask.account._spent(ask.account.limits)
+        # A call that ended since sends us round again. All that ask go round, so calls in attempt end, and one gets in.
+        with suppress(_PriceIsAsked), _lock, _locks_of(asks):
+            return _decide(asks)
+
+
+def _decide(asks: Sequence[Ask]) -> Admission:
+    exceeded = []
     for ask in asks:
-        # Pricing and estimating what is still to be counted takes its time outside of the lock.
-        ask.account._spent(ask.account.limits)
-    with _lock, _locks_of(asks):
-        exceeded = []
-        for ask in asks:
-            excess = ask.account._excess(ask.wanted, is_enforced=ask.is_enforced)
-            if excess is not None:
-                exceeded.append(excess)
-                if ask.is_enforced:
-                    return Admission(None, tuple(exceeded[-1:]))
-        reservation = Reservation(tuple(asks))
-        for ask in asks:
-            ask.account._reserve(ask.wanted, +1)
-        return Admission(reservation, tuple(exceeded))
+        excess = ask.account._excess(ask.wanted, is_enforced=ask.is_enforced)
+        if excess is not None:
+            exceeded.append(excess)
+            if ask.is_enforced:
+                return Admission(None, tuple(exceeded[-1:]))
+    reservation = Reservation(tuple(asks))
+    for ask in asks:
+        ask.account._reserve(ask.wanted, +1)
+    return Admission(reservation, tuple(exceeded))
 
 
 def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
@@ -284,19 +312,6 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
 
 
 def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
-    """How many calls in attempt want an amount that nobody can say, with one more or less."""
+    """How many calls in flight want an amount that nobody can say, with one more or less."""
     cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
     return cost, tokens, calls
-
-
-def _plus(a: Any, b: Any) -> Any:
-    return EXACT.add(a, b) if isinstance(a, Decimal) else a + b
-
-
-def _counted_as_open(limit: Any, used: Any, held: Any) -> Any:
-    if limit is None:
-        return None
-    committed = _plus(used, held)
-    if isinstance(limit, Decimal):
-        return max(_NO_COST, EXACT.subtract(limit, committed))
-    return max(0, limit - committed)

@@ -183,9 +183,9 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     from token_meter.estimate import reserve_tokens
 
     model = read_request(body).model
-    if not api.is_estimable:
+    if api.rules is None:
         return CallForecast(endpoint, model, None, None, None)
-    prompt, cap = reserve_tokens(api.name, body)
+    prompt, cap = reserve_tokens(api.rules(), body)
     return CallForecast(endpoint, model, _tier(body), prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
 
 

@@ -26,7 +26,7 @@ class CallForecast(NamedTuple):
     """What is known of a call before it leaves.
 
     Attributes:
-        place: where it goes.
+        endpoint: where it goes.
         model: the model that it names.
         service_tier: the tier that it asks for.
         prompt_tokens: tokens that it sends; `None` when no rule can say.
@@ -70,7 +70,7 @@ class MeterBudget:
         self._on_exceed = on_exceed
         self._warn_at = warn_at
         self._warned: set[str] = set()
-        self.account = Account(limits, self._spent)
+        self.account = Account(limits, self._spent, self._spent_now)
 
     def _spent(self, limits: Amounts) -> Amounts:
         """What the meter has counted, as far as it is limited: costs are worked out only where they are."""
@@ -79,6 +79,14 @@ class MeterBudget:
             meter.cost if limits.cost is not None else None,
             meter.total_tokens if limits.tokens is not None else None,
         )
+
+    def _spent_now(self, limits: Amounts) -> Amounts | None:
+        """The same, asking no price book: `None` while one is to be asked."""
+        is_costly = limits.cost is not None
+        if not is_costly and limits.tokens is None:
+            return Amounts()
+        sums = self._meter.sums_now(priced=is_costly)
+        return None if sums is None else Amounts(sums.cost if is_costly else None, sums.total_tokens)
 
     @property
     def needs_tokens(self) -> bool:

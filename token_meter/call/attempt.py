@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
-from token_meter._fork import in_child
 from token_meter.call.lifecycle import NOTHING, AttemptLifecycle
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.call.record import late_of
@@ -14,23 +13,28 @@ from token_meter.providers import attempt_number
 from token_meter.types import Call
 from token_meter.wire import StreamReader, is_events, read_body
 
+if TYPE_CHECKING:
+    from token_meter.context.endpoint import Endpoint
+    from token_meter.context.scope import CallScope
+    from token_meter.transports.ports import OutgoingRequest
+
 _WAIT_LIMIT = 16 * 1024
 """Bytes of a body that may wait to be read; a meter keeps at most 64 such bodies, and none once it has closed."""
 REFUSES_USAGE: set[str] = set()
 """Base URLs that turned down a stream which asked for its usage."""
 
-_settling = threading.RLock()
-
-
-@in_child
-def _after_fork() -> None:
-    """Give a forked child a lock that nobody holds."""
-    global _settling
-    _settling = threading.RLock()
-
 
 class Attempt(AttemptLifecycle):
-    """One HTTP attempt on a metered route (a `Watch`, as the seams call it)."""
+    """One HTTP attempt on a metered route (an `ObservedAttempt`, as the seams call it)."""
+
+    @classmethod
+    def unsigned(
+        cls, endpoint: Endpoint, request: OutgoingRequest, scope: CallScope, outer: AttemptLifecycle | None
+    ) -> Attempt:
+        """An attempt on a path that others use too: it counts if its answer reports a usage, and else never was."""
+        attempt = cls(endpoint, request, scope, outer)
+        attempt.is_signed = False
+        return attempt
 
     # What the seams tell (every method is safe to call at any time, any number of times).
 
@@ -48,18 +52,22 @@ class Attempt(AttemptLifecycle):
             self._streamed = "event-stream" in content_type
             if self.wants_body:
                 self._reader = StreamReader(route.api.format)
-            self._counted_as_open = True
-            for meter in self.meters:
-                meter.opened_stream()
+            if self.is_signed:
+                self._counted_as_open = True
+                for meter in self.meters:
+                    meter.opened_stream()
 
     def request_with_usage(self) -> None:
         """Send a request that asks for the stream's usage instead; where that was refused once, never again."""
         if not self.endpoint.route.api.can_request_stream_usage or self.endpoint.base_url in REFUSES_USAGE:
             return
-        from token_meter.call.stream_usage import request_with_usage
+        from token_meter.call.stream_usage import body_with_usage
 
         try:
-            self.replacement_request = request_with_usage(self._request)
+            request = self._request
+            content = None if request is None else body_with_usage(request.body())
+            if request is not None and content is not None:
+                self.replacement_request = request.with_body(content)
         except Exception:
             internal_error("ask for usage")
 
@@ -89,7 +97,12 @@ class Attempt(AttemptLifecycle):
         A body that is read together with others, when a number is asked for, costs half of one that is read between
         two calls of the SDK, whose code and data have by then driven ours out of the processor's caches.
         """
-        if not self.wants_body or len(data) > _WAIT_LIMIT or self.events_out is not None or self.ticket is not None:
+        if (
+            not (self.wants_body and self.is_signed)
+            or len(data) > _WAIT_LIMIT
+            or self.events_out is not None
+            or self.ticket is not None
+        ):
             return False
         if self.outer is not None or self.inner is not None or not self.call_scope.allows_deferral:
             return False
@@ -119,12 +132,15 @@ class Attempt(AttemptLifecycle):
         return True
 
     def settle(self) -> Call | PendingEstimate:
-        """Read the body that was put off; once, for whichever meter is read first."""
+        """Read the body that was put off, for whichever meter is read first.
+
+        Two threads at once come to the same, and both give what the faster one found. A lock would have to be waited
+        for by finalizers, which fold the queue of a meter that has closed amid whatever their thread holds.
+        """
         if self._settled is None:
-            with _settling:
-                if self._settled is None:
-                    self._settled = late_of(self, self._body or b"")
-                    self._body = self._deferred_request = None
+            found: Call | PendingEstimate = vars(self).setdefault("_settled", late_of(self, self._body or b""))
+            self._body = self._deferred_request = None
+            return found
         return self._settled
 
     def feed(self, chunk: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
@@ -16,30 +16,39 @@ if TYPE_CHECKING:
 _LIMIT = 10_000
 
 
-class BackgroundCalls(OrderedDict[tuple[str, str], "AttemptLifecycle"]):
-    """Background responses and runs under way, by base URL and id; bounded, the oldest goes."""
+class BackgroundCalls(dict[tuple[str, str], "AttemptLifecycle"]):
+    """Background responses and runs under way, by base URL and id; bounded, the oldest goes.
+
+    Threads and finalizers park: every step is one operation that a dictionary does whole, and none waits for a lock.
+    """
+
+    __slots__ = ()
 
     def track(self, attempt: AttemptLifecycle, response_id: str) -> None:
         """Remember *attempt* until a later request shows its end."""
         key = attempt.endpoint.base_url, response_id
-        before, self[key] = self.get(key), attempt
-        if before is not None and before is not attempt:  # a gateway that gives an id twice
-            before.expire()
-        if len(self) > _LIMIT:
-            _, oldest = self.popitem(last=False)
-            oldest.expire()
+        while self.setdefault(key, attempt) is not attempt:  # a gateway that gives an id twice
+            before = self.pop(key, None)
+            if before is not None:
+                before.expire()
+        while len(self) > _LIMIT:
+            with suppress(StopIteration, RuntimeError):  # another thread parked at the same time: look again
+                oldest = self.pop(next(iter(self)), None)
+                if oldest is not None:
+                    oldest.expire()
 
     def expire_all(self) -> None:
         """Wait for none of them any longer."""
-        while self:
-            self.popitem()[1].expire()
+        with suppress(KeyError):
+            while True:
+                self.popitem()[1].expire()
 
 
 BACKGROUND = BackgroundCalls()
 
 
 class BackgroundPoll:
-    """A later look at a background response (a `Watch`): it counts for the call that started it, once, at its end."""
+    """A later look at a background response: it counts for the call that started it, once, at its end."""
 
     kind = ATTEMPT
     wants_body = False
@@ -48,7 +57,7 @@ class BackgroundPoll:
     inner = replacement_request = chunk_filter = None
 
     def __init__(self, background: AttemptLifecycle, response_id: str) -> None:
-        self._attempt_told = background
+        self._attempt = background
         self._id = response_id
         self._chunks: list[bytes] = []
 
@@ -59,10 +68,10 @@ class BackgroundPoll:
         if not self.wants_body:
             return
         try:
-            reading = read_body(self._attempt_told.endpoint.route.api.format, data)
+            reading = read_body(self._attempt.endpoint.route.api.format, data)
             if reading.usage is None and reading.status in (None, "pending"):
                 return
-            attempt = BACKGROUND.pop((self._attempt_told.endpoint.base_url, self._id), None)  # once
+            attempt = BACKGROUND.pop((self._attempt.endpoint.base_url, self._id), None)  # once
             if attempt is not None:
                 attempt.resume(reading)
         except Exception:
@@ -84,13 +93,13 @@ class BackgroundPoll:
     @property
     def has_pending_events(self) -> bool:
         """Whether the call that this is a look at has ended, and handlers wait to be told."""
-        return self._attempt_told.has_pending_events
+        return self._attempt.has_pending_events
 
     def dispatch(self) -> None:
-        self._attempt_told.dispatch()
+        self._attempt.dispatch()
 
     async def adispatch(self) -> None:
-        await self._attempt_told.adispatch()
+        await self._attempt.adispatch()
 
 
 def response_id(path: str) -> str:

@@ -61,6 +61,7 @@ class AttemptLifecycle:
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
     is_replay = False  # a cassette answered
+    is_signed = True  # whether it surely is a call of the api that its path names
     stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
 
     def __init__(
@@ -227,6 +228,8 @@ class AttemptLifecycle:
         try:
             self._open.pop()
         except IndexError:
+            return
+        if not self.is_signed and reading.usage is None:
             return
         try:
             if not self._is_repeat(reading):

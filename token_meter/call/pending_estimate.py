@@ -1,4 +1,4 @@
-"""A call whose provider did not say what it used: estimated when somebody looks, once. It knows no meter.
+"""A call whose provider did not say all that it used: estimated when somebody looks, once. It knows no meter.
 
 Nothing is counted when the call ends: that may be on an event loop, and mostly nobody looks at all. Until then the
 request and the answer wait here, together within a bound.
@@ -7,10 +7,12 @@ request and the answer wait here, together within a bound.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter._fork import in_child
+from token_meter.estimate.rules import CountingRules
 from token_meter.types import Answer, Call, Certainty, Usage
 
 SMALL = 64 * 1024
@@ -24,6 +26,7 @@ _CUT = 16 * 1024
 
 
 class _Source(NamedTuple):
+    rules: Callable[[], CountingRules]
     request: bytes
     answer: Callable[[], Answer]
     is_stream: bool
@@ -32,36 +35,47 @@ class _Source(NamedTuple):
 
 
 class _MemoryBudget:
-    """How many bytes wait. The lock is reentrant: guesses also go by the garbage collector's hand."""
+    """How many bytes wait. Guesses also go by the garbage collector's hand, amid any lock: none is waited for here."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.held = 0
+        self._changes: deque[int] = deque()
+        self._lock = threading.Lock()
+        self._held = 0
 
     def add(self, size: int) -> None:
-        with self.lock:
-            self.held += size
+        self._changes.append(size)
+        if self._lock.acquire(blocking=False):  # else who holds it, or who comes next, adds it up
+            try:
+                while self._changes:
+                    self._held += self._changes.popleft()
+            finally:
+                self._lock.release()
+
+    @property
+    def held(self) -> int:
+        self.add(0)
+        return self._held
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
 
 
 _memory = _MemoryBudget()
-
-
-@in_child
-def _after_fork() -> None:
-    _memory.lock = threading.RLock()
+in_child(_memory.renew)
 
 
 class PendingEstimate:
-    """A finished call without usage, and what its usage can be told from.
+    """A finished call without usage, or without that of its output, and what it can be told from.
 
     Args:
         call: the call as far as it is known.
+        rules: loads the rules of its api.
         request: the body that was sent.
         answer: gives what the answer showed.
         size: bytes that *request* and *answer* keep in memory.
         is_stream: the answer came in pieces, of which the last may be missing.
         is_ended: the answer reached its own end.
-        is_kept: nothing of the answer had to be dropped for its size.
+        is_untruncated: nothing of the answer had to be dropped for its size.
     """
 
     __slots__ = ("_source", "call", "size")
@@ -69,6 +83,7 @@ class PendingEstimate:
     def __init__(
         self,
         call: Call,
+        rules: Callable[[], CountingRules],
         request: bytes,
         answer: Callable[[], Answer],
         *,
@@ -79,33 +94,35 @@ class PendingEstimate:
     ) -> None:
         self.call = call
         self.size = size
-        self._source: _Source | None = _Source(request, answer, is_stream, is_ended, is_untruncated)
+        self._source = [
+            _Source(rules, request, answer, is_stream, is_ended, is_untruncated)
+        ]  # popped by whoever settles: once
         _memory.add(size)
         if _memory.held > HELD_LIMIT:
             self._make_room()
 
     def __del__(self) -> None:
-        if self._source is not None:
-            self._source = None
+        if self._source:
             _memory.add(-self.size)
 
     @property
     def is_large(self) -> bool:
         """Whether `resolve` would take its time."""
-        return self._source is not None and self.size > SMALL
+        return bool(self._source) and self.size > SMALL
 
     def resolve(self) -> Call:
         """The call with what it probably used. Two threads at once come to the same."""
-        source = self._source
-        if source is not None:
+        for source in self._source.copy():
             answer = source.answer()
             is_blank = not (any(answer.texts) or answer.tool_calls or answer.finish)
-            if is_blank and self._says_nothing(source):
+            if self.call.usage is not None:
+                self._settle(self._grown(self.call.usage, source, answer), "lower_bound")
+            elif is_blank and self._says_nothing(source):
                 self._settle(None, "unmeasured")
             else:
                 from token_meter.estimate import estimate_usage
 
-                found = estimate_usage(self.call.api, source.request or None, answer, self.call.response_model)
+                found = estimate_usage(source.rules(), source.request or None, answer, self.call.response_model)
                 is_whole = source.is_untruncated and (source.is_ended or not is_blank)
                 certainty: Certainty = (
                     "lower_bound" if found.certainty == "estimated" and not is_whole else found.certainty
@@ -113,28 +130,45 @@ class PendingEstimate:
                 self._settle(found.usage, certainty)
         return self.call
 
+    def _grown(self, said: Usage, source: _Source, answer: Answer) -> Usage:
+        """What a stream that was left had said of its input, with as much output as it had shown."""
+        from token_meter.estimate import estimate_usage
+
+        if answer.finish is not None:  # it had come to the report of its output
+            return said
+        found = estimate_usage(source.rules(), None, answer, self.call.response_model).usage
+        shown = max(said.completion_tokens or 0, (found and found.completion_tokens) or 0)
+        total = None if said.prompt_tokens is None else said.prompt_tokens + shown
+        return said._replace(completion_tokens=shown, total_tokens=total)
+
     def _says_nothing(self, source: _Source) -> bool:
         """Whether an answer that shows nothing was none: an error page, an object of another kind."""
         if not source.is_stream:
-            return not (self.call.api == "embeddings" and source.is_ended and self.call.error is None)
+            return not (not source.rules().has_output and source.is_ended and self.call.error is None)
         return not source.is_ended and self.call.outcome in ("complete", "error")
 
     def _settle(self, usage: Usage | None, certainty: Certainty) -> None:
-        source, self._source = self._source, None
-        if source is not None:
-            self.call = self.call._replace(usage=usage, certainty=certainty)
-            _memory.add(-self.size)
+        # The call first: whoever finds no source takes it as it is.
+        self.call = self.call._replace(usage=usage, certainty=certainty)
+        try:
+            self._source.pop()
+        except IndexError:
+            return
+        _memory.add(-self.size)
 
     def _make_room(self) -> None:
-        source = self._source
-        if source is None or self.size <= SMALL:
+        if self.size <= SMALL:
             self.resolve()
             return
+        (source,) = self._source
         from token_meter.estimate import count_text
 
         answer = source.answer()
         shown = "".join((*answer.texts, *(text for call in answer.tool_calls for text in call)))[:_CUT]
         model = self.call.model
+        if self.call.usage is not None:
+            self._settle(self._grown(self.call.usage, source, Answer((shown,), finish=answer.finish)), "lower_bound")
+            return
         prompt = count_text(source.request[:_CUT].decode("utf-8", "replace"), model).tokens
         completion = count_text(shown, model).tokens
         self._settle(Usage(prompt, completion, prompt + completion), "lower_bound")

@@ -46,7 +46,7 @@ def call_of(
             usage = Usage()
         elif attempt._is_ok or (attempt._status is None and not unsent):
             certainty = "unmeasured"
-    elif end != "complete":
+    elif end != "complete" or (not reading.ended and route.api.format.has_running_output):
         certainty = "lower_bound"
     name = None
     if error is not None:
@@ -89,23 +89,20 @@ def pending_estimate_of(
     attempt: AttemptLifecycle, call: Call, body: bytes | None, *, is_ended: bool
 ) -> PendingEstimate | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
-    if call.usage is not None:
+    api = attempt.endpoint.route.api
+    if call.usage is not None and (is_ended or not api.format.has_running_output):
         return None
-    is_silent = call.certainty == "unmeasured" and attempt._is_ok and attempt.endpoint.route.api.is_estimable
+    is_silent = call.certainty != "exact" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.
-    if not is_silent or attempt.inner is not None or not (attempt._reader or body):
+    if api.rules is None or not is_silent or attempt.inner is not None or not (attempt._reader or body):
         return None
     request, reader = attempt.request_body(), attempt._reader
     if reader is not None:
         answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
     else:
-        answer, size, is_untruncated = (
-            partial(read_answer, attempt.endpoint.route.api.format, body or b""),
-            len(body or b""),
-            True,
-        )
+        answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(
-        call, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
+        call, api.rules, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
         is_untruncated=is_untruncated,
     )  # fmt: skip
 

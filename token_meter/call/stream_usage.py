@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 _ASKED = b'"stream_options":{"include_usage":true}'
 # A blank line, whichever way lines end; a lone CR may be the first half of a CRLF.
@@ -16,30 +15,21 @@ _HELD_LIMIT = 1024 * 1024
 """Bytes of one event that are held back; a longer one is no report of usage."""
 
 
-def request_with_usage(request: Any) -> Any | None:
-    """A copy of *request* that asks for the usage; `None` where the caller asks already, or nothing is streamed."""
-    content: bytes = request.content
-    if b'"stream"' not in content or "content-encoding" in request.headers:
+def body_with_usage(content: bytes) -> bytes | None:
+    """A request's *content* that asks for the usage; `None` where the caller asks already, or nothing is streamed."""
+    if b'"stream"' not in content:
         return None
     data = json.loads(content)
     if not isinstance(data, dict) or data.get("stream") is not True:
         return None
     options = data.get("stream_options")
     if options is None and "stream_options" not in data:
-        changed = content.rstrip()[:-1] + b"," + _ASKED + b"}"
-    else:
-        options = options if isinstance(options, dict) else {}
-        if options.get("include_usage") is True:
-            return None
-        data["stream_options"] = {**options, "include_usage": True}
-        changed = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    headers = request.headers.copy()
-    headers["content-length"] = str(len(changed))
-    # In a compressed answer nothing can be hidden.
-    headers["accept-encoding"] = "identity"
-    return type(request)(
-        request.method, request.url, headers=headers, content=changed, extensions=dict(request.extensions)
-    )
+        return content.rstrip()[:-1] + b"," + _ASKED + b"}"
+    options = options if isinstance(options, dict) else {}
+    if options.get("include_usage") is True:
+        return None
+    data["stream_options"] = {**options, "include_usage": True}
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 class UsageChunkFilter:

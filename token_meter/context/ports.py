@@ -55,6 +55,18 @@ class Limits(Protocol):
         """Whether it matters how many tokens a call may use."""
 
 
+class Sums(Protocol):
+    """What the calls of a meter came to."""
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars of the calls that have a price."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of all calls."""
+
+
 class Recipient(Protocol):
     """A meter as a call sees it."""
 
@@ -97,6 +109,9 @@ class Recipient(Protocol):
 
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
+
+    def sums_now(self, *, priced: bool) -> Sums | None:
+        """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""
 
     def knows_host(self, base_url: str) -> bool:
         """Whether this meter's own price book says who is paid behind *base_url*."""

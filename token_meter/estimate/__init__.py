@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from token_meter.estimate.count import Count, count_stream, count_text
 from token_meter.estimate.models import resolve_encoding
-from token_meter.estimate.usage import (
-    ESTIMABLE,
-    Estimate,
-    estimate_usage,
-    output_cap,
-    prompt_tokens,
-    reserve_tokens,
-)
+from token_meter.estimate.rules import Counted, Counter, CountingRules
+from token_meter.estimate.usage import Estimate, estimate_usage, prompt_tokens, reserve_tokens
 
 __all__ = [
-    "ESTIMABLE",
     "Count",
+    "Counted",
+    "Counter",
+    "CountingRules",
     "Estimate",
     "count_stream",
     "count_text",
     "estimate_usage",
-    "output_cap",
     "prompt_tokens",
     "reserve_tokens",
     "resolve_encoding",

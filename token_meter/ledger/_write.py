@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._fork import in_child
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import _line, _place
 from token_meter.types import Call
@@ -20,6 +21,16 @@ from token_meter.types import Call
 _KEPT = 1_000  # records that wait for space on a full disk
 _CHECK_EVERY = 64  # records: whether the shard still has a name costs 1 us to ask
 _log = logging.getLogger("token_meter")
+_lock = threading.RLock()
+"""One for all ledgers: a finalizer, amid a record of this thread, may write to another ledger, and must not cross with
+a thread that does the reverse."""
+
+
+@in_child
+def _after_fork() -> None:
+    """A lock that another thread held at the fork would never be given back."""
+    global _lock
+    _lock = threading.RLock()
 
 
 class _Shard(NamedTuple):
@@ -41,6 +52,7 @@ class Ledger:
         self.run_dir = Path(os.path.abspath(run_dir))
         self.worker = worker
         self.problem: str | None = None
+        self._untold: str | None = None
         self._shard: _Shard | None = None
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
@@ -48,9 +60,11 @@ class Ledger:
         self._unchecked = 0
         self._pid = os.getpid()
         self._refused_pid: int | None = None
-        self._locks: dict[int, threading.RLock] = {}
+        self._writing_pid: int | None = None
         if not lazy:
-            self._descriptor(os.getpid())
+            with _lock:
+                self._descriptor(os.getpid())
+            self._tell()
 
     @classmethod
     def create(
@@ -93,7 +107,7 @@ class Ledger:
         phase: str | None = None,
         attempt: int | None = None,
     ) -> None:
-        """A call departs: a `start` without its `call` was in attempt when the process died."""
+        """A call departs: a `start` without its `call` was in flight when the process died."""
         quoted = _line.quoted
         rest = f',"model":{quoted(_line.cut(model) or "")}' if model is not None else ""
         if context is not None:
@@ -117,8 +131,10 @@ class Ledger:
         try:
             line = _line.call_line(call, context, phase, attempt, self.worker, late)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
-            self._dropped += 1
+            with _lock:
+                self._dropped += 1
             self._report(f"a record could not be written as JSON: {type(exc).__name__}")
+            self._tell()
             return None
         self._append(line)
         return line
@@ -129,53 +145,57 @@ class Ledger:
             line = _line.record(kind, **facts)
         except (TypeError, ValueError) as exc:
             self._report(f"a note could not be written as JSON: {type(exc).__name__}")
+            self._tell()
             return
         self._append(line)
 
     def close(self) -> None:
         """Say that this process ended in order. A record after that opens the shard again."""
-        shard = self._shard
-        if shard is None or shard.pid != os.getpid():
-            return
-        if shard.fd >= 0 and self._still_there(shard.fd):
-            self._append(_line.record("close", ts=round(time.time(), 6), lost=self.lost or None))
-            self._shard = shard._replace(fd=-1)
-            with suppress(OSError):
-                os.close(shard.fd)
+        with _lock:
+            shard = self._shard
+            if shard is None or shard.pid != os.getpid():
+                return
+            if shard.fd >= 0 and self._still_there(shard.fd):
+                self._put(_line.record("close", ts=round(time.time(), 6), lost=self.lost or None))
+                self._shard = shard._replace(fd=-1)
+                with suppress(OSError):
+                    os.close(shard.fd)
+        self._tell()
 
     def _append(self, line: bytes) -> None:
-        pid = os.getpid()
-        shard = self._shard
-        fd = shard.fd if shard is not None and shard.pid == pid and shard.fd >= 0 else self._descriptor(pid)
-        if fd < 0:
-            self._keep(line)
-            return
-        if self._waiting or self._torn:
-            self._catch_up(fd, line)
-            return
-        if self._unchecked >= _CHECK_EVERY and not self._still_there(fd):
-            self._keep(line)
-        elif (failed := _write(fd, line)) is not None:
-            self._torn = True
-            self._keep(line)
-            self._report(failed)
-        else:
-            self._unchecked += 1
+        with _lock:
+            self._put(line)
+        if self._untold is not None:
+            self._tell()
 
-    def _catch_up(self, fd: int, line: bytes) -> None:
-        """Write what waited, the oldest first; each begins a line of its own, for the one before may be torn."""
-        self._keep(line)
+    def _put(self, line: bytes) -> None:
+        """Write one record, after those that wait; the lock is held: no thread writes, or closes the shard, between."""
+        pid = os.getpid()
+        if self._writing_pid == pid:  # a finalizer, amid a record of this thread: that takes this one along
+            self._keep(line)
+            return
+        self._writing_pid = pid
+        try:
+            fd = self._descriptor(pid)
+            if fd >= 0 and self._unchecked >= _CHECK_EVERY and not self._still_there(fd):
+                fd = -1
+            self._keep(line)
+            if fd >= 0:
+                self._write_waiting(fd)
+        finally:
+            self._writing_pid = None
+
+    def _write_waiting(self, fd: int) -> None:
+        """Write what waits, the oldest first, until the disk takes no more. What was torn is ended by a new line."""
         while self._waiting:
-            try:
-                oldest = self._waiting.popleft()
-            except IndexError:  # another thread was faster
-                break
+            oldest = self._waiting.popleft()
             failed = _write(fd, b"\n" + oldest if self._torn else oldest)
+            self._torn = failed is not None
             if failed is not None:
-                self._torn = True
                 self._waiting.appendleft(oldest)
+                self._report(failed)
                 return
-            self._torn = False
+            self._unchecked += 1
 
     def _still_there(self, fd: int) -> bool:
         """Find out whether the shard was removed: writing to a removed file succeeds, and is lost."""
@@ -204,36 +224,34 @@ class Ledger:
             self._dropped += 1
 
     def _descriptor(self, pid: int) -> int:
-        """Open this process's shard; a forked child finds its parent's and lets go of it."""
-        # One lock per process: a lock that another thread held while we were forked would never be given back.
-        with self._locks.setdefault(pid, threading.RLock()):
-            shard = self._shard
-            if shard is not None and shard.pid == pid and shard.fd >= 0:
-                return shard.fd
-            if self._refused_pid == pid:
-                return -1
-            if self._pid != pid:
-                self._forget_parent(pid)
-                shard = None
-            try:
-                if shard is None:
-                    _place.make_run_dir(self.run_dir)
-                    path = _place.new_shard(self.run_dir)
-                    fd = _place.open_shard(path)
-                else:
-                    path = shard.path
-                    fd = _place.open_shard(path, again=True)
-            except (OSError, LedgerError) as exc:
-                if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors come back
-                    self._refused_pid = pid
-                self._report(str(exc))
-                return -1
-            self._shard = _Shard(pid, fd, path)
-            if shard is None and (failed := _write(fd, self._opening())) is not None:
-                self._torn = True
-                self._waiting.appendleft(self._opening())
-                self._report(failed)
-            return fd
+        """Open this process's shard; a forked child finds its parent's and lets go of it. The lock is held."""
+        shard = self._shard
+        if shard is not None and shard.pid == pid and shard.fd >= 0:
+            return shard.fd
+        if self._refused_pid == pid:
+            return -1
+        if self._pid != pid:
+            self._forget_parent(pid)
+            shard = None
+        try:
+            if shard is None:
+                _place.make_run_dir(self.run_dir)
+                path = _place.new_shard(self.run_dir)
+                fd = _place.open_shard(path)
+            else:
+                path = shard.path
+                fd = _place.open_shard(path, again=True)
+        except (OSError, LedgerError) as exc:
+            if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors come back
+                self._refused_pid = pid
+            self._report(str(exc))
+            return -1
+        self._shard = _Shard(pid, fd, path)
+        if shard is None and (failed := _write(fd, self._opening())) is not None:
+            self._torn = True
+            self._waiting.appendleft(self._opening())
+            self._report(failed)
+        return fd
 
     def _forget_parent(self, pid: int) -> None:
         """What waited, and the torn line, are the parent's to mend."""
@@ -258,7 +276,12 @@ class Ledger:
 
     def _report(self, problem: str) -> None:
         if self.problem is None:
-            self.problem = problem
+            self.problem = self._untold = problem
+
+    def _tell(self) -> None:
+        """Log the first problem; never under the lock, for a finalizer may write a record while its thread logs."""
+        problem, self._untold = self._untold, None
+        if problem is not None:
             _log.warning("token_meter: ledger not written: %s", problem)
 
 

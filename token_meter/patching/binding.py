@@ -29,6 +29,15 @@ def as_function(owner: Any, name: str, member: Any) -> Callable[..., Any]:
     return call
 
 
+def owner_of(owner: Any, name: str) -> Any:
+    """The class among *owner* and its bases that defines *name*; what is no class is its own owner."""
+    for cls in getattr(owner, "__mro__", (owner,)):
+        if name in cls.__dict__:
+            return cls
+    msg = f"no {name}"
+    raise AttributeError(msg)
+
+
 def home_of(function: Any) -> str:
     """The package whose code *function* is; empty for what has no code to look at."""
     # Not `__module__`, which those who wrap copy.

@@ -6,12 +6,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from token_meter.patching.binding import as_function
+from token_meter.patching.binding import as_function, owner_of
 
 
 class Patch:
     """One patched function. Switching off leaves other people's patches alone.
 
+    It is put where the name is defined, be that a base of the class that was asked for.
     *make* gets what stood there before as a function of the instance, whatever it was.
 
     Where somebody patched on top of ours, taking ours out would take theirs out too. Ours then stays as a shim that
@@ -21,7 +22,7 @@ class Patch:
     __slots__ = ("_is_covered", "_is_wanted", "_make", "_original", "_ours", "name", "owner")
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        self.owner = owner
+        self.owner = owner_of(owner, name)
         self.name = name
         self._make = make
         self._original: Any = None
@@ -68,29 +69,29 @@ class Patches:
     """The patched functions of one seam, each class once by its identity."""
 
     def __init__(self) -> None:
-        self._switches: dict[tuple[Any, str], Patch] = {}
+        self._patches: dict[tuple[Any, str], Patch] = {}
 
     def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
         """Replace `owner.name` by `make(original)`; once, however often it is asked for.
 
         Returns whether the name leads to ours directly now: nobody has patched on top.
         """
-        key = (owner, name)
-        switch = self._switches.get(key) or Patch(owner, name, make)
+        key = (owner_of(owner, name), name)
+        switch = self._patches.get(key) or Patch(owner, name, make)
         switch.on()
-        self._switches[key] = switch  # not one that could not be put on
+        self._patches[key] = switch  # not one that could not be put on
         return switch.is_on
 
     def take_out(self, owner: Any) -> None:
-        """Restore *owner*'s functions where ours still stand, and forget them."""
-        for key in [key for key in self._switches if key[0] is owner]:
-            self._switches.pop(key).off()
+        """Restore the functions of *owner* and its bases where ours still stand, and forget them."""
+        for key in [key for key in self._patches if key[0] in getattr(owner, "__mro__", ())]:
+            self._patches.pop(key).off()
 
     def undo(self) -> None:
         """Restore what is still ours."""
-        for switch in self._switches.values():
-            switch.off()
+        for patch in self._patches.values():
+            patch.off()
 
     def is_whole(self) -> bool:
         """Whether every patched name still leads to our function directly."""
-        return all(switch.is_on for switch in self._switches.values())
+        return all(patch.is_on for patch in self._patches.values())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.wire.format import NO_FORMAT, Format
 
 
@@ -23,7 +25,7 @@ class Api(NamedTuple):
         runs_in_background: its calls go on after the answer, without having been asked to.
         may_run_in_background: its calls go on after the answer when the request asks for that.
         can_request_stream_usage: a stream tells its usage only when `stream_options.include_usage` asks for it.
-        is_estimable: its tokens can be counted from the request and the answer.
+        rules: loads the rules by which its tokens are counted from request and answer; `None` where none are known.
         needs_sign: others use its paths too: they count on a known host or with a mark of the provider's SDK only.
     """
 
@@ -39,4 +41,4 @@ class Api(NamedTuple):
     may_run_in_background: bool = False
     can_request_stream_usage: bool = False
     needs_sign: bool = False
-    is_estimable: bool = False
+    rules: Callable[[], CountingRules] | None = None

@@ -33,12 +33,13 @@ class Provider(NamedTuple):
 
     Attributes:
         id: as it stands in records and price books: `openai`, `anthropic`, ...
-        hosts: hosts that are this provider's; one that begins with a dot stands for every host that ends with it.
+        hosts: hosts that are this provider's; `*` stands for any part of a name.
         apis: its wire formats. One provider's api may be spoken by many hosts: a path counts on any host, unless the
             api needs a sign.
-        free: path suffixes on its hosts that cost nothing (lists, files, token counts), as `METHOD suffix`; the method
-            `*` stands for any.
-        marks: names of request headers that only this provider's SDK sends.
+        free: paths on its hosts that cost nothing when posted to (files, token counts), without a leading version
+            such as `v1/`; `*` stands for any part of a segment, `**` for anything.
+            Only what is posted costs money.
+        marks: names of request headers that only this provider's SDKs send, in small letters.
         gates: where the calls of its SDKs pass.
     """
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
+from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
 from token_meter.providers.openai import OPENAI
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
 
+_VERSION = re.compile(r"^(?:openai/)?(?:v\d+[a-z0-9]*/)?")
+
 UNKNOWN = Api("unknown", is_metered=False)
 """Of a call that is paid for and cannot be read."""
+
+
+@lru_cache(maxsize=256)
+def _path(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths: `*` is any part of one segment, `**` any number of segments."""
+    shapes = {"**": ".*", "*": "[^/]*"}
+    return re.compile("".join(shapes.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", pattern)))
 
 
 class Registry:
@@ -65,16 +78,34 @@ class Registry:
     def provider_of(self, host: str) -> Provider | None:
         """Whose host this is; `None` when it is nobody's that is known."""
         for provider in self.providers.values():
-            for known in provider.hosts:
-                if host == known or (known.startswith(".") and host.endswith(known)):
-                    return provider
+            if any(fnmatchcase(host, known) for known in provider.hosts):
+                return provider
         return None
+
+    def is_paid(self, host: str, method: str, path: str) -> bool:
+        """Whether a request that no api takes is probably paid for: a POST to a provider, and not known as free."""
+        if method.upper() != "POST":
+            return False
+        provider = self.provider_of(host)
+        if provider is None:
+            return False
+        rest = _VERSION.sub("", path.strip("/"))
+        return not any(_path(free).fullmatch(rest) for free in provider.free)
+
+    def is_signed(self, dialect: str, host: str, headers: Mapping[str, str]) -> bool:
+        """Whether a path that others use too is the provider's *dialect*: by its host, or by a mark of its SDK."""
+        provider = self.providers.get(dialect)
+        if provider is None:
+            return False
+        return any(fnmatchcase(host, known) for known in provider.hosts) or any(
+            mark in headers for mark in provider.marks
+        )
 
     def api_named(self, name: str) -> Api:
         """The api that stands as *name* in records; `UNKNOWN` when none does."""
         return self.apis.get(name, UNKNOWN)
 
 
-PROVIDERS = Registry((OPENAI, ANTHROPIC))
+PROVIDERS = Registry((OPENAI, ANTHROPIC, *compatible.ROWS, *known_hosts.ROWS))
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named

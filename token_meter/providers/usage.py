@@ -38,9 +38,11 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     ins = get("prompt_tokens_details") or get("input_tokens_details") or get("input_token_details")
     if isinstance(ins, dict):
         part = ins.get
-        if (cached := part("cached_tokens")) is not None:
+        # Perplexity's Responses name both as Anthropic does (its ResponsesUsage schema, read 2026-11).
+        if (cached := part("cached_tokens")) is not None or (cached := part("cache_read_input_tokens")) is not None:
             cached = count(cached)
-        if (written := part("cache_write_tokens")) is not None:
+        written = part("cache_write_tokens")
+        if written is not None or (written := part("cache_creation_input_tokens")) is not None:
             written = count(written)
         if (in_audio := part("audio_tokens")) is not None:
             in_audio = count(in_audio)
@@ -61,12 +63,13 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
             out_image = count(out_image)
     cost = None
     if not raw.keys() <= _COMMON:
-        # DeepSeek's field leads: beside it `cached_tokens` may be missing. Moonshot's stands without details.
-        hits = _first(raw, "prompt_cache_hit_tokens", "cached_tokens")
+        # DeepSeek's field leads: beside it `cached_tokens` may be missing. Moonshot's, Together's and Mistral's stand
+        # without details.
+        hits = _first(raw, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
         cached = cached if hits is None else count(hits)
         if "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw:
             prompt, total, cached, written, written_long = _anthropic(raw, numbers, prompt, completion, total)
-        cost = _cost(raw, numbers)
+        cost = charge_of(raw, numbers)
     # fmt: off
     return Usage(
         prompt, completion, total, cached, written, written_long, reasoning, in_audio, out_audio, cached_audio,
@@ -84,12 +87,12 @@ def _first(raw: Object, *names: str) -> Any:
     return None
 
 
-def _cost(raw: Object, numbers: NumberReader) -> Decimal | None:
-    """What the provider says it charged; Perplexity's `cost` is an object of another meaning."""
+def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
+    """What the provider says it charged, in US dollars: an amount, or the total of an object (Perplexity, 2026-11)."""
     cost = raw.get("cost")
-    if cost is None or isinstance(cost, dict):
-        return numbers.ticks(raw.get("cost_in_usd_ticks"))
-    return numbers.dollars(cost)
+    if isinstance(cost, dict):
+        return numbers.dollars(cost.get("total_cost")) if cost.get("currency") in (None, "USD") else None
+    return numbers.ticks(raw.get("cost_in_usd_ticks")) if cost is None else numbers.dollars(cost)
 
 
 def _anthropic(

@@ -12,6 +12,8 @@ from token_meter.budget.admission import REFUSALS, AdmissionController, CallTick
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
 from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
 from token_meter.context.endpoint import ENDPOINTS
+from token_meter.context.greenlets import GreenletSeam
+from token_meter.context.pools import ThreadPoolSeam
 from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import ATTEMPT, CONTEXT_STACK, TICKET
@@ -43,6 +45,8 @@ class Hub:
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)
         self._openers = OpenerSeam(CONTEXT_STACK, self)
         self._threads = ThreadSeam(CONTEXT_STACK)
+        self._greenlets = GreenletSeam(CONTEXT_STACK, self)
+        self._pools = ThreadPoolSeam(CONTEXT_STACK, self)
         self._copies = CopySeam(self, CLIENTS.inherit)
         self._cassettes = CassetteSeam(CONTEXT_STACK, self, _replayed)
         self._installed = False
@@ -82,6 +86,8 @@ class Hub:
                 self._openers.install()
                 self._copies.install()
                 self._cassettes.install()
+                self._greenlets.install()
+                self._pools.install()
             if self._subscriber_count == 0 or not self._installed:
                 self._threads.install()
             self._installed = True
@@ -109,6 +115,8 @@ class Hub:
             self._openers.uninstall()
             self._copies.uninstall()
             self._cassettes.uninstall()
+            self._greenlets.uninstall()
+            self._pools.uninstall()
             self._threads.uninstall()
             self._installed = False
             BACKGROUND.expire_all()
@@ -162,6 +170,8 @@ class Hub:
                 elif entry.kind == TICKET:
                     ticket = entry
             scope = SCOPES.of(stack)
+        if endpoint.needs_sign and not PROVIDERS.is_signed(endpoint.route.dialect, request.key[2], request.headers):
+            return Attempt.unsigned(endpoint, request, scope, outer) if scope.meters else None
         for meter in scope.closed_meters:
             meter.count_late_call()
         subscribers = scope.subscribers

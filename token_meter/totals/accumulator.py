@@ -1,7 +1,9 @@
 """Adds up what has ended, whoever brings it, and prices it when a cost is read. It knows no block and no seam.
 
 A call is added by one append to a queue, which is atomic everywhere: in threads, in finalizers, in signal handlers.
-Reading folds the queue into sums under the tally's lock; costs are folded apart, when a cost is first read.
+A reader folds the queue into sums under the tally's lock, and so waits for a fold under way in another thread: it sees
+every call that has returned. Costs are folded apart, when a cost is first read. A price book may be the user's own, and
+take its time, read this meter, or wait for a thread that does: no lock is held while it is asked.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from token_meter._fork import in_child
 from token_meter.exceptions import ConfigError, UnpricedWarning
-from token_meter.totals.totals import BoundedGroups, SubTotal, Totals, TotalsView
+from token_meter.totals.breakdown import Breakdown
+from token_meter.totals.totals import SubTotal, Totals, TotalsView
 from token_meter.types import Call, Price
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _PRICE_AT = 1024
 """Counted calls that wait for their price before they are priced in passing."""
 
 _generation = 0
-_renewing = threading.Lock()
+_renewing = threading.RLock()
 
 
 @in_child
@@ -37,7 +39,14 @@ def _after_fork() -> None:
     """A lock that another thread held at the fork is held for ever in the child: all locks are made anew."""
     global _generation, _renewing
     _generation += 1
-    _renewing = threading.Lock()
+    _renewing = threading.RLock()
+
+
+def _settled(item: Call | WaitingEstimate | UnreadCall | str) -> Call | WaitingEstimate | str:
+    """What waits in the queue, with its answer read."""
+    if isinstance(item, Call | str) or not hasattr(item, "settle"):
+        return item
+    return item.settle()
 
 
 class Accumulator(TotalsView):
@@ -59,10 +68,8 @@ class Accumulator(TotalsView):
         self._kept: deque[Call] | None = None
         if keep_calls:
             self._kept = deque(maxlen=None if keep_calls is True else int(keep_calls))
-        self._sums = Totals()
-        self._by_model = BoundedGroups()
-        self._by_tag = BoundedGroups()
-        self._reasons: dict[str, str] = {}
+        self._totals = Breakdown()
+        self._pricing: set[int] = set()  # the threads that ask the price book
         self._unsaid: deque[tuple[str, str]] = deque()
         self._lock = threading.RLock()
         self._lock_generation = _generation
@@ -75,7 +82,7 @@ class Accumulator(TotalsView):
         inbox = self._inbox
         inbox.append(call)
         if len(inbox) > _FOLD_AT or not self.is_open:
-            self._fold()
+            self._fold_in_passing()
 
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
@@ -92,36 +99,60 @@ class Accumulator(TotalsView):
     # Reading.
 
     def _counted(self) -> Totals:
-        if self._inbox or self._guesses:
+        self._resolve()
+        with self._own_lock():
             self._fold(is_read=True)
-        return self._sums
-
-    def _priced(self) -> Totals:
-        if self._inbox or self._guesses:
-            self._fold(is_read=True)
-        if self._unpriced:
-            self._price()
-        return self._sums
+        self._price_in_passing()
+        return self._totals.sums
 
     def _charged(self) -> Totals:
-        sums = self._priced()
+        self._resolve()
+        with self._own_lock():
+            self._fold(is_read=True)
+            waiting = self._unpriced.copy() if self._unpriced else ()
+        if waiting:
+            self._price(waiting)
         if self._unsaid:
             self._warn()
-        return sums
+        return self._totals.sums
+
+    def sums_now(self, *, priced: bool) -> Totals | None:
+        """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""
+        with self._own_lock():
+            self._fold(is_read=True)
+            waits = priced and self._unpriced and threading.get_ident() not in self._pricing
+            return None if waits else self._totals.sums
+
+    def _frozen(self) -> Breakdown:
+        """All sums of this moment, priced: what ends meanwhile, in other threads or in finalizers, is not in them."""
+        self._resolve()
+        with self._own_lock():
+            self._fold(is_read=True)
+            was, self._folding = self._folding, True
+            try:
+                still, waiting = self._totals.copy(), self._unpriced.copy()
+            finally:
+                self._folding = was
+        for call, price in self._price(waiting):
+            still.charge(call, price)
+        return still
+
+    def _told(self) -> Breakdown:
+        """The same, and a warning of what has no price."""
+        still = self._frozen()
+        if self._unsaid:
+            self._warn()
+        return still
 
     @property
     def by_model(self) -> Mapping[str, SubTotal]:
         """Sub-totals by the model that served (else that was asked for), with the same attributes, as of now."""
-        with self._own_lock():
-            self._charged()
-            return self._by_model.snapshot()
+        return self._told().by_model.snapshot()
 
     @property
     def by_tag(self) -> Mapping[str, SubTotal]:
         """Sub-totals by tag, with the same attributes, as of now. A call with two tags is in both."""
-        with self._own_lock():
-            self._charged()
-            return self._by_tag.snapshot()
+        return self._told().by_tag.snapshot()
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -133,16 +164,17 @@ class Accumulator(TotalsView):
         if self._kept is None:
             msg = "this meter keeps no single calls; say meter(keep_calls=True), or keep_calls=1000 for the last 1000"
             raise ConfigError(msg)
+        self._resolve()
         with self._own_lock():
-            self._counted()
-            kept = self._kept.copy()  # a finalizer may bring a call while they are priced: it holds the lock as we do
-            return tuple(self.priced(call) for call in kept)
+            self._fold(is_read=True)
+            kept = self._kept.copy()
+        return tuple(self.priced(call) for call in kept)
 
     @property
     def unpriced_models(self) -> Mapping[str, str]:
         """The models without a price that were used, with the reason why there is none."""
         self._charged()
-        return dict(self._reasons)
+        return self._totals.reasons.copy()
 
     @property
     def price_source(self) -> str:
@@ -156,64 +188,60 @@ class Accumulator(TotalsView):
         if self._lock_generation != _generation:
             with _renewing:
                 if self._lock_generation != _generation:
-                    self._lock, self._folding = threading.RLock(), False
+                    self._lock, self._folding, self._pricing = threading.RLock(), False, set()
                     self._lock_generation = _generation
         return self._lock
 
-    @contextmanager
-    def _frozen(self) -> Iterator[None]:
-        """Hold the sums as they are now: what ends meanwhile, in other threads or in finalizers, waits in the queue."""
-        with self._own_lock():
-            self._charged()
-            was, self._folding = self._folding, True
-            try:
-                yield
-            finally:
-                self._folding = was
+    def _resolve(self) -> None:
+        """Make the estimates that a reader needs, before the lock is held."""
+        if self._inbox or self._guesses:
+            guesses = self._guesses.copy() if self._guesses else ()
+            for item in (*guesses, *self._inbox.copy()):
+                found = _settled(item)
+                if not isinstance(found, Call | str):
+                    found.resolve()
 
-    def waiting_guesses(self) -> list[WaitingEstimate]:
-        """The calls whose tokens are still to be estimated."""
-        waiting = (*(self._guesses or ()), *self._inbox.copy())
-        settled = (item.settle() if hasattr(item, "settle") else item for item in waiting)
-        return [item for item in settled if not isinstance(item, Call | str)]
+    def _fold_in_passing(self) -> None:
+        """Let no more wait than must. Nobody reads, and it may be a finalizer, amid whatever locks its thread holds.
+
+        So it waits for no lock: what another thread's hold keeps in the queue, the next call or reader takes along.
+        """
+        lock = self._own_lock()
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            self._fold()
+        finally:
+            lock.release()
+        self._price_in_passing()
+
+    def _price_in_passing(self) -> None:
+        """Let not too many calls wait for their price where nobody reads a cost."""
+        if len(self._unpriced) > _PRICE_AT and not self._pricing:
+            self._price(self._unpriced.copy())
 
     def _fold(self, *, is_read: bool = False) -> None:
-        """Move the queue into the sums. Re-entered, by a finalizer while we hold the lock, it leaves that to us.
-
-        Only when somebody reads are tokens estimated, and not while the lock is held.
-        """
-        if is_read:
-            for pending in self.waiting_guesses():
-                pending.resolve()
-        with self._own_lock():
-            if self._folding:
-                return
-            self._folding = True
-            try:
-                if is_read and self._guesses:
-                    self._inbox.extendleft(reversed(self._guesses))
-                    self._guesses = None
-                inbox = self._inbox
-                while inbox:
-                    item = inbox.popleft()
-                    if isinstance(item, str):
-                        self._mark(item)
-                        continue
-                    found = item.settle() if not isinstance(item, Call) and hasattr(item, "settle") else item
-                    if isinstance(found, Call):
-                        self._count(found)
-                    else:
-                        self._count_guess(found, is_read=is_read)
-            finally:
-                self._folding = False
-        if len(self._unpriced) > _PRICE_AT:
-            self._price()
-
-    def _mark(self, mark: str) -> None:
-        if mark is _LATE:
-            self._sums.late_calls += 1
-        else:
-            self._sums.open_streams += 1 if mark is _OPENED else -1
+        """Move the queue into the sums; the lock is held. Re-entered, by a finalizer, it leaves that to us."""
+        if self._folding:
+            return
+        self._folding = True
+        try:
+            if is_read and self._guesses:
+                self._inbox.extendleft(reversed(self._guesses))
+                self._guesses = None
+            inbox = self._inbox
+            while inbox:
+                item = _settled(inbox.popleft())
+                if isinstance(item, Call):
+                    self._count(item)
+                elif item is _LATE:
+                    self._totals.sums.late_calls += 1
+                elif isinstance(item, str):
+                    self._totals.sums.open_streams += 1 if item is _OPENED else -1
+                else:
+                    self._count_guess(item, is_read=is_read)
+        finally:
+            self._folding = False
 
     def _count_guess(self, pending: WaitingEstimate, *, is_read: bool) -> None:
         if is_read:
@@ -224,36 +252,45 @@ class Accumulator(TotalsView):
         self._guesses.append(pending)
 
     def _count(self, call: Call) -> None:
-        self._sums.count(call)
-        self._by_model[call.model or "(unknown)"].count(call)
-        for tag in call.tags:
-            self._by_tag[tag].count(call)
+        self._totals.count(call)
         if call.usage is not None:
             self._unpriced.append(call)
         if self._kept is not None:
             self._kept.append(call)
 
-    def _price(self) -> None:
+    def _price(self, waiting: Iterable[Call]) -> list[tuple[Call, Price]]:
+        """Ask what counted calls cost, and add it. Two threads may ask of one call; it is charged once.
+
+        A price book that reads the meter that asks it finds the sums as they are.
+        """
+        thread = threading.get_ident()
+        if thread in self._pricing:
+            return []
+        self._pricing.add(thread)
+        failures: list[Exception] = []
+        try:
+            priced = [(call, self._price_or_note(call, failures)) for call in waiting]
+        finally:
+            self._pricing.discard(thread)
         with self._own_lock():
-            if self._folding:
-                return
-            self._folding = True
-            try:
-                waiting = self._unpriced
-                while waiting:
-                    call = waiting.popleft()
-                    price = self.price_of(call)
-                    self._sums.charge(price.cost)
-                    model = call.model or "(unknown)"
-                    self._by_model[model].charge(price.cost)
-                    for tag in call.tags:
-                        self._by_tag[tag].charge(price.cost)
-                    if price.cost is None and model not in self._reasons and len(self._reasons) < BoundedGroups.LIMIT:
-                        self._reasons[model] = price.reason or "no price"
-                        if self.on_unpriced == "warn":
-                            self._unsaid.append((model, self._reasons[model]))
-            finally:
-                self._folding = False
+            unpriced = self._unpriced
+            for call, price in priced:
+                if unpriced and unpriced[0] is call:  # else another thread was faster
+                    unpriced.popleft()
+                    reason = self._totals.charge(call, price)
+                    if reason is not None and self.on_unpriced == "warn":
+                        self._unsaid.append((call.model or "(unknown)", reason))
+        if failures:
+            raise failures[0]
+        return priced
+
+    def _price_or_note(self, call: Call, failures: list[Exception]) -> Price:
+        """The price; of a price book that fails, that there is none: the failure is told once, and the gap stays."""
+        try:
+            return self.price_of(call)
+        except Exception as error:
+            failures.append(error)
+            return Price(reason=f"the price book failed ({type(error).__name__})")
 
     def _warn(self) -> None:
         """Say what has no price, to somebody who reads: while calls are counted, a warning may be an error."""

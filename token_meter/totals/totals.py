@@ -231,12 +231,16 @@ class TotalsView:
 
 
 class SubTotal(TotalsView):
-    """The sums of one model or tag at the moment of reading; the same attributes as the meter's."""
+    """The sums of one model or tag at the moment of reading; the same attributes as the meter's.
+
+    Args:
+        sums: what nothing is added to any more.
+    """
 
     __slots__ = ("_sums",)
 
     def __init__(self, sums: Totals) -> None:
-        self._sums = sums.copy()
+        self._sums = sums
 
     def _counted(self) -> Totals:
         return self._sums
@@ -265,10 +269,15 @@ class BoundedGroups(dict[str, Totals]):
         sums = self[name] = Totals()
         return sums
 
+    def copy(self) -> BoundedGroups:
+        """The same names and sums, as of now."""
+        twin = BoundedGroups()
+        twin.update((name, sums.copy()) for name, sums in self.items())
+        return twin
+
     def snapshot(self) -> Mapping[str, SubTotal]:
-        """An independent mapping of name to sub-total, as of now."""
-        copy = self.copy()  # at once: a finalizer may bring a call with a new name
-        return {name: SubTotal(sums) for name, sums in copy.items()}
+        """A sub-total for each name, of groups to which nothing is added any more."""
+        return {name: SubTotal(sums) for name, sums in self.items()}
 
 
 def amount(sums: TotalsView) -> str:

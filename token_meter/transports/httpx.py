@@ -63,6 +63,18 @@ class HttpxRequest:
         except Exception:  # httpx raises RequestNotRead for a form, which is streamed
             return _form_fields(self.request)
 
+    def with_body(self, content: bytes) -> Any | None:
+        """A copy with *content* that asks for a plain answer: in a compressed one nothing can be hidden."""
+        request = self.request
+        if "content-encoding" in request.headers:
+            return None
+        headers = request.headers.copy()
+        headers["content-length"] = str(len(content))
+        headers["accept-encoding"] = "identity"
+        return type(request)(
+            request.method, request.url, headers=headers, content=content, extensions=dict(request.extensions)
+        )
+
 
 def _form_fields(request: Any) -> bytes:
     """The short text fields of a form as JSON: a transcription's model stands only there."""

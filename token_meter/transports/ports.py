@@ -29,6 +29,9 @@ class OutgoingRequest(Protocol):
     def body(self) -> bytes:
         """Its body, as far as it is in memory; of a form, its short fields as JSON."""
 
+    def with_body(self, content: bytes) -> Any | None:
+        """A copy of the library's request with *content*, which asks for a plain answer; `None` where none can be."""
+
 
 class PlannedCall(Protocol):
     """A call that an SDK has been asked for, and that is no request yet."""

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from token_meter.exceptions import BlindSpotWarning
-from token_meter.patching.binding import home_of
+from token_meter.patching.binding import home_of, owner_of
 from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import ObservedAttempt, Runtime
 
@@ -46,7 +46,7 @@ class Line(Protocol):
         """A message is about to leave: text, bytes, a mapping or one of the SDK's models."""
 
     def unsent(self, attempt: ObservedAttempt, error: BaseException) -> None:
-        """The message that began *watch* did not leave."""
+        """The message that began *attempt* did not leave."""
 
     def received(self, message: Any) -> ObservedAttempt | None:
         """A message came; the call that it belongs to, if any."""
@@ -98,14 +98,14 @@ class WebSocketSeam(ModuleSeam):
 
     def _patch_class(self, cls: type) -> None:
         # Everything is looked for before anything is patched.
-        receiver, closer = _owner(cls, "recv_bytes"), _owner(cls, "close")
-        if not _calls(_owner(cls, "recv").__dict__["recv"], "recv_bytes"):
+        receiver, closer = owner_of(cls, "recv_bytes"), owner_of(cls, "close")
+        if not _calls(owner_of(cls, "recv").__dict__["recv"], "recv_bytes"):
             msg = "recv does not read through recv_bytes"
             raise AttributeError(msg)
         sending = "send"
-        if hasattr(cls, "send_raw") and _calls(_owner(cls, "send").__dict__["send"], "send_raw"):
+        if hasattr(cls, "send_raw") and _calls(owner_of(cls, "send").__dict__["send"], "send_raw"):
             sending = "send_raw"
-        sender = _owner(cls, sending)
+        sender = owner_of(cls, sending)
         is_async = cls.__name__.startswith("Async")
         self._patches.put(receiver, "recv_bytes", self._areceiving if is_async else self._receiving)
         self._patches.put(sender, sending, self._asending if is_async else self._sending)
@@ -259,15 +259,6 @@ class WebSocketSeam(ModuleSeam):
                         await attempt.adispatch()
 
         return close
-
-
-def _owner(cls: type, name: str) -> type:
-    """The class among *cls* and its bases that defines *name*."""
-    for owner in cls.__mro__:
-        if name in owner.__dict__:
-            return owner
-    msg = f"no {name}"
-    raise AttributeError(msg)
 
 
 def _calls(function: Any, name: str) -> bool:

@@ -30,18 +30,19 @@ def answer_of(layout: Format, events: Iterable[Object], whole: Object | None) ->
 def _together(stream_parts: list[ContentPart], finish: str | None) -> Answer:
     texts: dict[int, list[str]] = {}
     tools: dict[tuple[int, int], tuple[list[str], list[str]]] = {}
-    reasoned = False
+    thoughts: list[str] = []
     for kind, text, choice, slot in stream_parts:
         if kind in _SHOWN:
             texts.setdefault(choice, []).append(text)
         elif kind == "reasoning":
-            reasoned = True
+            thoughts.append(text)
         else:
             name, arguments = tools.setdefault((choice, slot), ([], []))
             (name if kind == "tool_name" else arguments).append(text)
     return Answer(
         texts=tuple("".join(parts) for _, parts in sorted(texts.items())),
         tool_calls=tuple(("".join(name), "".join(arguments)) for name, arguments in tools.values()),
-        reasoned=reasoned,
+        reasoned=bool(thoughts),
         finish=finish,
+        thoughts="".join(thoughts),
     )

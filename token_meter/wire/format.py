@@ -77,6 +77,8 @@ class Format(NamedTuple):
         keys: outer keys of a body that matter; a big body is searched for them.
         optional_keys: outer keys of a big body that are read when they stand near an end.
         usage_key: the key under which the usage stands.
+        has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
+            exact prompt, and an output that is still to be counted.
         deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
     """
 
@@ -92,6 +94,7 @@ class Format(NamedTuple):
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
     deep_key: bytes | None = None
+    has_running_output: bool = False
 
     @property
     def marks(self) -> tuple[bytes, ...]:

@@ -1,15 +1,25 @@
-"""Anthropic's apis."""
+"""Anthropic's apis, and those of every service that speaks them."""
 
 from __future__ import annotations
 
+from token_meter.providers.anthropic.complete import COMPLETE
 from token_meter.providers.anthropic.messages import MESSAGES
 from token_meter.providers.provider import Gate, Provider
 
 ANTHROPIC = Provider(
     "anthropic",
     hosts=("api.anthropic.com",),
-    apis=(MESSAGES,),
-    free=("POST v1/messages/count_tokens", "* v1/messages/batches", "GET v1/models"),
+    apis=(MESSAGES, COMPLETE),
+    # https://docs.anthropic.com/en/api, 2026-11. A batch that is created is paid when it ends, so it is not among them.
+    free=(
+        "messages/count_tokens",
+        "messages/batches/*/cancel",
+        "files",
+        "files/**",
+        "skills",
+        "skills/**",
+        "organizations/**",
+    ),
     marks=("anthropic-version",),
     gates=(Gate("anthropic._base_client"),),
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from token_meter.estimate.rules import CountingRules
+from token_meter.providers.anthropic.content import finish, finished, growing
+from token_meter.providers.anthropic.usage import usage_of
 from token_meter.providers.api import Api
-from token_meter.providers.usage import usage_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 
@@ -15,9 +17,25 @@ def _locate_usage(event: Object) -> UsageLocation:
     return UsageLocation(usage if isinstance(usage, dict) else None, holder)
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.anthropic import counting
+
+    return counting.MESSAGES
+
+
 MESSAGES = Api(
     "messages",
-    Format(usage=usage_of, locate_usage=_locate_usage, terminal=frozenset({"message_stop"})),
+    Format(
+        usage=usage_of,
+        locate_usage=_locate_usage,
+        stream_parts=growing,
+        body_parts=finished,
+        finish=finish,
+        terminal=frozenset({"message_stop"}),
+        has_running_output=True,
+    ),
+    rules=_rules,
     paths=("v1/messages",),
     is_chat=True,
     needs_sign=True,

@@ -18,10 +18,21 @@ from token_meter.providers.provider import Gate, Provider
 
 OPENAI = Provider(
     "openai",
-    hosts=("api.openai.com", ".api.openai.com", ".openai.azure.com"),
+    hosts=("api.openai.com", "*.api.openai.com", "*.openai.azure.com"),
     apis=(
         CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, TRANSCRIPTIONS, TRANSLATIONS, SPEECH, VIDEOS, MODERATIONS,
         DECISIONS, COMPACTION, RUNS, REALTIME, REALTIME_TRANSLATIONS, LIVE,
+    ),
+    # What https://platform.openai.com/docs/pricing and the reference name no price for (2026-11). Batches, fine-tuning,
+    # containers, eval runs and realtime calls cost money: what they cost is not read yet, so they are unmeasured.
+    free=(
+        "files", "files/**", "uploads", "uploads/**", "vector_stores", "vector_stores/**", "assistants",
+        "assistants/**", "threads", "threads/*", "threads/*/messages", "threads/*/messages/**", "conversations",
+        "conversations/**", "responses/input_tokens", "responses/*/cancel", "realtime/client_secrets",
+        "realtime/sessions", "realtime/transcription_sessions", "batches/*/cancel", "fine_tuning/jobs/*/cancel",
+        "fine_tuning/jobs/*/pause", "fine_tuning/jobs/*/resume", "fine_tuning/checkpoints/**", "evals", "evals/*",
+        "evals/*/runs/*", "chatkit/**", "organization/**", "projects/**", "webhooks/**", "containers/*/files",
+        "videos/*/cancel",
     ),
     gates=(Gate("openai._base_client"),),
 )  # fmt: skip

@@ -1,15 +1,26 @@
-"""Chat completions: usage at the top, or in the first choice where Moonshot puts it."""
+"""Chat completions: usage at the top, in the first choice (Moonshot), or under `x_groq` in Groq's streams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.usage import usage_of
-from token_meter.wire.format import ContentPart, Format, outer_or_choice
+from token_meter.wire.format import ContentPart, Format, UsageLocation, outer_or_choice
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import index_of, objects, text_of
+
+
+def _locate_usage(event: Object) -> UsageLocation:
+    found = outer_or_choice(event)
+    if found.usage is None and "x_groq" in event:
+        # Groq says it in the last chunk, unasked; `usage` itself stands there only when it was asked for (2026-11).
+        extra = event["x_groq"]
+        usage = extra.get("usage") if isinstance(extra, dict) else None
+        return UsageLocation(usage if isinstance(usage, dict) else None, event)
+    return found
 
 
 def _visible(said: Object, choice: int) -> Iterator[ContentPart]:
@@ -46,11 +57,18 @@ def _finish(event: Object) -> str | None:
     return next(filter(None, reasons), None)
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.openai import counting
+
+    return counting.CHAT
+
+
 CHAT = Api(
     "chat",
-    Format(usage=usage_of, locate_usage=outer_or_choice, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
+    Format(usage=usage_of, locate_usage=_locate_usage, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
     paths=("chat/completions",),
-    is_estimable=True,
+    rules=_rules,
     is_chat=True,
     can_request_stream_usage=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, outer_or_choice
@@ -22,10 +23,17 @@ def _finish(event: Object) -> str | None:
     return next(filter(None, reasons), None)
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.openai import counting
+
+    return counting.COMPLETIONS
+
+
 COMPLETIONS = Api(
     "completions",
     Format(usage=usage_of, locate_usage=outer_or_choice, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
     paths=("completions",),
-    is_estimable=True,
+    rules=_rules,
     can_request_stream_usage=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.usage import usage_of
 from token_meter.types import Usage
@@ -19,9 +20,16 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     return usage
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.openai import counting
+
+    return counting.EMBEDDINGS
+
+
 EMBEDDINGS = Api(
     "embeddings",
     Format(usage=_usage, keys=("usage", "model"), optional_keys=()),
     paths=("embeddings",),
-    is_estimable=True,
+    rules=_rules,
 )

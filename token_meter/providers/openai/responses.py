@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.openai.response_items import finished, growing
 from token_meter.providers.openai.tool_usage import with_tools
@@ -41,6 +42,13 @@ def _finish(event: Object) -> str | None:
     return reason or (status if STATUSES.get(status, "pending") != "pending" else None)
 
 
+def _rules() -> CountingRules:
+    """Loaded when something is estimated: most calls are not."""
+    from token_meter.providers.openai import counting
+
+    return counting.RESPONSES
+
+
 RESPONSES = Api(
     "responses",
     Format(
@@ -56,7 +64,7 @@ RESPONSES = Api(
         deep_key=b'"svg_usage"',
     ),
     paths=("responses",),
-    is_estimable=True,
+    rules=_rules,
     retrieves=(("GET", "responses/{}"), ("POST", "responses/{}/cancel")),
     sockets=("responses",),
     is_chat=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from token_meter.estimate.models import family_of, reasons
-from token_meter.estimate.openai.calls import parallel_calls
+from token_meter.providers.openai.counting.calls import parallel_calls
 from token_meter.types import Answer
 
 _CUT = ("length", "incomplete", "max_output_tokens")

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from token_meter.estimate.models import family_of, plain_name
-from token_meter.estimate.openai.calls import addressed, count_calls
-from token_meter.estimate.openai.functions import render_custom, render_functions
-from token_meter.estimate.openai.images import image_cost
-from token_meter.estimate.openai.read import Prompt, Said
-from token_meter.estimate.openai.schema import render_format
+from token_meter.providers.openai.counting.calls import addressed, count_calls
+from token_meter.providers.openai.counting.functions import render_custom, render_functions
+from token_meter.providers.openai.counting.images import image_cost
+from token_meter.providers.openai.counting.read import Prompt, Said
+from token_meter.providers.openai.counting.schema import render_format
 
-Api: TypeAlias = Literal["chat", "responses"]
+Kind: TypeAlias = Literal["chat", "responses"]
 
 PER_MESSAGE = 3
 _LEADING = {"classic": 3, "o": 2, "gpt-5": 2}
@@ -39,7 +39,7 @@ _OLD_MODELS = {"gpt-3.5-turbo-0301": (1, 0), "o1-mini": (0, 8), "o1-mini-2024-09
 """What models that are gone took more: for each message, and once."""
 
 
-def count_prompt(prompt: Prompt, n: Callable[[str], int], model: str | None, api: Api) -> tuple[int, bool]:
+def count_prompt(prompt: Prompt, n: Callable[[str], int], model: str | None, api: Kind) -> tuple[int, bool]:
     """Count a whole prompt, and say whether an image of unknown size is in it, counted as the largest possible."""
     family = family_of(model)
     more_per_message, more = _OLD_MODELS.get(plain_name(model), (0, 0))
@@ -67,7 +67,7 @@ def _joint(system: str, n: Callable[[str], int]) -> int:
     return n(f"{system}\n\n") - n(system)
 
 
-def _count_tools(prompt: Prompt, n: Callable[[str], int], family: str, api: Api) -> int:
+def _count_tools(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
     """Count the definitions of tools; classic models see them at the end of the system message.
 
     Sources: 87 of 87 recorded Chat requests that were kept back while the rules were sought, 4 of 4 of them for the 10
@@ -85,7 +85,7 @@ def _count_tools(prompt: Prompt, n: Callable[[str], int], family: str, api: Api)
     return tokens + _count_choice(prompt, n, family, api)
 
 
-def _count_choice(prompt: Prompt, n: Callable[[str], int], family: str, api: Api) -> int:
+def _count_choice(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
     """Count what a tool choice adds; to be free to choose costs nothing, and newer models see no choice.
 
     A function that must be called is addressed at the start of the answer. Source: public tables of counts
@@ -103,7 +103,7 @@ def _count_choice(prompt: Prompt, n: Callable[[str], int], family: str, api: Api
     return 0
 
 
-def _count_format(prompt: Prompt, n: Callable[[str], int], family: str, api: Api) -> int:
+def _count_format(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
     """Count the schema of a structured output, which is the last section of the system message.
 
     In Chat an answer by a schema begins with the schema's name: so does the one that is asked for, unless tools let

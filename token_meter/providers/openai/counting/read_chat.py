@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from token_meter.estimate.openai.read import (
+from token_meter.providers.openai.counting.read import (
     Called,
     Prompt,
     Said,

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from token_meter.estimate.openai.functions import compact_json
-from token_meter.estimate.openai.read import Called
+from token_meter.providers.openai.counting.functions import compact_json
+from token_meter.providers.openai.counting.read import Called
 
 _FIRST_IN_CHAT = {"classic": 10, "o": 10, "gpt-5": 16}
 _NEXT_IN_CHAT = 10

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from token_meter.estimate.openai.functions import comment
+from token_meter.providers.openai.counting.functions import comment
 
 _DEEPEST = 60
 """Levels of JSON that are written; the API takes schemas of ten nested objects, which are about twenty levels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from token_meter.estimate.openai.read import Called, Prompt, Said, called_of, choice_of, format_of, mappings
+from token_meter.providers.openai.counting.read import Called, Prompt, Said, called_of, choice_of, format_of, mappings
 
 _STATE = ("previous_response_id", "conversation", "prompt")
 

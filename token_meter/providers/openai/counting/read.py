@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from token_meter.estimate.openai.functions import Custom, Function
-from token_meter.estimate.openai.images import Image, image_of_url
-from token_meter.estimate.openai.schema import ResponseFormat
+from token_meter.providers.openai.counting.functions import Custom, Function
+from token_meter.providers.openai.counting.images import Image, image_of_url
+from token_meter.providers.openai.counting.schema import ResponseFormat
 
 _SYSTEM = ("system", "developer")
 

@@ -1,0 +1,211 @@
+"""A server on loopback that speaks Anthropic's Messages API: it gives the answers that a test has put in, in order."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+MODEL = "claude-sonnet-4-5"
+SERVED = "claude-sonnet-4-5-20250929"
+HOLD: dict[str, Any] = {}
+"""Stands in a stream where it pauses until the test is over."""
+CUT: dict[str, Any] = {"cut": True}
+"""Stands in a stream where the connection breaks."""
+
+
+class Reply(NamedTuple):
+    """One answer: a body, or the events of a stream."""
+
+    status: int = 200
+    body: Any = None
+    events: tuple[dict[str, Any], ...] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Asked(NamedTuple):
+    """One request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class FakeAnthropic:
+    """The server, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.replies: deque[Reply] = deque()
+        self.asked: list[Asked] = []
+        self.over = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def will(self, *replies: Reply) -> None:
+        """Put in the next answers."""
+        self.replies.extend(replies)
+
+    def close(self) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(fake: FakeAnthropic) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            fake.asked.append(Asked(self.command, self.path, headers, json.loads(raw) if raw else {}))
+            reply = fake.replies.popleft() if fake.replies else Reply(500, {"type": "error"})
+            self.send_response(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name, value)
+            if reply.events is None:
+                body = json.dumps(reply.body).encode()
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            else:
+                self._stream(reply.events)
+
+        do_POST = do_GET = _serve
+
+        def _stream(self, events: Iterable[dict[str, Any]]) -> None:
+            self.send_header("content-type", "text/event-stream; charset=utf-8")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            for event in events:
+                if event is HOLD:
+                    fake.over.wait(20)
+                elif event is CUT:
+                    self.close_connection = True
+                    return
+                else:
+                    self._chunk(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            self._chunk(b"")
+
+        def _chunk(self, data: bytes) -> None:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            self.wfile.flush()
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except OSError:  # the client has gone
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler
+
+
+def usage(prompt: int = 107, completion: int = 43, **more: Any) -> dict[str, Any]:
+    """A usage as a whole answer states it."""
+    return {
+        "input_tokens": prompt,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": completion,
+        "service_tier": "standard",
+        **more,
+    }
+
+
+def message(*blocks: dict[str, Any], stop: str | None = "end_turn", **more: Any) -> dict[str, Any]:
+    """A whole message."""
+    return {
+        "id": "msg_01",
+        "type": "message",
+        "role": "assistant",
+        "model": SERVED,
+        "content": list(blocks or (text("The rose Pink Peace."),)),
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": usage(),
+        **more,
+    }
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def thinking(thought: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": thought, "signature": "c2ln"}
+
+
+def tool_use(name: str, given: dict[str, Any], kind: str = "tool_use") -> dict[str, Any]:
+    return {"type": kind, "id": "toolu_01", "name": name, "input": given}
+
+
+def events(
+    whole: dict[str, Any], *, start: dict[str, Any] | None = None, delta: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The stream that shows *whole*: the usage of its first event and of its last but one may be given."""
+    said = whole["usage"]
+    first = {**said, "output_tokens": 1, **(start or {})}
+    repeated = {
+        key: said[key]
+        for key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    }
+    found = [
+        {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None, "usage": first}},
+        {"type": "ping"},
+    ]
+    for index, block in enumerate(whole["content"]):
+        found.append({"type": "content_block_start", "index": index, "content_block": _empty(block)})
+        found += [{"type": "content_block_delta", "index": index, "delta": piece} for piece in _pieces(block)]
+        found.append({"type": "content_block_stop", "index": index})
+    return [
+        *found,
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": whole["stop_reason"], "stop_sequence": None},
+            "usage": repeated if delta is None else delta,
+        },
+        {"type": "message_stop"},
+    ]
+
+
+def _empty(block: dict[str, Any]) -> dict[str, Any]:
+    begun = {"text": "", "thinking": "", "signature": "", "input": {}}
+    return {key: begun.get(key, value) for key, value in block.items()}
+
+
+def _pieces(block: dict[str, Any]) -> list[dict[str, Any]]:
+    if block["type"] == "text":
+        return [{"type": "text_delta", "text": piece} for piece in _halves(block["text"])]
+    if block["type"] == "thinking":
+        pieces = [{"type": "thinking_delta", "thinking": piece} for piece in _halves(block["thinking"])]
+        return [*pieces, {"type": "signature_delta", "signature": block["signature"]}]
+    if block["type"].endswith("tool_use"):
+        return [{"type": "input_json_delta", "partial_json": piece} for piece in _halves(json.dumps(block["input"]))]
+    return []
+
+
+def _halves(whole: str) -> tuple[str, str]:
+    middle = len(whole) // 2
+    return whole[:middle], whole[middle:]
+
+
+def streamed(whole: dict[str, Any], **usages: Any) -> Reply:
+    return Reply(events=tuple(events(whole, **usages)))
+
+
+def failure(status: int, kind: str, **headers: str) -> Reply:
+    """An error before an answer; the SDK is told to try again at once."""
+    body = {"type": "error", "error": {"type": kind, "message": "no"}}
+    return Reply(status, body, headers=(("retry-after-ms", "1"), *headers.items()))

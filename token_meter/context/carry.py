@@ -1,0 +1,39 @@
+"""A function with the context variable of its submitter. It knows no thread and no greenlet."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+Stack: TypeAlias = contextvars.ContextVar[tuple[Any, ...]]
+
+
+def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
+    """*function*, to be run with what *stack* holds now; what its worker had is put back after it."""
+    value = stack.get()
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        before = stack.get()
+        stack.set(value)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            stack.set(before)
+
+    return run
+
+
+def started(stack: Stack, value: tuple[Any, ...], initializer: Callable[..., Any]) -> Callable[..., Any]:
+    """*initializer* of a worker, to be run with *value* in *stack*; what it opens for the worker's life stays."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        stack.set(value)
+        try:
+            return initializer(*args, **kwargs)
+        finally:
+            now = stack.get()
+            if now[: len(value)] == value:
+                stack.set(now[len(value) :])
+
+    return run

@@ -1,0 +1,24 @@
+"""Providers whose apis are OpenAI's: their hosts, what is free there, and the gates of their own SDKs."""
+
+from __future__ import annotations
+
+from token_meter.providers.provider import Gate, Provider
+
+# A batch that is created is paid when it ends, so it is not among them.
+_FREE = ("files", "files/**", "batches/*/cancel")
+
+MISTRAL = Provider("mistral", hosts=("api.mistral.ai",), free=(*_FREE, "batch/jobs/*/cancel"))
+GROQ = Provider("groq", hosts=("api.groq.com",), free=_FREE, gates=(Gate("groq._base_client"),))
+TOGETHER = Provider(
+    "together",
+    hosts=("api.together.ai", "api.together.xyz"),
+    free=_FREE,
+    gates=(Gate("together._base_client"),),  # of together 2 and later: before, there is no such module
+)
+PERPLEXITY = Provider("perplexity", hosts=("api.perplexity.ai",), free=_FREE, gates=(Gate("perplexity._base_client"),))
+CEREBRAS = Provider(
+    "cerebras", hosts=("api.cerebras.ai",), free=_FREE, gates=(Gate("cerebras.cloud.sdk._base_client"),)
+)
+FIREWORKS = Provider("fireworks", hosts=("api.fireworks.ai",), gates=(Gate("fireworks._base_client"),))
+
+ROWS = (MISTRAL, GROQ, TOGETHER, PERPLEXITY, CEREBRAS, FIREWORKS)

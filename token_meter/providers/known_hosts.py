@@ -1,0 +1,17 @@
+"""Providers whose calls are not read yet: their hosts are known, so that a call of theirs is never silently free."""
+
+from __future__ import annotations
+
+from token_meter.providers.provider import Provider
+
+GOOGLE = Provider(
+    "google",
+    hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com", "*-aiplatform.googleapis.com"),
+    # https://ai.google.dev/api/tokens, /api/files, /api/caching (stored by the hour: a fee of its own), 2026-11.
+    free=("**:countTokens", "**:computeTokens", "files", "files/**", "upload/**", "**/operations/**", "**:cancel"),
+)
+AWS = Provider("aws", hosts=("bedrock-runtime.*.amazonaws.com",), free=("model/**/count-tokens", "guardrail/**"))
+COHERE = Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai"), free=("tokenize", "detokenize", "check-api-key"))
+VOYAGE = Provider("voyageai", hosts=("api.voyageai.com",))
+
+ROWS = (GOOGLE, AWS, COHERE, VOYAGE)

@@ -1,0 +1,126 @@
+"""OpenAI's rules: how many tokens a Chat or Responses request has, and its answer.
+
+The room around it hands in a request and a function that counts strings, and gets a count and how far it can be trusted
+(`count_request`); nothing else of a request's shape is known outside. Most rules are documented nowhere: they were
+worked out from recorded requests with the usage that the API reported, and `benchmarks/README.md` says how often they
+are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from token_meter.estimate.models import family_of
+from token_meter.estimate.rules import Counted, Counter, CountingRules, positive
+from token_meter.providers.openai.counting.answer import count_answer, is_whole
+from token_meter.providers.openai.counting.prompt import Kind, count_prompt
+from token_meter.providers.openai.counting.read import Called
+from token_meter.providers.openai.counting.read_chat import read_chat
+from token_meter.providers.openai.counting.read_responses import read_responses
+from token_meter.types import Answer
+
+__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "RESPONSES"]
+
+
+def count_request(api: Kind, request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    """Count the prompt of *request*; *n* counts the tokens of one string. It never raises on odd input."""
+    prompt = read_chat(request) if api == "chat" else read_responses(request)
+    tokens, is_bound = count_prompt(prompt, n, model, api)
+    rules = {
+        "text": True,
+        "tools": bool(prompt.functions or prompt.customs),
+        "calls": any(isinstance(item, Called) or item.role in ("tool", "function") for item in prompt.items),
+        "schema": prompt.response_format is not None,
+        "images": bool(prompt.images),
+    }
+    doubts = {
+        "items with an id": prompt.has_stored_items,
+        # No recording has one (2026-11): the rule is that of classic models.
+        "schema of a newer model": api == "chat" and rules["schema"] and family_of(model) != "classic",
+        "images of unknown size": is_bound,
+    }
+    return Counted(tokens, _true(rules), _true(doubts), tuple(sorted(prompt.unseen)))
+
+
+def _true(facts: Mapping[str, bool]) -> tuple[str, ...]:
+    return tuple(name for name, is_true in facts.items() if is_true)
+
+
+def _unseen_output(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
+    """Name what was generated and not shown."""
+    unseen = [] if is_whole(answer, model, _effort(request)) else ["reasoning"]
+    return [*unseen, *_dropped(request, answer, model)]
+
+
+def _dropped(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
+    unseen = []
+    modalities = request.get("modalities")
+    if isinstance(modalities, list) and "audio" in modalities:
+        unseen.append("audio out")
+    if (positive(request.get("best_of")) or 1) > (positive(request.get("n")) or 1):
+        unseen.append("dropped choices")
+    return unseen
+
+
+def _effort(request: Mapping[str, Any]) -> str | None:
+    reasoning = request.get("reasoning")
+    effort = reasoning.get("effort") if isinstance(reasoning, Mapping) else request.get("reasoning_effort")
+    return effort if isinstance(effort, str) else None
+
+
+def _chat_cap(request: Mapping[str, Any]) -> int | None:
+    cap = positive(request.get("max_completion_tokens")) or positive(request.get("max_tokens"))
+    return None if cap is None else cap * (positive(request.get("n")) or 1)
+
+
+def _completions_cap(request: Mapping[str, Any]) -> int | None:
+    cap = positive(request.get("max_completion_tokens")) or positive(request.get("max_tokens"))
+    if cap is None:
+        return None
+    prompts = request.get("prompt")
+    is_several = isinstance(prompts, list) and not all(isinstance(token, int) for token in prompts)
+    n_prompts = len(prompts) if isinstance(prompts, list) and is_several else 1
+    return cap * max(positive(request.get("n")) or 1, positive(request.get("best_of")) or 1) * n_prompts
+
+
+def _responses_cap(request: Mapping[str, Any]) -> int | None:
+    return positive(request.get("max_output_tokens"))
+
+
+def _count_inputs(given: Any, n: Counter) -> int:
+    """Count what embeddings and completions take: a string, token ids, or a list of either."""
+    if isinstance(given, str):
+        return n(given)
+    if not isinstance(given, list):
+        return 0
+    return sum(1 if isinstance(one, int) else _count_inputs(one, n) for one in given)
+
+
+def _completions_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    return Counted(_count_inputs(request.get("prompt", "<|endoftext|>"), n))
+
+
+def _embeddings_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    return Counted(_count_inputs(request.get("input"), n))
+
+
+def _answer(kind: str, answer: Answer, n: Counter, model: str | None) -> int:
+    return count_answer(answer, n, model, kind)
+
+
+def _no_answer(answer: Answer, n: Counter, model: str | None) -> int:
+    return 0
+
+
+def _no_cap(request: Mapping[str, Any]) -> int | None:
+    return 0
+
+
+CHAT = CountingRules(partial(count_request, "chat"), _chat_cap, partial(_answer, "chat"), _unseen_output)
+RESPONSES = CountingRules(
+    partial(count_request, "responses"), _responses_cap, partial(_answer, "responses"), _unseen_output
+)
+COMPLETIONS = CountingRules(_completions_prompt, _completions_cap, partial(_answer, "completions"), _dropped)
+EMBEDDINGS = CountingRules(_embeddings_prompt, _no_cap, _no_answer, has_output=False)

@@ -1,0 +1,45 @@
+"""All sums of one meter: in all, by model and by tag, and why a model has no price. It knows no lock and no queue."""
+
+from __future__ import annotations
+
+from token_meter.totals.totals import BoundedGroups, Totals
+from token_meter.types import Call, Price
+
+
+class Breakdown:
+    """Mutable; one writer at a time (the meter's lock)."""
+
+    __slots__ = ("by_model", "by_tag", "reasons", "sums")
+
+    def __init__(self) -> None:
+        self.sums = Totals()
+        self.by_model = BoundedGroups()
+        self.by_tag = BoundedGroups()
+        self.reasons: dict[str, str] = {}
+
+    def count(self, call: Call) -> None:
+        """Add a call that has ended; its cost comes later."""
+        self.sums.count(call)
+        self.by_model[call.model or "(unknown)"].count(call)
+        for tag in call.tags:
+            self.by_tag[tag].count(call)
+
+    def charge(self, call: Call, price: Price) -> str | None:
+        """Add what a counted call cost; give the reason when its model turns out to have no price."""
+        self.sums.charge(price.cost)
+        model = call.model or "(unknown)"
+        self.by_model[model].charge(price.cost)
+        for tag in call.tags:
+            self.by_tag[tag].charge(price.cost)
+        if price.cost is not None or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
+            return None
+        self.reasons[model] = price.reason or "no price"
+        return self.reasons[model]
+
+    def copy(self) -> Breakdown:
+        """The same, as of now."""
+        twin = Breakdown()
+        twin.sums = self.sums.copy()
+        twin.by_model, twin.by_tag = self.by_model.copy(), self.by_tag.copy()
+        twin.reasons = self.reasons.copy()
+        return twin

@@ -20,7 +20,7 @@ def read_json(layout: Format, body: bytes) -> Reading:
     found: Object | None = None
     if len(body) > SMALL and (layout.deep_key is None or body.rfind(layout.deep_key) < 0):
         found = fields(body, layout.keys, layout.optional_keys)
-        if found is not None and layout.locate_usage(found).usage is None and body.rfind(b'"usage"') >= 0:
+        if found is not None and layout.locate_usage(found).usage is None and body.rfind(layout.usage_key) >= 0:
             found = None  # not at the top level: the api may know another place
     if found is None and len(body) <= FULL_PARSE_LIMIT:
         found = parse_object(body)

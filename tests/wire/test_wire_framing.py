@@ -8,6 +8,8 @@ import struct
 import pytest
 
 from tests.wire.by_name import StreamReader, read_body
+from token_meter import wire
+from token_meter.providers import api_named
 from token_meter.types import Usage
 from token_meter.wire.framing import Frame, aws_frames, json_array, json_lines
 
@@ -28,9 +30,9 @@ def frame(headers: dict[str, str], payload: bytes, *, before: bytes = b"") -> by
     return struct.pack(">II", 16 + len(packed) + len(payload), len(packed)) + b"crc1" + packed + payload + b"crc2"
 
 
-@pytest.mark.parametrize("raw", [LINES, LINES.rstrip(), LINES.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + LINES, ARRAY])
+@pytest.mark.parametrize("raw", [LINES, LINES.rstrip(), LINES.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + LINES])
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_f143_lines_and_arrays_of_objects_are_read(raw: bytes, size: int) -> None:
+def test_f143_lines_of_objects_are_read(raw: bytes, size: int) -> None:
     """Whole and in pieces."""
     reader = StreamReader("chat")
     for at in range(0, len(raw), size):
@@ -38,6 +40,20 @@ def test_f143_lines_and_arrays_of_objects_are_read(raw: bytes, size: int) -> Non
 
     assert reader.finish().usage == read_body("chat", raw).usage == Usage(3, 4, 7)
     assert reader.answer().texts == ("ab\n",)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_growing_array_is_read_where_the_layout_says_that_it_is_one(size: int) -> None:
+    """Elsewhere an array is no answer."""
+    layout = api_named("chat").format
+    growing, other = wire.StreamReader(layout._replace(is_array=True)), wire.StreamReader(layout)
+    for at in range(0, len(ARRAY), size):
+        growing.feed(ARRAY[at : at + size])
+        other.feed(ARRAY[at : at + size])
+
+    assert growing.finish().usage == Usage(3, 4, 7)
+    assert growing.answer().texts == ("ab\n",)
+    assert other.finish().usage is None
 
 
 def test_an_array_that_is_cut_gives_the_elements_that_came() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 from token_meter.types import Reading
 from token_meter.wire.format import Format
+from token_meter.wire.framing import several
 from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse_object
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import text_of
 from token_meter.wire.usage_merge import merge
 
+NOTHING = Reading()
 _ABOUT_ITSELF = ("model", "id", "service_tier", "status", "last_error")
 
 
@@ -25,6 +27,15 @@ def read_json(layout: Format, body: bytes) -> Reading:
     if found is None and len(body) <= FULL_PARSE_LIMIT:
         found = parse_object(body)
     return Reading() if found is None else _reading_of_one(layout, found)
+
+
+def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
+    """Read a JSON body, or one of several objects: an object a line, or an array where the layout says so."""
+    reading = NOTHING if layout.is_array else read_json(layout, body)
+    if reading != NOTHING:
+        return reading
+    found = list(several(body, is_array=layout.is_array))  # only now: most bodies are one object, and may be large
+    return reading_of(layout, found, is_whole=is_whole) if found else reading
 
 
 def _reading_of_one(layout: Format, body: Object) -> Reading:

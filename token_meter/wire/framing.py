@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from token_meter.wire.json_scan import Object, parse_object
 
+_BOM = b"\xef\xbb\xbf"
 _PRELUDE = 12
 _CRC = 4
 _STRING = 7
@@ -27,10 +28,10 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-def several(raw: bytes) -> Iterator[Object]:
-    """The objects of a body that is no one object: an array's, or a line's each; of one object, none."""
+def several(raw: bytes, *, is_array: bool) -> Iterator[Object]:
+    """The objects of a body that is no one object: a line's each, or an array's where the layout says so; else none."""
     head = raw[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if head == b"[":
+    if is_array:
         yield from json_array(raw)
     elif head == b"{" and _LINE_END.search(raw):
         yield from json_lines(raw)
@@ -38,7 +39,7 @@ def several(raw: bytes) -> Iterator[Object]:
 
 def json_lines(raw: bytes) -> Iterator[Object]:
     """The objects of a body with one JSON object a line; a last line that is cut is left out."""
-    for line in raw.splitlines():
+    for line in raw.removeprefix(_BOM).splitlines():
         found = parse_object(line) if line.strip() else None
         if found is not None:
             yield found

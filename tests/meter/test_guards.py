@@ -101,12 +101,12 @@ def polled(client: Any) -> str:
 
 GUARDS = [
     # what is broken, the meter, what the program does, where the failure is counted
-    ("sink departs", None, {"ledger": Sink("on_start")}, chat, {"sink"}),
-    ("sink ended", None, {"ledger": Sink("on_end")}, chat, {"sink"}),
+    ("sink starts", None, {"ledger": Sink("on_start")}, chat, {"sink"}),
+    ("sink ends", None, {"ledger": Sink("on_end")}, chat, {"sink"}),
     ("ask for usage", ("token_meter.call.stream_usage", "request_with_usage"), {"stream_usage": True}, stream, {"ask for usage"}),
     ("a failed call", (lifecycle, "call_of"), {}, lost, {"failed"}),
     ("gate, a warning", (limits.MeterBudget, "check_warning_threshold"), {"max_calls": 9}, chat, {"gate"}),
-    ("gate, the plan", (hub.Hub, "scope_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
+    ("gate, the scope", (hub.Hub, "scope_of"), {"max_calls": 9}, chat, {"gate", "depart"}),
     ("gate, the check", (admission, "_forecast"), {"max_calls": 9}, chat, {"gate"}),
     ("departure with handlers", (dispatcher, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
     ("tokens", (dispatcher.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),

@@ -29,7 +29,7 @@ class BudgetExceededError(TokenMeterError):
         field: `cost`, `tokens` or `calls`.
         limit: the limit, in US dollars (Decimal), tokens or calls.
         spent: what finished calls used of it.
-        reserved: what calls now in attempt may still use of it.
+        reserved: what calls now in flight may still use of it.
         wanted: what the refused call might have used.
     """
 

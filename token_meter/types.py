@@ -196,12 +196,12 @@ class Call(NamedTuple):
         duration_s: seconds from departure to the end of the answer.
         first_token_s: seconds from departure to the first byte of a streamed body.
         host: `host` or `host:port` of the request.
-        api: the api api: `chat`, `responses`, `completions`, `embeddings`, `images`, …
+        api: the API: `chat`, `responses`, `completions`, `embeddings`, `images`, …
         request_model: the model, or Azure deployment, that the request named.
         response_model: the model that the answer named.
         usage: the counts, or `None` when they are not known.
         certainty: how the counts are known.
-        end: how the call ended.
+        outcome: how the call ended.
         status: HTTP status, when an answer came.
         error: class name of the exception, or type of the error that ended the call.
         service_tier: the tier that served the call.
@@ -286,7 +286,7 @@ class Call(NamedTuple):
             "price_source": price.source,
             "unpriced_reason": price.reason,
             "certainty": self.certainty,
-            "end": self.outcome,
+            "outcome": self.outcome,
             "status": self.status,
             "error": self.error,
             "service_tier": self.service_tier,

@@ -226,7 +226,7 @@ def test_a_release_inside_of_an_admission_is_not_lost():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_starts_with_nothing_reserved():
-    """What the parent has in attempt is the parent's; releasing it in the child changes nothing."""
+    """What the parent has in flight is the parent's; releasing it in the child changes nothing."""
     book = Book(max_tokens=100)
     held = _ask(book, tokens=60)
     pid = os.fork()

@@ -79,7 +79,7 @@ def test_the_message_says_what_happened_and_what_to_do():
             server.sync().chat.completions.create(**ASK)
 
     assert str(caught.value) == (
-        "meter 'agent' is limited to $0.00005 but $0.0000312 spent, $0.00 reserved for calls in attempt, "
+        "meter 'agent' is limited to $0.00005 but $0.0000312 spent, $0.00 reserved for calls in flight, "
         "and this call may need $0.0000312 (max_cost). The call was not sent: give the call a smaller max_tokens, "
         "raise max_cost, or let it pass within `with cb.suspended():`"
     )
@@ -400,7 +400,7 @@ def test_a_stream_holds_its_reservation_until_it_ends(simulator, way):
 
 
 def test_calls_in_a_forked_child_start_with_nothing_reserved():
-    """What the parent has in attempt does not count against the child."""
+    """What the parent has in flight does not count against the child."""
     code = """
 import os, sys
 from tests.budget.any_openai import *

@@ -27,7 +27,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     ledger.close()
     for file, text in {
         "bad.jsonl": "garbage\n", "bad.json": "garbage", "other.json": "{}",
-        "diff.json": '{"schema": "token-meter/report/v1", "kind": "diff"}',
+        "diff.json": '{"schema": "token-meter/report/v2", "kind": "diff"}',
     }.items():  # fmt: skip
         (tmp_path / file).write_text(text)
     return CliRunner()
@@ -48,7 +48,7 @@ def test_a_simulator_that_cannot_serve_says_so_in_a_line(host: str, said: str) -
 
 
 COMMANDS = (
-    "run", "report", "diff", "combine", "html", "history", "count", "prices", "baseline", "debug", "erase", "demo", "simulator",
+    "run", "report", "diff", "combine", "html", "history", "count", "prices", "baseline", "debug", "clean", "demo", "simulator",
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_help_fits_a_terminal(name: str) -> None:
         ("report bad.jsonl", 1, "no records of token-meter in 'bad.jsonl': no line can be read"),
         ("report bad.json", 1, "'bad.json' is not JSON (line 1, column 1); expected a report as"),
         ("report other.json", 1, "it has no schema"),
-        ("report diff.json", 1, "it says 'token-meter/report/v1', 'diff'"),
+        ("report diff.json", 1, "it says 'token-meter/report/v2', 'diff'"),
         ("combine bad.jsonl -o all.jsonl", 1, "no records of token-meter in 'bad.jsonl'"),
         ("baseline show", 1, "make one from the latest run: token-meter baseline update"),
         ("prices show gpt-4o", 0, "$2.5 per 1M tokens"),
@@ -95,7 +95,7 @@ def test_help_fits_a_terminal(name: str) -> None:
         ("diff nowhere.json", 0, "no base to compare with"),
         ("diff nowhere.json --if-no-base fail --fail-on cost:1%", 1, "1 rule not judged"),
         ("diff nowhere.json --fail-on cst:1", 2, "did you mean 'cost'?"),
-        ("erase", 0, "removed 1 run"),
+        ("clean", 0, "removed 1 run"),
     ],
 )
 def test_commands_answer(cli: CliRunner, words: str, code: int, said: str) -> None:

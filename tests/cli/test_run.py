@@ -222,7 +222,7 @@ def test_a_run_that_is_killed_itself_leaves_its_records(tm: Run) -> None:
     assert done.returncode == -9
     assert report["totals"]["calls"] == 1
     assert (report["run"]["in_flight"], report["run"]["complete"]) == (1, False)
-    assert "in-attempt" in [warning["code"] for warning in report["warnings"]]
+    assert "in-flight" in [warning["code"] for warning in report["warnings"]]
 
 
 def test_a_refusal_for_want_of_a_price_is_not_told_as_a_spent_limit(tm: Run, project: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
     """It prints the meter, of whatever the environment leads to."""
     monkeypatch.setenv("OPENAI_API_KEY", "sim-live")
     monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
-    monkeypatch.setattr("token_meter.totals.accumulator.Tally._warn", lambda self: None)
+    monkeypatch.setattr("token_meter.totals.accumulator.Accumulator._warn", lambda self: None)
     done = tm("demo", "--live")
 
     assert done.exit_code == 0, done.output

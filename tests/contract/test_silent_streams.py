@@ -80,7 +80,7 @@ async def test_a_stream_that_reports_usage_is_never_estimated(client, monkeypatc
     assert cb.estimated_calls == 0
 
 
-async def test_exact_streams_ask_and_hide_the_answer(client, simulator):
+async def test_stream_usage_asks_and_hide_the_answer(client, simulator):
     """The server's own count; the caller's events as without."""
     bare = await shapes.stream_without_usage(client)
     simulator.reset()
@@ -98,7 +98,7 @@ def _contents(event: str) -> str:
 
 
 @pytest.mark.parametrize("options", ["chunk=1", "line=crlf", "line=cr,chunk=3", "compress=gzip", "comments"])
-async def test_exact_streams_hide_the_answer_whatever_the_bytes_look_like(make, simulator, options):
+async def test_stream_usage_hides_the_answer_whatever_the_bytes_look_like(make, simulator, options):
     """Any chunking, line end and encoding."""
     client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")
     bare = await shapes.stream_without_usage(client)
@@ -133,7 +133,7 @@ def test_the_request_is_byte_for_byte_the_callers_by_default():
     assert metered[0].headers.raw == bare[0].headers.raw
 
 
-def test_exact_streams_change_a_copy_and_never_the_callers_request():
+def test_stream_usage_changes_a_copy_and_never_the_callers_request():
     """`response.request` is what the caller sent."""
     requests: list[Any] = []
     with _sent(requests) as client, meter(stream_usage=True):

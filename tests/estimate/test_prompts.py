@@ -354,7 +354,7 @@ def test_what_cannot_be_seen_makes_a_lower_bound(api: str, request_: dict[str, A
     assert estimate.method.endswith(f"of unknown: {named}")
 
 
-def test_a_flavour_without_rules_is_refused_by_name() -> None:
+def test_an_api_without_rules_is_refused_by_name() -> None:
     """The error says what could be asked."""
     with pytest.raises(ValueError, match=r"api 'images'; known are chat, responses, completions, embeddings"):
         estimate_cost({"prompt": "a cat"}, api="images")

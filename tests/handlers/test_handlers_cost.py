@@ -59,7 +59,7 @@ async def _calls(colour: Colour, chunks: int, handlers: tuple[Any, ...]) -> Coun
     return found
 
 
-PARSING = ("_delta.py:", "_events.py:", "_json.py:", "_shapes.py:", "chat.py:")
+PARSING = ("deltas.py:", "events.py:", "json_scan.py:", "safe_access.py:", "chat.py:")
 """The rooms in which an event of a stream is read."""
 
 

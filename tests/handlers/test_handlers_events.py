@@ -246,9 +246,9 @@ async def test_a_stream_is_not_parsed_for_handlers_of_the_end(colour, monkeypatc
     assert [call.usage.total_tokens for call in ended] == [15]
 
 
-async def test_a_flight_without_listeners_makes_no_news(colour, monkeypatch):
+async def test_an_attempt_without_subscribers_makes_no_events(colour, monkeypatch):
     """No handler, no cost: nothing is prepared for telling."""
-    monkeypatch.setattr("token_meter.events.dispatcher.News.__init__", pytest.fail)
+    monkeypatch.setattr("token_meter.events.dispatcher.EventDispatcher.__init__", pytest.fail)
 
     with meter() as cb:
         await colour.read(await colour.ask(colour.client(streamed(sse(piece("a"), USAGE))), stream=True))

@@ -344,7 +344,7 @@ def test_a_meter_reads_the_bill(models, name, colour):
 
 @pytest.mark.parametrize("name", [name for name in WAYS if WAYS[name].estimated and name != "usage missing"])
 @pytest.mark.parametrize("colour", ["sync", "asyn"])
-def test_exact_streams_makes_a_silent_stream_exact(models, name, colour):
+def test_stream_usage_makes_a_silent_stream_exact(models, name, colour):
     """`meter(stream_usage=True)` asks for the usage that LangChain did not ask for."""
     with meter(prices=models.prices, stream_usage=True) as cb:
         models.run(lambda: getattr(WAYS[name], colour)(models))

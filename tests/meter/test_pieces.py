@@ -1,4 +1,4 @@
-"""The pieces of the heart where their corners are: guesses, limits, listeners, prompts, the helper loop, returns."""
+"""The pieces of the heart where their corners are: estimates, limits, subscribers, prompts, the helper loop, returns."""
 
 from __future__ import annotations
 

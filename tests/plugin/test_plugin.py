@@ -58,7 +58,7 @@ def test_calls_belong_to_tests_and_wider_fixtures(
 
 
 def test_workers_of_xdist_give_the_same_report(suite: Suite, pytester: pytest.Pytester) -> None:
-    """The controller reads the workers' shards; a worker that dies leaves its calls and what was in attempt."""
+    """The controller reads the workers' shards; a worker that dies leaves its calls and what was in flight."""
     tests = TESTS + "\ndef test_dies():\n    ask(); os._exit(1)\n"
 
     done = suite(tests, "-n2", "--meter-report=json:r.json", "--meter-report=md:r.md", "--meter-report=csv:r.csv")

@@ -54,7 +54,7 @@ def test_the_schema_refuses_what_is_not_ours(summaries: list[Summary]) -> None:
         (("totals", "cost"), "0.20"),
         (("totals", "calls"), -1),
         (("contexts", 0, "type"), "other"),
-        (("schema",), "token-meter/report/v2"),
+        (("schema",), "token-meter/report/v3"),
         (("totals", "tokens", "prompt_tokens"), 1.5),
     ):
         bad: Any = json.loads(json.dumps(good))
@@ -124,10 +124,10 @@ def test_a_report_reads_back_as_the_summary_that_it_was(summaries: list[Summary]
         "{",
         "[]",
         "null",
+        '{"schema": "token-meter/report/v3", "kind": "report"}',
+        '{"schema": "token-meter/report/v2", "kind": "diff"}',
         '{"schema": "token-meter/report/v2", "kind": "report"}',
-        '{"schema": "token-meter/report/v1", "kind": "diff"}',
-        '{"schema": "token-meter/report/v1", "kind": "report"}',
-        '{"schema": "token-meter/report/v1", "kind": "report", "totals": {"tokens": {}, "cost": "1", "spent": 0}}',
+        '{"schema": "token-meter/report/v2", "kind": "report", "totals": {"tokens": {}, "cost": "1", "spent": 0}}',
         "[" * 100_000,
     ],
     ids=lambda text: text[:50],

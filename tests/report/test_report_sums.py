@@ -348,9 +348,9 @@ def test_an_incomplete_record_is_said_everywhere(tmp_path: Path) -> None:
     summary = summarise(read_run(tmp_path), book=FlatBook(), now=NOW)
     ledger.close()
 
-    assert [n.code for n in summary.notices] == ["in-attempt", "unclean-process"]
+    assert [n.code for n in summary.notices] == ["in-flight", "unclean-process"]
     for kind in ("table", "md", "html", "json", "github"):
-        assert "1 call in attempt" in render(summary, kind)
+        assert "1 call in flight" in render(summary, kind)
 
 
 def test_totals_add_up_like_numbers() -> None:

@@ -1,4 +1,4 @@
-"""The pieces of the seams where their corners are: taps, sieves, imports, threads, gates, connections."""
+"""The pieces of the seams where their corners are: taps, filters, imports, threads, gates, connections."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_only_an_event_with_the_usage_and_nothing_else_is_hidden(event, is_one):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_the_sieve_takes_one_event_out_of_any_chunks(end, size):
+def test_the_filter_takes_one_event_out_of_any_chunks(end, size):
     """Every other byte goes on, also what comes behind it, and a last event without its blank line."""
     before, after = b"data: a" + end * 2, b"data: [DONE]" + end * 2 + b"data: rest"
     whole = before + REPORT + end * 2 + after

@@ -250,8 +250,8 @@ def test_events_where_json_was_expected() -> None:
     assert read_body("chat", body) == Reading(usage=Usage(1, 2, 3), model="m", ended=True)
 
 
-def test_an_unknown_flavour_reads_the_usual_place() -> None:
-    """A api from a newer record does not break a reader."""
+def test_an_unknown_api_reads_the_usual_place() -> None:
+    """An api from a newer record does not break a reader."""
     assert read_body("telepathy", dump(EMBEDDING)).model == "text-embedding-3-small"
 
 

@@ -55,7 +55,7 @@ def test_creating_posts_are_ours(path: str, api: str, prefix: str, deployment: s
         "/v1/videos/video_1/remix",
     ],
 )
-def test_some_flavours_never_report(path: str) -> None:
+def test_some_apis_never_report(path: str) -> None:
     """They are calls of ours, and nobody shall wait for their usage."""
     route = route_of("POST", path)
 
@@ -121,7 +121,7 @@ def test_the_rest_is_not_ours(method: str, path: str) -> None:
     assert route_of(method, path) is None
 
 
-def test_flavours_have_one_name_each() -> None:
+def test_apis_have_one_name_each() -> None:
     """A name in a record leads to one reader."""
     names = [api.name for provider in PROVIDERS.providers.values() for api in provider.apis]
 

@@ -216,7 +216,7 @@ class Meter(Accumulator):
 
     @property
     def reserved(self) -> Amounts:
-        """What calls in attempt may still use of the limits: `cost`, `tokens` and `calls`."""
+        """What calls in flight may still use of the limits: `cost`, `tokens` and `calls`."""
         from token_meter.budget.account import Amounts
 
         return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)

@@ -20,7 +20,7 @@ from token_meter._money import EXACT, format_usd, left, parse_count, parse_usd, 
 DEFAULT_OUTPUT_TOKENS = 1024
 """Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
 
-A longer answer overshoots: at most by what the calls in attempt generate beyond this number. Set it to your own
+A longer answer overshoots: at most by what the calls in flight generate beyond this number. Set it to your own
 longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
 """
 
@@ -34,7 +34,7 @@ _generation = 0
 
 @in_child
 def _after_fork() -> None:
-    """A child starts with nothing in attempt, and with a lock that no thread of its parent can hold."""
+    """A child starts with nothing in flight, and with a lock that no thread of its parent can hold."""
     global _lock, _generation
     _lock = threading.RLock()
     _generation += 1
@@ -85,7 +85,7 @@ class Excess(NamedTuple):
         field: `cost`, `tokens` or `calls`.
         limit: the limit.
         spent: what finished calls used.
-        reserved: what calls in attempt may still use.
+        reserved: what calls in flight may still use.
         wanted: what one more call may need; `None` when nobody can say.
     """
 
@@ -111,7 +111,7 @@ class Excess(NamedTuple):
             remedy = "send such calls one after the other"
         return (
             f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
-            f"{shown(self.field, self.reserved)} reserved for calls in attempt, {why} ({option}). "
+            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option}). "
             f"The call was not sent: {remedy}, or let it pass within `with cb.suspended():`"
         )
 
@@ -168,7 +168,7 @@ class Account:
         self._released.clear()
         self._settling = False
         self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
-        self._blind = (0, 0, 0)  # calls in attempt of which nobody can say the cost, the tokens
+        self._blind = (0, 0, 0)  # calls in flight of which nobody can say the cost, the tokens
 
     def _settle(self) -> None:
         """Take back what was released since; the lock is held."""
@@ -196,7 +196,7 @@ class Account:
 
     @property
     def reserved(self) -> Amounts:
-        """What calls in attempt may still use."""
+        """What calls in flight may still use."""
         with _lock:
             self._settle()
             return Amounts(self._cost, self._tokens, self._in_flight)
@@ -265,7 +265,7 @@ class Reservation:
     def release(self, *, was_sent: bool) -> None:
         """Give everything back, once; a call that was sent counts as made. Takes no lock and never blocks.
 
-        In a forked child nothing is given back: its accounts hold nothing of what its parent has in attempt.
+        In a forked child nothing is given back: its accounts hold nothing of what its parent has in flight.
         """
         try:
             self._open.pop()
@@ -312,6 +312,6 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
 
 
 def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
-    """How many calls in attempt want an amount that nobody can say, with one more or less."""
+    """How many calls in flight want an amount that nobody can say, with one more or less."""
     cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
     return cost, tokens, calls

@@ -26,7 +26,7 @@ class CallForecast(NamedTuple):
     """What is known of a call before it leaves.
 
     Attributes:
-        place: where it goes.
+        endpoint: where it goes.
         model: the model that it names.
         service_tier: the tier that it asks for.
         prompt_tokens: tokens that it sends; `None` when no rule can say.

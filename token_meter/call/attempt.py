@@ -25,7 +25,7 @@ REFUSES_USAGE: set[str] = set()
 
 
 class Attempt(AttemptLifecycle):
-    """One HTTP attempt on a metered route (a `Watch`, as the seams call it)."""
+    """One HTTP attempt on a metered route (an `ObservedAttempt`, as the seams call it)."""
 
     @classmethod
     def unsigned(

@@ -48,7 +48,7 @@ BACKGROUND = BackgroundCalls()
 
 
 class BackgroundPoll:
-    """A later look at a background response (a `Watch`): it counts for the call that started it, once, at its end."""
+    """A later look at a background response: it counts for the call that started it, once, at its end."""
 
     kind = ATTEMPT
     wants_body = False
@@ -57,7 +57,7 @@ class BackgroundPoll:
     inner = replacement_request = chunk_filter = None
 
     def __init__(self, background: AttemptLifecycle, response_id: str) -> None:
-        self._attempt_told = background
+        self._attempt = background
         self._id = response_id
         self._chunks: list[bytes] = []
 
@@ -68,10 +68,10 @@ class BackgroundPoll:
         if not self.wants_body:
             return
         try:
-            reading = read_body(self._attempt_told.endpoint.route.api.format, data)
+            reading = read_body(self._attempt.endpoint.route.api.format, data)
             if reading.usage is None and reading.status in (None, "pending"):
                 return
-            attempt = BACKGROUND.pop((self._attempt_told.endpoint.base_url, self._id), None)  # once
+            attempt = BACKGROUND.pop((self._attempt.endpoint.base_url, self._id), None)  # once
             if attempt is not None:
                 attempt.resume(reading)
         except Exception:
@@ -93,13 +93,13 @@ class BackgroundPoll:
     @property
     def has_pending_events(self) -> bool:
         """Whether the call that this is a look at has ended, and handlers wait to be told."""
-        return self._attempt_told.has_pending_events
+        return self._attempt.has_pending_events
 
     def dispatch(self) -> None:
-        self._attempt_told.dispatch()
+        self._attempt.dispatch()
 
     async def adispatch(self) -> None:
-        await self._attempt_told.adispatch()
+        await self._attempt.adispatch()
 
 
 def response_id(path: str) -> str:

@@ -75,7 +75,7 @@ class PendingEstimate:
         size: bytes that *request* and *answer* keep in memory.
         is_stream: the answer came in pieces, of which the last may be missing.
         is_ended: the answer reached its own end.
-        is_kept: nothing of the answer had to be dropped for its size.
+        is_untruncated: nothing of the answer had to be dropped for its size.
     """
 
     __slots__ = ("_source", "call", "size")

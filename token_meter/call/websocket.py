@@ -112,7 +112,7 @@ class Connection:
         return attempt
 
     def unsent(self, attempt: ObservedAttempt, error: BaseException) -> None:
-        """The message that began *watch* did not leave."""
+        """The message that began *attempt* did not leave."""
         self._waiting = [asked for asked in self._waiting if asked.attempt is not attempt]
         was_sent = _NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__)
         attempt.failed(error, was_sent=was_sent)

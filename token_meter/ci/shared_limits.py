@@ -1,4 +1,4 @@
-"""One budget for all processes of a run: what calls in attempt hold stands in files beside the shards, under one lock.
+"""One budget for all processes of a run: what calls in flight hold stands in files beside the shards, under one lock.
 
 A call takes the lock, reads what every process has spent and holds, and writes down what it holds itself: so that calls
 of many processes cannot spend the same dollar. What it held is given back by one line that needs no lock. It knows no
@@ -94,7 +94,7 @@ class RunLock:
 
 
 class Holds:
-    """What calls in attempt hold of one budget, over all processes, and how many calls were sent."""
+    """What calls in flight hold of one budget, over all processes, and how many calls were sent."""
 
     def __init__(self, run_dir: Path, name: str) -> None:
         self._run_dir = run_dir

@@ -22,7 +22,7 @@ _COMMANDS = {
     "prices": "the price tables",
     "baseline": "a committed report to compare with",
     "debug": "settings with their origin, data, versions",
-    "erase": "remove recorded runs",
+    "clean": "remove recorded runs",
     "demo": "the lesson's dialogue through the real SDK, metered, beside the server's own bill",
     "simulator": "serve the OpenAI protocol on this machine, with a bill",
 }

@@ -1,4 +1,4 @@
-"""`token-meter erase`: removes recorded runs. It knows no record."""
+"""`token-meter clean`: removes recorded runs. It knows no record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from token_meter.cli._options import config_from, wrapped
 
 
-@click.command("erase")
+@click.command("clean")
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
 @wrapped

@@ -53,7 +53,7 @@ def _data(given: dict[str, Any]) -> None:
         reader = read_run(run)
         calls = sum(row.calls for row in reader)
         facts = reader.facts
-        state = "complete" if facts.is_complete else f"not complete ({facts.in_flight} in attempt)"
+        state = "complete" if facts.is_complete else f"not complete ({facts.in_flight} in flight)"
         click.echo(f"{run.name}: {counted(calls, 'call')}, {counted(facts.processes, 'process', 'es')}, {state}")
 
 

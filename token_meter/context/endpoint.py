@@ -14,8 +14,8 @@ _LIMIT = 4096
 class Endpoint(NamedTuple):
     """What a URL says: the route, who is asked, whether that is this machine, and whether it takes another sign.
 
-    A path such as `/v1/messages` is used by many services: on a host that is not the provider's it counts with a mark of
-    its SDK, or when the answer reports a usage.
+    A path such as `/v1/messages` is used by many services: on another host than the provider's it counts with a mark
+    of its SDK, or when the answer reports a usage.
     """
 
     route: Route

@@ -1,6 +1,6 @@
 """Tells handlers what happens to one call, in order, in the caller's task or thread. It knows no sums and no seams.
 
-A attempt puts events in; the seam lets them out where a handler may be told: at departure, before a chunk goes on to
+An attempt puts events in; the seam lets them out where a handler may be told: at departure, before a chunk goes on to
 its reader, at the end. What ends where nobody can be told, in the garbage collector, waits for the next occasion.
 """
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from token_meter.context.ports import Recipient
     from token_meter.wire import RequestInfo
 
-_DEFERRED = "owed"
+_DEFERRED = "deferred"
 """Stands for an exception that a handler wants raised and that waits until what was paid has been handed over."""
 
 
-class _Muted:
+class _Suppressed:
     """In the context while handlers are at work: their own calls are metered, and no handler is told of them."""
 
     kind = SUPPRESSED
 
 
-_SUPPRESSED = _Muted()
+_SUPPRESSED = _Suppressed()
 
 
 class _Event(NamedTuple):
-    """Something that happened; `what` is its first argument, or for a start the only listener whom it concerns."""
+    """Something that happened; `what` is its first argument, or for a start the only subscriber whom it concerns."""
 
     name: str
     what: Any = None
@@ -85,13 +85,12 @@ class EventDispatcher:
     Attributes:
         run_id: the id that the call's record will have.
         pending: what has happened and was not told yet.
-        serves: a chunk waits to go on to its reader, as soon as the handlers were told.
+        delivering: a chunk waits to go on to its reader, as soon as the handlers were told.
     """
 
     __slots__ = (
-        "_attempt_told",
+        "_attempt",
         "_deltas",
-        "_gate",
         "_is_repeated",
         "_is_starting",
         "_is_telling",
@@ -99,6 +98,8 @@ class EventDispatcher:
         "_model",
         "_subscribers",
         "_tags",
+        "_ticket",
+        "_ticket",
         "delivering",
         "pending",
         "run_id",
@@ -108,9 +109,9 @@ class EventDispatcher:
         self.run_id = run_id
         self.delivering = False
         self.pending: deque[_Event] = deque()
-        self._attempt_told: ToldAttempt | None = attempt
+        self._attempt: ToldAttempt | None = attempt
         self._subscribers = subscribers
-        self._gate = ticket
+        self._ticket = ticket
         self._meter = attempt.meters[-1] if attempt.meters else None
         self._model = attempt.endpoint.route.model or attempt.request_says().model
         self._tags = attempt.tags
@@ -120,7 +121,7 @@ class EventDispatcher:
             self._deltas = DeltaReader(attempt.endpoint.route.api.format)
         deferred_error = ticket.deferred if ticket is not None else None
         self._is_starting = True
-        # What is owed comes first: this is the SDK's retry of a call that is over for its caller.
+        # The deferred exception comes first: this is the SDK's retry of a call that is over for its caller.
         self._is_repeated = deferred_error is not None
         self.pending.append(_Event(_DEFERRED, deferred_error) if deferred_error is not None else _Event(START))
 
@@ -145,7 +146,7 @@ class EventDispatcher:
             self.pending.append(_Event(ERROR, LLMCallError.of(call) if error is None else error, keywords))
         else:
             self.pending.append(_Event(END, call, keywords))
-        self._attempt_told = None
+        self._attempt = None
 
     # What the seams let out.
 
@@ -235,7 +236,7 @@ class EventDispatcher:
     # How an event is told.
 
     def _told(self, event: _Event) -> Iterator[_Telling]:
-        """Whom *event* concerns, and with which arguments; what is owed is raised instead."""
+        """Whom *event* concerns, and with which arguments; what was deferred is raised instead."""
         name, what = event.name, event.what
         if name is _DEFERRED:
             # The chunk that is there now does not reach its reader any more.
@@ -262,8 +263,8 @@ class EventDispatcher:
                 yield subscriber, name, (what,), mine
 
     def _start(self, subscriber: Subscriber, *, is_chat: bool) -> Iterator[_Telling]:
-        """The start, read from the request for this listener alone: what it does with the messages is its affair."""
-        attempt = self._attempt_told
+        """The start, read from the request for this subscriber alone: what it does with the messages is its affair."""
+        attempt = self._attempt
         if attempt is None:
             return
         route = attempt.endpoint.route
@@ -305,12 +306,12 @@ class EventDispatcher:
         return None
 
     def _settle(self, deferred_error: Exception | None) -> None:
-        """Let *owed* reach the caller, but never in place of an answer that was paid and not handed over."""
+        """Let *deferred_error* reach the caller, but never in place of an answer that was paid and not handed over."""
         delivering, self.delivering = self.delivering, False
         if deferred_error is None:
             self._is_starting = False
             return
-        ticket = self._gate
+        ticket = self._ticket
         is_gated = ticket is not None and any(entry is ticket for entry in CONTEXT_STACK.get())
         if is_gated and ticket.deferred is None:
             ticket.deferred = deferred_error
@@ -324,7 +325,7 @@ class EventDispatcher:
         if not self._is_starting:
             return False
         self._is_starting = False
-        attempt = self._attempt_told
+        attempt = self._attempt
         if attempt is None:
             return False
         if self._is_repeated:

@@ -26,10 +26,8 @@ CALL_LINE = re.compile(
 """A call's line as `call_line` writes it: what no two calls share, the counts, and what is left."""
 
 _NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
-_BEFORE_COMMON, _BEFORE_COMMON_V1 = (
-    b',"api":',
-    b',"flavour":',
-)  # in a JSON string no quote follows a comma: no name can imitate a field
+_BEFORE_COMMON, _BEFORE_COMMON_V1 = b',"api":', b',"flavour":'
+"""In a JSON string no quote follows a comma: no name can imitate a field."""
 
 
 class LineReader:

@@ -21,9 +21,10 @@ VERSION = 2
 READABLE = (1, VERSION)
 
 _NAMES_OF_V1 = {
-    "flavour": "api", "model_asked": "request_model", "end": "outcome", "beside_tokens": "tool_usage_tokens",
+    "flavour": "api", "model_asked": "request_model", "model_served": "response_model", "end": "outcome",
+    "beside_tokens": "tool_usage_tokens",
 }  # fmt: skip
-"""What the fields of version 1 were called."""
+"""What the fields of version 1 were called, in ledger lines and in JSON reports."""
 
 quoted = encode_basestring_ascii
 """A JSON string in ASCII: lone surrogates and control characters are written as escapes."""

@@ -107,7 +107,7 @@ class Ledger:
         phase: str | None = None,
         attempt: int | None = None,
     ) -> None:
-        """A call departs: a `start` without its `call` was in attempt when the process died."""
+        """A call departs: a `start` without its `call` was in flight when the process died."""
         quoted = _line.quoted
         rest = f',"model":{quoted(_line.cut(model) or "")}' if model is not None else ""
         if context is not None:

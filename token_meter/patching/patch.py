@@ -69,7 +69,7 @@ class Patches:
     """The patched functions of one seam, each class once by its identity."""
 
     def __init__(self) -> None:
-        self._switches: dict[tuple[Any, str], Patch] = {}
+        self._patches: dict[tuple[Any, str], Patch] = {}
 
     def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
         """Replace `owner.name` by `make(original)`; once, however often it is asked for.
@@ -77,21 +77,21 @@ class Patches:
         Returns whether the name leads to ours directly now: nobody has patched on top.
         """
         key = (owner_of(owner, name), name)
-        switch = self._switches.get(key) or Patch(owner, name, make)
+        switch = self._patches.get(key) or Patch(owner, name, make)
         switch.on()
-        self._switches[key] = switch  # not one that could not be put on
+        self._patches[key] = switch  # not one that could not be put on
         return switch.is_on
 
     def take_out(self, owner: Any) -> None:
         """Restore the functions of *owner* and its bases where ours still stand, and forget them."""
-        for key in [key for key in self._switches if key[0] in getattr(owner, "__mro__", ())]:
-            self._switches.pop(key).off()
+        for key in [key for key in self._patches if key[0] in getattr(owner, "__mro__", ())]:
+            self._patches.pop(key).off()
 
     def undo(self) -> None:
         """Restore what is still ours."""
-        for switch in self._switches.values():
-            switch.off()
+        for patch in self._patches.values():
+            patch.off()
 
     def is_whole(self) -> bool:
         """Whether every patched name still leads to our function directly."""
-        return all(switch.is_on for switch in self._switches.values())
+        return all(patch.is_on for patch in self._patches.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from token_meter.providers.provider import Gate, Provider
 
 # A batch that is created is paid when it ends, so it is not among them.
-_FREE = ("files*", "batches/*/cancel")
+_FREE = ("files", "files/**", "batches/*/cancel")
 
 MISTRAL = Provider("mistral", hosts=("api.mistral.ai",), free=(*_FREE, "batch/jobs/*/cancel"))
 GROQ = Provider("groq", hosts=("api.groq.com",), free=_FREE, gates=(Gate("groq._base_client"),))

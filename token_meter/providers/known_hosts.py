@@ -8,9 +8,9 @@ GOOGLE = Provider(
     "google",
     hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com", "*-aiplatform.googleapis.com"),
     # https://ai.google.dev/api/tokens, /api/files, /api/caching (stored by the hour: a fee of its own), 2026-11.
-    free=("*:countTokens", "*:computeTokens", "files*", "upload/*", "*/operations/*", "*:cancel"),
+    free=("**:countTokens", "**:computeTokens", "files", "files/**", "upload/**", "**/operations/**", "**:cancel"),
 )
-AWS = Provider("aws", hosts=("bedrock-runtime.*.amazonaws.com",), free=("model/*/count-tokens", "guardrail/*"))
+AWS = Provider("aws", hosts=("bedrock-runtime.*.amazonaws.com",), free=("model/**/count-tokens", "guardrail/**"))
 COHERE = Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai"), free=("tokenize", "detokenize", "check-api-key"))
 VOYAGE = Provider("voyageai", hosts=("api.voyageai.com",))
 

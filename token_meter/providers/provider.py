@@ -36,8 +36,9 @@ class Provider(NamedTuple):
         hosts: hosts that are this provider's; `*` stands for any part of a name.
         apis: its wire formats. One provider's api may be spoken by many hosts: a path counts on any host, unless the
             api needs a sign.
-        free: paths on its hosts that cost nothing when posted to (files, token counts), without a leading version such
-            as `v1/`; `*` stands for anything. What is got and not posted is free everywhere.
+        free: paths on its hosts that cost nothing when posted to (files, token counts), without a leading version
+            such as `v1/`; `*` stands for any part of a segment, `**` for anything.
+            Only what is posted costs money.
         marks: names of request headers that only this provider's SDKs send, in small letters.
         gates: where the calls of its SDKs pass.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
 from token_meter.providers import compatible, known_hosts
@@ -18,6 +19,13 @@ _VERSION = re.compile(r"^(?:openai/)?(?:v\d+[a-z0-9]*/)?")
 
 UNKNOWN = Api("unknown", is_metered=False)
 """Of a call that is paid for and cannot be read."""
+
+
+@lru_cache(maxsize=256)
+def _path(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths: `*` is any part of one segment, `**` any number of segments."""
+    shapes = {"**": ".*", "*": "[^/]*"}
+    return re.compile("".join(shapes.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", pattern)))
 
 
 class Registry:
@@ -75,17 +83,17 @@ class Registry:
         return None
 
     def is_paid(self, host: str, method: str, path: str) -> bool:
-        """Whether a request on a path that no api has is probably paid for: a POST to a provider, and not known as free."""
+        """Whether a request that no api takes is probably paid for: a POST to a provider, and not known as free."""
         if method.upper() != "POST":
             return False
         provider = self.provider_of(host)
         if provider is None:
             return False
         rest = _VERSION.sub("", path.strip("/"))
-        return not any(fnmatchcase(rest, free) for free in provider.free)
+        return not any(_path(free).fullmatch(rest) for free in provider.free)
 
     def is_signed(self, dialect: str, host: str, headers: Mapping[str, str]) -> bool:
-        """Whether a request to a path that others use too is the provider's *dialect*: by its host or its SDK's mark."""
+        """Whether a path that others use too is the provider's *dialect*: by its host, or by a mark of its SDK."""
         provider = self.providers.get(dialect)
         if provider is None:
             return False

@@ -56,8 +56,8 @@ def notices_of(
         found.append(Notice("unmeasured", f"{_calls(totals.unmeasured)} with unknown usage", None, totals.unmeasured))
     if facts.in_flight:
         flying = _calls(facts.in_flight)
-        text = f"{flying} in attempt when a process ended: billed, cost unknown; the total is a lower bound"
-        found.append(Notice("in-attempt", text, None, facts.in_flight))
+        text = f"{flying} in flight when a process ended: billed, cost unknown; the total is a lower bound"
+        found.append(Notice("in-flight", text, None, facts.in_flight))
     if facts.unclean_processes:
         n = facts.unclean_processes
         found.append(Notice("unclean-process", f"{n} process{'' if n == 1 else 'es'} did not end in order", None, None))

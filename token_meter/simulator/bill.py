@@ -24,7 +24,7 @@ class Entry:
         key: the label of the API key.
         id: the response id; options may make the provider repeat it.
         path: the path that was asked for, without options and query.
-        api: the api api, such as `chat` or `embeddings`.
+        api: the API, such as `chat` or `embeddings`.
         model: the model that served it.
         status: the HTTP status of the answer.
         usage: the tokens that are billed.

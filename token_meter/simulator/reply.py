@@ -28,7 +28,7 @@ class Reply:
     """One answer.
 
     Attributes:
-        api: the api api.
+        api: the API.
         id: the response id.
         model: the model that served it.
         usage: what is billed when all of it is sent; `None` when nothing is billed.

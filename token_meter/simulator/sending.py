@@ -1,4 +1,4 @@
-"""Puts a `Reply` on the socket as its options say, and notices when the client leaves. It knows no api api."""
+"""Puts a `Reply` on the socket as its options say, and notices when the client leaves. It knows no API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events into bytes: framing, line ends, compression, re-chunking. It knows no socket and no api api."""
+"""Events into bytes: framing, line ends, compression, re-chunking. It knows no socket and no API."""
 
 from __future__ import annotations
 

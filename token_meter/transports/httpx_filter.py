@@ -16,19 +16,19 @@ class ChunkFilter(Protocol):
 
 
 class DecodingFilter:
-    """Sifts a compressed body; what goes on is plain. httpx's decoders give bytes, httpx2's an iterator of bytes."""
+    """Filters a compressed body; what goes on is plain. httpx's decoders give bytes, httpx2's an iterator of bytes."""
 
     def __init__(self, chunk_filter: ChunkFilter, decoder: Any) -> None:
-        self._sieve = chunk_filter
+        self._filter = chunk_filter
         self._decoder = decoder
 
     def filter_chunk(self, chunk: bytes) -> bytes:
-        return b"" if self._decoder is None else self._sieve.filter_chunk(_joined(self._decoder.decode(chunk)))
+        return b"" if self._decoder is None else self._filter.filter_chunk(_joined(self._decoder.decode(chunk)))
 
     def rest(self) -> bytes:
         decoder, self._decoder = self._decoder, None  # an answer may be iterated again, to its end
-        last = b"" if decoder is None else self._sieve.filter_chunk(_joined(decoder.flush()))
-        return last + self._sieve.rest()
+        last = b"" if decoder is None else self._filter.filter_chunk(_joined(decoder.flush()))
+        return last + self._filter.rest()
 
 
 def _joined(found: Any) -> bytes:
@@ -36,21 +36,21 @@ def _joined(found: Any) -> bytes:
 
 
 class FilteredStreams:
-    """Makes the sieved streams of one HTTP library: its answers only accept subclasses of its own stream classes."""
+    """Makes the filtered streams of one HTTP library: its answers only accept subclasses of its own stream classes."""
 
     def __init__(self, module: ModuleType) -> None:
-        self._sync = type("SyncSift", (_SyncFiltered, module.SyncByteStream), {})
-        self._async = type("AsyncSift", (_AsyncFiltered, module.AsyncByteStream), {})
+        self._sync = type("SyncFiltered", (_SyncFiltered, module.SyncByteStream), {})
+        self._async = type("AsyncFiltered", (_AsyncFiltered, module.AsyncByteStream), {})
 
     def wrap(self, stream: Any, chunk_filter: ChunkFilter, *, is_async: bool) -> Any:
-        """*stream* without what *sieve* takes out."""
+        """*stream* without what *chunk_filter* takes out."""
         return (self._async if is_async else self._sync)(stream, chunk_filter)
 
 
 class _FilteredStream:
     def __init__(self, inner: Any, chunk_filter: ChunkFilter) -> None:
         self._inner = inner
-        self._sieve = chunk_filter
+        self._filter = chunk_filter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -59,10 +59,10 @@ class _FilteredStream:
 class _SyncFiltered(_FilteredStream):
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._inner:
-            kept = self._sieve.filter_chunk(chunk)
+            kept = self._filter.filter_chunk(chunk)
             if kept:
                 yield kept
-        rest = self._sieve.rest()
+        rest = self._filter.rest()
         if rest:
             yield rest
 
@@ -75,10 +75,10 @@ class _AsyncFiltered(_FilteredStream):
         stream = self._inner.__aiter__()
         try:
             async for chunk in stream:
-                kept = self._sieve.filter_chunk(chunk)
+                kept = self._filter.filter_chunk(chunk)
                 if kept:
                     yield kept
-            rest = self._sieve.rest()
+            rest = self._filter.rest()
             if rest:
                 yield rest
         finally:

@@ -46,7 +46,7 @@ class Line(Protocol):
         """A message is about to leave: text, bytes, a mapping or one of the SDK's models."""
 
     def unsent(self, attempt: ObservedAttempt, error: BaseException) -> None:
-        """The message that began *watch* did not leave."""
+        """The message that began *attempt* did not leave."""
 
     def received(self, message: Any) -> ObservedAttempt | None:
         """A message came; the call that it belongs to, if any."""

@@ -1,4 +1,4 @@
-"""The readers as the rest of the house calls them: by a api's name, and they never raise."""
+"""The readers as the rest of the house calls them: by an api's name, and they never raise."""
 
 from __future__ import annotations
 

@@ -11,7 +11,15 @@ ANTHROPIC = Provider(
     hosts=("api.anthropic.com",),
     apis=(MESSAGES, COMPLETE),
     # https://docs.anthropic.com/en/api, 2026-11. A batch that is created is paid when it ends, so it is not among them.
-    free=("messages/count_tokens", "messages/batches/*/cancel", "files*", "skills*", "organizations/*"),
+    free=(
+        "messages/count_tokens",
+        "messages/batches/*/cancel",
+        "files",
+        "files/**",
+        "skills",
+        "skills/**",
+        "organizations/**",
+    ),
     marks=("anthropic-version",),
     gates=(Gate("anthropic._base_client"),),
 )

@@ -26,11 +26,13 @@ OPENAI = Provider(
     # What https://platform.openai.com/docs/pricing and the reference name no price for (2026-11). Batches, fine-tuning,
     # containers, eval runs and realtime calls cost money: what they cost is not read yet, so they are unmeasured.
     free=(
-        "files*", "uploads*", "vector_stores*", "assistants*", "threads", "threads/*/messages*", "threads/thread_*",
-        "conversations*", "responses/input_tokens*", "responses/*/cancel", "realtime/client_secrets",
+        "files", "files/**", "uploads", "uploads/**", "vector_stores", "vector_stores/**", "assistants",
+        "assistants/**", "threads", "threads/*", "threads/*/messages", "threads/*/messages/**", "conversations",
+        "conversations/**", "responses/input_tokens", "responses/*/cancel", "realtime/client_secrets",
         "realtime/sessions", "realtime/transcription_sessions", "batches/*/cancel", "fine_tuning/jobs/*/cancel",
-        "fine_tuning/jobs/*/pause", "fine_tuning/jobs/*/resume", "fine_tuning/checkpoints/*", "evals", "evals/eval_*",
-        "chatkit/sessions*", "organization/*", "projects/*", "webhooks*", "containers/*/files*", "videos/*/cancel",
+        "fine_tuning/jobs/*/pause", "fine_tuning/jobs/*/resume", "fine_tuning/checkpoints/**", "evals", "evals/*",
+        "evals/*/runs/*", "chatkit/**", "organization/**", "projects/**", "webhooks/**", "containers/*/files",
+        "videos/*/cancel",
     ),
     gates=(Gate("openai._base_client"),),
 )  # fmt: skip

@@ -46,7 +46,7 @@ def call_of(
             usage = Usage()
         elif attempt._is_ok or (attempt._status is None and not unsent):
             certainty = "unmeasured"
-    elif end != "complete" or (not reading.ended and route.api.format.has_running_output):
+    elif end != "complete" or (route.api.format.has_running_output and not (reading.ended and reading.error is None)):
         certainty = "lower_bound"
     name = None
     if error is not None:
@@ -90,7 +90,7 @@ def pending_estimate_of(
 ) -> PendingEstimate | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     api = attempt.endpoint.route.api
-    if call.usage is not None and (is_ended or not api.format.has_running_output):
+    if call.usage is not None and (call.certainty == "exact" or not api.format.has_running_output):
         return None
     is_silent = call.certainty != "exact" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.

@@ -84,7 +84,7 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
         usage = layout.complete(layout.usage(raw, numbers), beside, numbers)
         if usage.prompt_tokens is None and usage.count(None) == len(usage):
             usage = None
-        tier = raw.get("service_tier")  # Anthropic's place for it
+        tier = raw.get("service_tier")  # some apis keep it there
     status = layout.statuses.get(text_of(about.get("status"))) if layout.statuses is not None else None
     return Reading(
         usage,

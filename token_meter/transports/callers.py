@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-CALLERS = frozenset({"anthropic", "httpx", "httpx2", "openai", "vcr"})
+CALLERS = frozenset({
+    "anthropic", "cerebras", "fireworks", "groq", "httpx", "httpx2", "openai", "perplexity", "together", "vcr",
+})  # fmt: skip
 """Every package that a transport or a provider's gate patches and that a program imports by its own name.
 
 They stand here once more because a run of pytest asks before it loads any transport or provider; a test compares.

@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# In one process each, and with few sockets; the rest starts commands, pytests and servers, or makes up random programs.
+QUICK  := tests/wire tests/providers tests/estimate tests/prices tests/budget tests/meter tests/handlers tests/report tests/test_config.py tests/test_forecast.py tests/test_house.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check fix bench peers soak compat clean
+.PHONY: help demo quick test coverage check fix bench peers soak compat clean
 
 help: ## what can be made here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -18,6 +20,9 @@ $(VENV)/.ready: pyproject.toml
 
 demo: $(VENV)/.ready ## the lesson's dialogue through the real SDK, metered, beside the server's own bill
 	@$(BIN)/token-meter demo
+
+quick: $(VENV)/.ready ## the tests that start no process: what to run while you work
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q $(QUICK)
 
 test: $(VENV)/.ready ## all tests, docs and examples included
 	$(BIN)/python -m pytest -n 2 --dist loadfile

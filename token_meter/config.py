@@ -12,14 +12,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 
 PREFIX = "TOKEN_METER_"
 OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
 """Variables of ours that are no settings."""
 
-_LIMITS = ("max_cost", "max_spend", "max_tokens", "max_calls")
-_EXCEED = ("warn", "fail", "stop")
+LIMITS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
+"""The limits as options name them, and the sums that they limit."""
+ON_EXCEED = ("warn", "fail", "stop")
+"""What becomes of a run that is over a limit."""
 _WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -44,9 +47,9 @@ KEYS: dict[str, Key] = {
     "report.sort": Key("text", "-cost"),
     "report.top": Key("count"),
     "report.redact_params": Key("flag", False),
-    **{f"budget.{name}": Key("amount") for name in _LIMITS},
-    "budget.on_exceed": Key(_EXCEED, "fail"),
-    **{f"budget.test.{name}": Key("amount") for name in _LIMITS},
+    **{f"budget.{name}": Key("amount") for name in LIMITS},
+    "budget.on_exceed": Key(ON_EXCEED, "fail"),
+    **{f"budget.test.{name}": Key("amount") for name in LIMITS},
     "budget.match": Key("tables", []),
     "diff.base": Key("text"),
     "diff.fail_on": Key("list", []),
@@ -54,7 +57,7 @@ KEYS: dict[str, Key] = {
     "diff.min_change": Key("amount", Decimal(0)),
     "diff.if_no_base": Key(("pass", "warn", "fail"), "pass"),
 }
-_MATCH_KEYS = ("tests", *_LIMITS, "on_exceed")
+_MATCH_KEYS = ("tests", *LIMITS, "on_exceed")
 
 
 class Setting(NamedTuple):
@@ -107,14 +110,6 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     """The nearest pyproject.toml at or above *start*."""
     here = Path(start).resolve()
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
-
-
-def suggestion(word: str, known: Any) -> str:
-    """`; did you mean 'max_cost'?`, or nothing."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:
@@ -247,9 +242,9 @@ def _matches(value: Any, where: str) -> list[dict[str, Any]]:
                 raise ConfigError(msg)
         if not isinstance(row.get("tests"), str):
             raise _wrong(where, "budget.match.tests", "a pattern such as tests/evals/**", row.get("tests"))
-        if row.get("on_exceed", "fail") not in _EXCEED:
-            raise _wrong(where, "budget.match.on_exceed", f"one of {', '.join(_EXCEED)}", row["on_exceed"])
-        for name in _LIMITS:
+        if row.get("on_exceed", "fail") not in ON_EXCEED:
+            raise _wrong(where, "budget.match.on_exceed", f"one of {', '.join(ON_EXCEED)}", row["on_exceed"])
+        for name in LIMITS:
             if name in row:
                 row[name] = _amount(f"budget.match.{name}", row[name], where)
     return value

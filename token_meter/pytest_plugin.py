@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from token_meter.config import LIMITS, ON_EXCEED
+
 if TYPE_CHECKING:
     from token_meter._pytest.testmeter import TestMeter
 
-_LIMITS = ("max_cost", "max_spend", "max_tokens", "max_calls")
-_ON_EXCEED = ("warn", "fail", "stop")
 NAME = "token_meter_session"
 
 
@@ -47,13 +47,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write a report: term, term:20, term-all, json, md, md-append, html, csv, junit, openmetrics, github, "
         "gitlab-codequality; repeatable; empty for none",
     )  # fmt: skip
-    for name in _LIMITS:
+    for name in LIMITS:
         unit = "USD" if name in ("max_cost", "max_spend") else "N"
         dashed = name.replace("_", "-")
         option(f"--meter-{dashed}", metavar=unit, dest=f"meter_{name}", help=f"limit for the run: {name}")
         option(f"--meter-test-{dashed}", metavar=unit, dest=f"meter_test_{name}", help=f"limit for each test: {name}")
     option(
-        "--meter-on-exceed", choices=_ON_EXCEED, dest="meter_on_exceed",
+        "--meter-on-exceed", choices=ON_EXCEED, dest="meter_on_exceed",
         help="over the run's limit: warn; fail: run on and exit with 1; stop: refuse further calls and end the run",
     )  # fmt: skip
     option(
@@ -73,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
            help="meter Python children of the tests too (changes their environment)")  # fmt: skip
     parser.addini("meter_report", "reports, as --meter-report", type="linelist", default=[])
     parser.addini("meter_prices", "private prices, as --meter-prices", default="")
-    for name in _LIMITS:
+    for name in LIMITS:
         parser.addini(f"meter_{name}", f"limit for the run: {name}", default="")
         parser.addini(f"meter_test_{name}", f"limit for each test: {name}", default="")
 
@@ -81,7 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "token_budget(max_cost=, max_spend=, max_tokens=, max_calls=, on_exceed='fail'): limit the LLM calls of a test",
+        f"token_budget({', '.join(f'{name}=' for name in LIMITS)}, on_exceed='fail'): limit the LLM calls of a test",
     )
     config.addinivalue_line("markers", "no_meter: do not record the LLM calls of a test")
     if config.getoption("meter_off"):

@@ -181,7 +181,7 @@ def test_a_copy_of_a_book_is_the_book() -> None:
         (lambda: Rates("openai", "m", input=True), "input must be a number"),
         (lambda: Rates("openai", "m", input=None), "input must be a number"),  # type: ignore[arg-type]
         (lambda: Rates("openai", "m", input="cheap"), "input must be a number"),
-        (lambda: Rates("openai", "m", imput="1"), r"'imput' is not a rate \(did you mean 'input'\?\)"),
+        (lambda: Rates("openai", "m", imput="1"), r"'imput' is not a rate; did you mean 'input'\?"),
         (lambda: Rates("openai", "m", cached="1"), "'cached' is not a rate"),
         (lambda: Rates("openai", "m"), "has no rate"),
         (lambda: Rates("", "m", input="1"), "provider must be a name such as 'openai'"),

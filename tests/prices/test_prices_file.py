@@ -119,7 +119,7 @@ def test_a_book_is_named_after_its_file(tmp_path: Path) -> None:
         ("[" * 100_000, ".json", "it is not valid JSON"),
         ("[]", ".json", "must hold a table"),
         ("", ".yaml", "must end in .toml or .json"),
-        ("overides = []", ".toml", r"'overides' is not a key \(did you mean 'overrides'\?\)"),
+        ("overides = []", ".toml", r"'overides' is not a key; did you mean 'overrides'\?"),
         ("overrides = 1", ".toml", "overrides must be a list of tables, not int"),
         ("overrides = [1]", ".toml", "each of overrides must be a table with provider, model and rates"),
         ('[[overrides]]\nprovider = "openai"', ".toml", "each of overrides must be a table with provider"),

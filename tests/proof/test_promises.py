@@ -1,4 +1,4 @@
-"""The page of promises names tests that exist, and no row of the fault catalogue is forgotten."""
+"""The pages of promises and of faults agree with the tests: each id and each name that one uses, the other has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
+FAULTS = dict(re.findall(r"^\| F(\d+) \| .+? \| (.+) \|$", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE))
 TESTS = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
 
 CATALOGUE = [
@@ -40,6 +41,14 @@ def test_no_row_has_both_a_test_and_an_excuse() -> None:
     """An excuse goes when its test comes; an id that no catalogue knows is a slip."""
     assert _named() & _excused() == set()
     assert (_named() | _excused()) - {*CATALOGUE, *FOUND_LATER} == set()
+
+
+def test_every_id_in_the_name_of_a_test_stands_in_the_catalogue() -> None:
+    """A reader of a test can look its id up, and a row that has a test is not called open any more."""
+    rows = {int(number): text for number, text in FAULTS.items()}
+
+    assert (_named() | {*CATALOGUE}) - set(rows) == set()
+    assert [f"F{number}" for number in sorted(_named()) if rows[number].startswith("**open**")] == []
 
 
 def test_every_test_that_the_page_names_exists() -> None:

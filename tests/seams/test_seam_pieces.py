@@ -181,8 +181,8 @@ def test_f23_a_body_that_cannot_be_decoded_is_left_to_the_client():
 def test_an_answer_that_cannot_be_looked_into_is_the_callers(library):
     """A failure of ours at arrival costs the count."""
     left: list[str] = []
-    attempt = SimpleNamespace(abandoned=lambda: left.append("abandoned"))
-    httpx_body.Taps(library, HUB).arrive(attempt, SimpleNamespace(), is_async=False)  # type: ignore[arg-type]
+    attempt = SimpleNamespace(abandoned=lambda: left.append("abandoned"), is_local=False)
+    httpx_body.Taps(library, HUB).arrive(attempt, SimpleNamespace(), None, is_async=False)  # type: ignore[arg-type]
     errors = take_internal_errors()
 
     assert (left, errors) == (["abandoned"], {"arrive": 1})

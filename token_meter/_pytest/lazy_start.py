@@ -7,14 +7,14 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-CALLERS = frozenset({"httpx", "httpx2", "openai", "vcr"})
-"""Libraries that make calls or replay them; the meter's seams wait for their modules by themselves."""
+from token_meter.patching.import_hook import Finder
+from token_meter.transports.callers import CALLERS
 
 
-class Waiting:
-    """A finder on `sys.meta_path` that calls *then* before the first of them is loaded, and finds nothing by itself.
+class Waiting(Finder):
+    """Calls *then* before the first of them is loaded.
 
-    Before and not after: what is half imported can be patched no more by whoever waits for its import.
+    Before and not after: what is half imported can be patched no more by a hook that waits for its import.
     """
 
     def __init__(self, then: Callable[[], None]) -> None:
@@ -25,12 +25,7 @@ class Waiting:
         if CALLERS & sys.modules.keys():
             self._then()
         else:
-            sys.meta_path.insert(0, self)
-
-    def stop(self) -> None:
-        """Wait no more."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
+            self.watch()
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in CALLERS:
@@ -39,4 +34,4 @@ class Waiting:
 
         self.stop()
         self._then()
-        return find_spec(name)  # asks all finders anew: some have come by what was called
+        return find_spec(name)  # asks all finders again: some have come by what was called

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from token_meter.config import Config, load_config, suggestion
+from token_meter._text import suggestion
+from token_meter.config import LIMITS, Config, load_config
 from token_meter.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from token_meter.report import Limit
 
-LIMITS = ("max_cost", "max_spend", "max_tokens", "max_calls")
 INI_KEYS = (
     "meter_report", "meter_prices", *(f"meter_{name}" for name in LIMITS), *(f"meter_test_{name}" for name in LIMITS),
 )  # fmt: skip

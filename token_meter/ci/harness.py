@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from token_meter._money import add_usd
 from token_meter.ci.losses import NOTHING_MISSING, Missing, WholeRun
 from token_meter.ci.shared_limits import Tails
-from token_meter.config import Config
+from token_meter.config import LIMITS, Config
 from token_meter.ledger import Ledger, find_shards
 from token_meter.types import Call
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "TOKEN_METER_RUN_CONFIG"
 CONTEXT_VARIABLE = "TOKEN_METER_CONTEXT"
 _COLOURS = {"red": "\x1b[31m", "yellow": "\x1b[33m", "green": "\x1b[32m"}
-FIELDS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
-"""The limits as options name them, and the sums that they limit."""
 
 
 def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") -> list[Limit]:
@@ -40,13 +38,13 @@ def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") 
 
     how: Any = on_exceed
     return [
-        Limit.of(scope, field, settings[name], how) for name, field in FIELDS.items() if settings.get(name) is not None
+        Limit.of(scope, field, settings[name], how) for name, field in LIMITS.items() if settings.get(name) is not None
     ]
 
 
 def budget_settings(config: Config, prefix: str = "budget.") -> dict[str, Any]:
     """The `max_*` settings below *prefix*."""
-    return {name: config[prefix + name] for name in FIELDS}
+    return {name: config[prefix + name] for name in LIMITS}
 
 
 def book_of(path: str | None) -> PriceBook:

@@ -44,7 +44,7 @@ class _Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from token_meter.config import suggestion
+            from token_meter._text import suggestion
 
             msg = f"no such command {args[0]!r}{suggestion(args[0], _COMMANDS)}"
             raise click.UsageError(msg, ctx)

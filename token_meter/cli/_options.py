@@ -117,7 +117,7 @@ def wrapped(function: F) -> F:
 
 def config_from(given: dict[str, Any]) -> Config:
     """The settings, with the command line on top."""
-    from token_meter.config import find_pyproject, load_config
+    from token_meter.config import LIMITS, find_pyproject, load_config
 
     labels = dict(_label(text) for text in given.get("labels") or ())
     path = given.get("config") or os.environ.get("TOKEN_METER_CONFIG") or find_pyproject()
@@ -133,7 +133,7 @@ def config_from(given: dict[str, Any]) -> Config:
         "diff.warn_on": list(given.get("warn_on") or ()),
         "diff.min_change": given.get("min_change"),
         "diff.if_no_base": given.get("if_no_base"),
-        **{f"budget.{name}": given.get(name) for name in ("max_cost", "max_spend", "max_tokens", "max_calls")},
+        **{f"budget.{name}": given.get(name) for name in LIMITS},
     }
     try:
         return load_config(path, given=mine)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from token_meter.cli._options import wrapped
+from token_meter.prices import DEFAULT_PROVIDER
 
-_provider = click.option("--provider", default="openai", show_default=True, help="Who is paid.")
+_provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="Who is paid.")
 _prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 
 
@@ -29,7 +30,7 @@ def list_(provider: str, prices: str | None) -> None:
 
     book = _book(prices)
     if provider not in (known := known_providers(book=book)):
-        from token_meter.config import suggestion
+        from token_meter._text import suggestion
 
         msg = f"no provider {provider!r}{suggestion(provider, known)}; known are {', '.join(known)}"
         raise click.UsageError(msg)

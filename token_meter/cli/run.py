@@ -98,7 +98,7 @@ def _runnable(words: tuple[str, ...]) -> list[str]:
     if words[0] == "-m" or (words[0].endswith(".py") and os.path.isfile(words[0]) and not os.access(words[0], os.X_OK)):
         return [sys.executable, *words]
     if words[0].startswith("-"):
-        from token_meter.config import suggestion
+        from token_meter._text import suggestion
 
         known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
         msg = f"no such option: {words[0]}{suggestion(words[0], known)}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from token_meter.ledger import _line
-from token_meter.ledger._place import find_shards
+from token_meter.ledger._place import find_shards, replaced
 from token_meter.ledger._read import RunFacts, _lines, marks_beside, read_run
 
 
@@ -28,14 +28,8 @@ def combine(
     if append and target.exists():
         sources = [target, *(source for source in sources if source.resolve() != target.resolve())]
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.writelines(line + b"\n" for line in _distinct(sources))
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replaced(target, is_ours=True) as out:
+        out.writelines(line + b"\n" for line in _distinct(sources))
     reader = read_run(target)
     for _ in reader:
         pass

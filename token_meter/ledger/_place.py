@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 from token_meter.exceptions import LedgerError
 
@@ -66,6 +67,22 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
     fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     _own(fd, 0o600)
     return fd
+
+
+@contextmanager
+def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
+    """A file that takes the place of *target* when the block ends, and is removed when an exception leaves it.
+
+    One that *is_ours* has no other reader.
+    """
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    try:
+        with open(temporary, "xb", opener=open_own if is_ours else None) as out:
+            yield out
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def new_shard(run_dir: Path) -> Path:

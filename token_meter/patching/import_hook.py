@@ -13,11 +13,28 @@ from typing import Any
 _log = logging.getLogger("token_meter")
 
 
-class ImportHook:
+class Finder:
+    """A finder on `sys.meta_path`, in front of the others, that only watches: imports behave as without it."""
+
+    def watch(self) -> None:
+        """Be asked for every module that is imported from here on; idempotent."""
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """See the name of a module that is about to be imported."""
+        raise NotImplementedError
+
+
+class ImportHook(Finder):
     """Calls `then(module)` for each of *names*: at once where it is imported, else when it has been.
 
-    For the latter it is a finder on `sys.meta_path` that lets the real loader work. It finds nothing by itself, so
-    imports behave as without it; it goes away by `stop()`.
+    For the latter it lets the real loader work.
     """
 
     def __init__(self, names: Iterable[str], then: Callable[[ModuleType], None]) -> None:
@@ -31,16 +48,11 @@ class ImportHook:
         known = {name: sys.modules.get(name) for name in self._names}
         made = {name: module for name, module in known.items() if module is not None and not _is_half_made(module)}
         self._awaited = frozenset(self._names) - made.keys()
-        if self._awaited and self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
+        if self._awaited:
+            self.watch()
         self._begun = {name for name in self._awaited if sys.modules.get(name) is not None}
         for module in made.values():
             self._then(module)
-
-    def stop(self) -> None:
-        """Wait no more."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if self._begun:

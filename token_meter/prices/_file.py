@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 from token_meter.prices._rates import Rates
-from token_meter.prices._validation import suggest
 
 _KEYS = frozenset({"name", "on_unpriced", "overrides", "multipliers", "models", "hosts", "web_search"})
 _MODEL_KEYS = frozenset({"base_url", "name", "model"})
@@ -32,7 +32,7 @@ def read_book(path: Path) -> dict[str, Any]:
         raise ConfigError(msg)
     for key in data:
         if key not in _KEYS:
-            msg = f"{key!r} is not a key{suggest(key, _KEYS)}; keys are {', '.join(sorted(_KEYS))}"
+            msg = f"{key!r} is not a key{suggestion(key, sorted(_KEYS))}; keys are {', '.join(sorted(_KEYS))}"
             raise ConfigError(msg)
     models: dict[tuple[str, str], str] = {}
     for row in _list(data, "models"):

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 from token_meter.prices._rate_card import UNITS, RateTable, bands_of
-from token_meter.prices._validation import rate_of, suggest
+from token_meter.prices._validation import rate_of
 
 STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
 """The names of the standard tier in answers."""
@@ -124,7 +125,7 @@ def _bands(above: Any, where: str) -> list[tuple[Any, Any]]:
 
 def _unit(name: str, where: str) -> str:
     if name not in UNITS:
-        msg = f"{where}: {name!r} is not a rate{suggest(name, _NAMES)}; rates are {', '.join(UNITS)}"
+        msg = f"{where}: {name!r} is not a rate{suggestion(name, sorted(_NAMES))}; rates are {', '.join(UNITS)}"
         raise ConfigError(msg)
     return name
 

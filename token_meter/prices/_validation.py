@@ -27,14 +27,6 @@ def rate_of(value: object, name: str) -> Decimal:
     return rate
 
 
-def suggest(word: str, known: frozenset[str]) -> str:
-    """Guess what a misspelt word was meant to be, as the end of a sentence."""
-    import difflib
-
-    near = difflib.get_close_matches(str(word), sorted(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def table(given: Any, name: str) -> Mapping[Any, Any]:
     """Read a table; `None` is an empty one."""
     if given is None:

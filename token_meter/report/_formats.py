@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
-from token_meter.ledger._place import open_own
+from token_meter.ledger._place import replaced
 from token_meter.report import _diff_formats as faces
 from token_meter.report._ci_formats import (
     render_azure,
@@ -129,8 +129,7 @@ def parse_target(text: str) -> Target:
     everything = kind == "term-all"
     name = "table" if everything else _ALIASES.get(kind, kind)
     if name not in FORMATS:
-        close = get_close_matches(kind, [*FORMATS, *_ALIASES, "term-all", "ci"], 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = suggestion(kind, [*FORMATS, *_ALIASES, "term-all", "ci"])
         msg = f"report {text!r}: {kind!r} is none of {', '.join(FORMATS)}{hint}"
         raise ConfigError(msg)
     if name == "table" and destination.isascii() and destination.isdigit():
@@ -179,12 +178,5 @@ def write(text: str, path: str | os.PathLike[str], *, append: bool = False, is_o
     if target.exists() and not target.is_file():  # /dev/stdout, a pipe
         target.write_bytes(data)
         return
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-    try:
-        if is_ours:
-            os.close(open_own(temporary, os.O_WRONLY | os.O_EXCL))
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replaced(target, is_ours=is_ours) as out:
+        out.write(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 
 SCOPES = ("total", "test", "model", "new")
@@ -63,11 +64,7 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{word!r} is none of {', '.join(known)}{hint}"
+    return f"{word!r} is none of {', '.join(known)}{suggestion(word, known)}"
 
 
 def _wrong(text: str, why: str) -> ConfigError:

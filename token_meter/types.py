@@ -44,8 +44,7 @@ class Usage(NamedTuple):
         output_text_tokens: part of an image model's completion that was text.
         audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
         web_searches: billable web searches; their fee is not a token price.
-        tool_usage_tokens: tokens reported *beside* the usage and billed at another model's price
-            (`tool_usage.image_gen`, `svg_usage`); not part of any total.
+        tool_usage_tokens: tokens *beside* the usage, at another model's price (images, advisors); part of no total.
         provider_cost: US dollars the provider itself says it charged.
     """
 
@@ -124,9 +123,8 @@ class Answer(NamedTuple):
     Attributes:
         texts: the visible text of each choice, refusals included.
         tool_calls: `(name, arguments)` of each tool call, arguments as the raw JSON text.
-        reasoned: the stream showed signs of hidden reasoning.
         finish: the finish reason, when one came.
-        thoughts: the reasoning that was shown; a provider may show a summary of what it bills.
+        reasoned, thoughts: there were signs of reasoning, and what of it was shown, which may be a summary.
     """
 
     texts: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_house import ROOT
 
-PAGES = ["README.md", "docs/budgets.md", "docs/simulator.md"]
+PAGES = ["README.md", "docs/budgets.md", "docs/extending.md", "docs/simulator.md"]
 SHOWN = re.compile(r"```python\n((?:(?!```).)*)```\n\n```text\n(.*?)```", re.DOTALL)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
     from token_meter._meter.attach import attach, detach
+    from token_meter.budget.store import BudgetStore
+    from token_meter.context.ports import Sink
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
@@ -27,16 +29,22 @@ if TYPE_CHECKING:
     )
     from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
+    from token_meter.providers import Api, Gate, Provider, register, unregister
     from token_meter.types import Call, Handler, Usage
+    from token_meter.wire import Format
 
 __version__ = "0.1.0"
 
 _ROOMS = {
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
+    "budget.store": ("BudgetStore",),
+    "context.ports": ("Sink",),
     "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
+    "providers": ("Api", "Gate", "Provider", "register", "unregister"),
     "types": ("Call", "Handler", "Usage"),
+    "wire": ("Format",),
     "exceptions": (
         "BlindSpotWarning", "BudgetExceededError", "BudgetWarning", "ConfigError", "LLMCallError", "LedgerError",
         "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
@@ -49,17 +57,23 @@ _OTHER_NAMES = {
 }
 
 __all__ = [
+    "Api",
     "AsyncCallbackHandler",
     "BlindSpotWarning",
     "BudgetExceededError",
+    "BudgetStore",
     "BudgetWarning",
     "Call",
     "CallbackHandler",
     "ConfigError",
+    "Format",
+    "Gate",
     "Handler",
     "LLMCallError",
     "LedgerError",
     "Meter",
+    "Provider",
+    "Sink",
     "TokenMeterError",
     "TokenMeterWarning",
     "UnpricedModelError",
@@ -72,8 +86,10 @@ __all__ = [
     "estimate_cost",
     "get_openai_callback",
     "meter",
+    "register",
     "unattributed",
     "uninstall",
+    "unregister",
 ]
 
 

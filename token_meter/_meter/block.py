@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from token_meter._meter.recording import Recorder
 from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
@@ -39,7 +40,7 @@ def _hub() -> Hub:
     return _found_hub
 
 
-class Meter(Accumulator):
+class Meter(Recorder, Accumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counted is every call that departs in the block and in what the block starts: threads, pools and tasks. Meters nest,

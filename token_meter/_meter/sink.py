@@ -51,9 +51,7 @@ def sink_of(given: Any) -> Sink:
         return LedgerSink(Ledger.create(given, lazy=True), is_ours=True)
     if isinstance(given, Ledger):
         return LedgerSink(given, is_ours=False)
-    if not all(
-        callable(getattr(given, name, None)) for name in ("on_start", "on_end", "on_discard", "on_refused", "close")
-    ):
+    if not all(callable(getattr(given, name, None)) for name in _METHODS):
         msg = f"ledger must be a directory, a Ledger or a sink of calls, not {given!r}"
         raise ConfigError(msg)
     sink: Sink = given

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from token_meter._money import EXACT
 from token_meter._text import visible
-from token_meter.budget.account import Account, Amounts, Ask, Excess, shown
+from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, shown
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Usage
@@ -149,6 +149,12 @@ class MeterBudget:
                 msg, meter=self._meter, field="cost", limit=limit, spent=spent, reserved=reserved, wanted=None
             )
         self._warn("unpriced", msg.replace("The call was not sent", "The call was sent all the same"))
+
+    def count_made(self) -> None:
+        """Count a call that was made without having asked; what it used is in the spent sum."""
+        reservation = admit([Ask(self.account, Amounts(Decimal(0), 0, 1), is_enforced=False)]).reservation
+        if reservation is not None:
+            reservation.release(was_sent=True)
 
     def refusal(self, excess: Excess) -> BudgetExceededError:
         """The error for a call that does not fit."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from token_meter.providers.api import Api
 from token_meter.providers.attempts import attempt_number
 from token_meter.providers.provider import Gate, Provider
-from token_meter.providers.registry import PROVIDERS, UNKNOWN, api_named, route_of
+from token_meter.providers.registry import PROVIDERS, UNKNOWN, api_named, register, route_of, unregister
 from token_meter.providers.routes import SOCKET, Route
+from token_meter.providers.usage import usage_of
 
 __all__ = [
     "PROVIDERS",
@@ -18,5 +19,8 @@ __all__ = [
     "Route",
     "api_named",
     "attempt_number",
+    "register",
     "route_of",
+    "unregister",
+    "usage_of",
 ]

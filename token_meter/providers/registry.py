@@ -43,14 +43,14 @@ class Registry:
         self._rebuild()
 
     def register(self, provider: Provider) -> None:
-        """Add *provider*, or put it in the place of the one with its id.
+        """Know *provider* from here on, in this process; one with its id is replaced.
 
         Raises:
             ConfigError: it is no `Provider`.
         """
         given: object = provider
         if not isinstance(given, Provider):
-            msg = f"register() takes a token_meter.providers.Provider, not {provider!r}"
+            msg = f"register() takes a token_meter.Provider, not {provider!r}"
             raise ConfigError(msg)
         self.providers[provider.id] = provider
         self._rebuild()
@@ -109,3 +109,5 @@ class Registry:
 PROVIDERS = Registry((OPENAI, ANTHROPIC, *compatible.ROWS, *known_hosts.ROWS))
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named
+register = PROVIDERS.register
+unregister = PROVIDERS.unregister

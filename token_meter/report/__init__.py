@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from token_meter.report._collect import summarise
 from token_meter.report._commit_info import ci_host, commits_between, find_vcs
-from token_meter.report._formats import FORMATS, Format, Target, expanded, parse_target, render, write
+from token_meter.report._format import Format
+from token_meter.report._formats import FORMATS, Target, expanded, parse_target, render, write
 from token_meter.report._formatting import tone_of
 from token_meter.report._history import Point, history, remember
 from token_meter.report._load import load, loads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,46 +13,24 @@ from token_meter.exceptions import ConfigError
 from token_meter.ledger._place import replaced
 from token_meter.report import _diff_formats as faces
 from token_meter.report._ci_formats import (
-    render_azure,
-    render_benchmark,
-    render_buildkite,
     render_github,
     render_github_output,
-    render_gitlab_codequality,
 )
 from token_meter.report._commit_info import ci_host
 from token_meter.report._csv import render_csv
+from token_meter.report._format import Format, Formats
 from token_meter.report._html import render_html
 from token_meter.report._html_diff import diff_html
 from token_meter.report._json import render_json
 from token_meter.report._junit import render_junit
-from token_meter.report._markdown import COMMENT_LIMIT, SUMMARY_LIMIT, render_markdown
+from token_meter.report._markdown import SUMMARY_LIMIT, render_markdown
 from token_meter.report._openmetrics import render_openmetrics
 from token_meter.report._summary import Summary
 from token_meter.report._table import render_table
 from token_meter.report._view import DEFAULT_VIEW, View
 from token_meter.report.diff import Diff
 
-
-class Format(NamedTuple):
-    """One format.
-
-    Attributes:
-        render: a summary to text.
-        diff: a comparison to text, where the format has a face for it.
-        everything: it shows all rows unless told otherwise.
-        size_limit: what the host accepts, in bytes.
-        help: one line for a list of formats.
-    """
-
-    render: Callable[[Summary, View], str]
-    help: str
-    diff: Callable[[Diff, View], str] | None = None
-    everything: bool = True
-    size_limit: int = COMMENT_LIMIT
-
-
-FORMATS: dict[str, Format] = {
+BUILT_IN: dict[str, Format] = {
     "table": Format(render_table, "for a terminal", faces.diff_table, everything=False),
     "json": Format(render_json, "everything, by docs/report.schema.json", faces.diff_json),
     "md": Format(render_markdown, "for a pull request's comment, at most 60,000 bytes", faces.diff_markdown),
@@ -65,11 +43,9 @@ FORMATS: dict[str, Format] = {
     "junit": Format(render_junit, "one test case per limit"),
     "github": Format(render_github, "workflow commands: annotations", faces.diff_github),
     "github-output": Format(render_github_output, "step outputs, for $GITHUB_OUTPUT", faces.diff_github_output),
-    "gitlab-codequality": Format(render_gitlab_codequality, "GitLab's code quality report"),
-    "azure": Format(render_azure, "Azure logging commands, for the step's stdout"),
-    "buildkite": Format(render_buildkite, "for buildkite-agent annotate", faces.diff_markdown),
-    "benchmark": Format(render_benchmark, "github-action-benchmark's customSmallerIsBetter"),
 }
+FORMATS = Formats(BUILT_IN)
+"""All formats by name: those of this table, then those of installed packages. A dotted path can be looked up too."""
 _ALIASES = {"term": "table", "markdown": "md"}
 
 

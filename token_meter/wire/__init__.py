@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from token_meter.wire.deltas import DeltaReader
 from token_meter.wire.events import is_events
-from token_meter.wire.format import Format
+from token_meter.wire.format import ContentPart, Format, UsageLocation
+from token_meter.wire.numbers import NumberReader
 from token_meter.wire.readers import read_answer, read_body, read_request
 from token_meter.wire.request import RequestInfo
 from token_meter.wire.stream import StreamReader
 
 __all__ = [
+    "ContentPart",
     "DeltaReader",
     "Format",
+    "NumberReader",
     "RequestInfo",
     "StreamReader",
+    "UsageLocation",
     "is_events",
     "read_answer",
     "read_body",

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from token_meter.estimate import CountingRules, prompt_tokens
-from token_meter.prices import DEFAULT_BOOK, PriceBook
+from token_meter.prices import DEFAULT_BASE_URL, DEFAULT_BOOK, PriceBook
 from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
 EXPECTED_OUTPUT_TOKENS = 256
 """The assumed length of an answer where the caller gives none: a round figure, not a measurement."""
-
-_OPENAI = "https://api.openai.com/v1"
 
 
 class CostEstimate(NamedTuple):
@@ -65,7 +63,7 @@ def estimate_cost(
     prices: PriceBook | None = None,
     max_tokens: int | None = None,
     expected_tokens: int = EXPECTED_OUTPUT_TOKENS,
-    base_url: str = _OPENAI,
+    base_url: str = DEFAULT_BASE_URL,
     api: str | None = None,
 ) -> CostEstimate:
     """Estimate what *request* would cost; nothing is sent.

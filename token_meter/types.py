@@ -31,12 +31,11 @@ class Usage(NamedTuple):
 
     Attributes:
         prompt_tokens: tokens sent, cached and written ones included.
-        completion_tokens: tokens generated, reasoning included, as reported (xAI reports it without reasoning:
-            see `billable_output_tokens`).
+        completion_tokens: tokens generated, as reported; where reasoning is left out, see `billable_output_tokens`.
         total_tokens: the provider's own total, kept as reported also when it is not the sum.
         cached_tokens: part of the prompt read from the provider's cache.
         cache_write_tokens: part of the prompt written to the provider's cache, whatever its time to live.
-        cache_write_long_tokens: part of `cache_write_tokens` with the longer time to live (OpenAI 12 h, Anthropic 1 h).
+        cache_write_long_tokens: part of `cache_write_tokens` with the longer of the provider's two times to live.
         reasoning_tokens: part of the completion that was not shown.
         input_audio_tokens: part of the prompt that was audio.
         output_audio_tokens: part of the completion that was audio.
@@ -49,7 +48,7 @@ class Usage(NamedTuple):
         web_searches: billable web searches; their fee is not a token price.
         tool_usage_tokens: tokens reported *apart from* the usage and billed at another model's price
             (`tool_usage.image_gen`, `svg_usage`); not part of any total.
-        provider_cost: US dollars the provider itself says it charged (OpenRouter `usage.cost`, xAI ticks).
+        provider_cost: US dollars the provider itself says it charged.
     """
 
     prompt_tokens: int | None = None
@@ -73,7 +72,7 @@ class Usage(NamedTuple):
 
     @property
     def billable_output_tokens(self) -> int | None:
-        """Tokens billed as output: `max(completion, total - prompt)`, right for OpenAI and for xAI alike."""
+        """Tokens billed as output: `max(completion, total - prompt)`, right with and without reasoning in the count."""
         if self.completion_tokens is None or self.total_tokens is None or self.prompt_tokens is None:
             return self.completion_tokens
         return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
@@ -197,7 +196,7 @@ class Call(NamedTuple):
         first_token_s: seconds from there to the first byte of a streamed body.
         host: `host` or `host:port` of the request.
         api: the API: `chat`, `responses`, `completions`, `embeddings`, `images`, …
-        request_model: the model, or Azure deployment, that the request named.
+        request_model: the model, or deployment, that the request named.
         response_model: the model that the answer named.
         usage: the counts, or `None` when they are not known.
         certainty: how the counts are known.

@@ -1,4 +1,4 @@
-"""The tests that touch the SDK, over versions of Python and openai: one virtual environment a cell.
+"""The tests that touch an SDK, over versions of Python, openai and anthropic: one virtual environment a cell.
 
     python tests/compat/matrix.py                    # oldest and newest Python found here, all rows
     python tests/compat/matrix.py --all --only 2.x   # every Python found here, one row
@@ -40,6 +40,8 @@ ROWS = (
     Row("openai 1.x", "openai<2"),
     Row("openai 2.x", "openai<3"),
     Row("openai newest", "openai[aiohttp]"),
+    Row("anthropic 0.49", "anthropic==0.49.*", ("providers",)),
+    Row("anthropic newest", "anthropic", ("providers",)),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 

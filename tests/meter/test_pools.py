@@ -104,11 +104,15 @@ def test_f134_callbacks_of_a_task_belong_to_its_submitter(ask, by_name):
 def _with_pool(initializer: Any, *initargs: Any) -> None:
     with ThreadPool(2, initializer, initargs) as pool:
         pool.map(int, "1234")
+        pool.close()
+        pool.join()  # `terminate`, at the end of the block, waits for no initializer
 
 
 def _with_pool_by_name(initializer: Any, *initargs: Any) -> None:
     with ThreadPool(processes=2, initargs=initargs, initializer=initializer) as pool:
         pool.map(int, "1234")
+        pool.close()
+        pool.join()  # `terminate`, at the end of the block, waits for no initializer
 
 
 def _with_executor(initializer: Any, *initargs: Any) -> None:

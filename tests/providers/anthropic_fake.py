@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-MODEL = "claude-sonnet-4-5"
-SERVED = "claude-sonnet-4-5-20250929"
+MODEL = "claude-sonnet-4-6"
+SERVED = "claude-sonnet-4-6"
 HOLD: dict[str, Any] = {}
 """Stands in a stream where it pauses until the test is over."""
 CUT: dict[str, Any] = {"cut": True}

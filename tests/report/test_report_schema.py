@@ -1,4 +1,4 @@
-"""What JSON v1 promises, held by the schema that we publish."""
+"""What JSON v2 promises, held by the schema that we publish."""
 
 from __future__ import annotations
 

@@ -304,10 +304,10 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
         _chat({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "cost": 0.000123456789012345678}),
         Usage(5, 2, 7, provider_cost=Decimal("0.00012345678901234567")),  # as Python's repr wrote it
     ),
-    "Perplexity's cost is something else": (
+    "Perplexity says its charge in parts": (
         "chat",
         _chat({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "cost": {"total_cost": 0.006}}),
-        Usage(5, 2, 7),
+        Usage(5, 2, 7, provider_cost=Decimal("0.006")),
     ),
     # Reasoning is additive here: 100 + 20 + 300. All three stay as reported.
     "xAI": (

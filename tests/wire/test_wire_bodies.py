@@ -286,7 +286,13 @@ def test_the_ends_of_a_big_body_are_enough() -> None:
                     {"index": 0, "message": {"content": [{"type": "text", "text": "parts"}]}},
                 ]
             },
-            Answer(texts=("parts", "No."), tool_calls=(("bill", '{"a":1}'),), reasoned=True, finish="tool_calls"),
+            Answer(
+                texts=("parts", "No."),
+                tool_calls=(("bill", '{"a":1}'),),
+                reasoned=True,
+                finish="tool_calls",
+                thoughts="hm",
+            ),
         ),
         ("completions", {"choices": [{"text": "one", "finish_reason": "length"}]}, Answer(("one",), finish="length")),
         ("responses", RESPONSE, Answer(texts=("Tulips.",), reasoned=True, finish="completed")),

@@ -37,7 +37,7 @@ def _answer() -> Answer:
 @pytest.mark.parametrize(
     ("module", "name", "read", "nothing"),
     [
-        (readers, "read_json", lambda: read_body("chat", b"{}"), Reading()),
+        (readers, "read_objects", lambda: read_body("chat", b"{}"), Reading()),
         (readers, "answer_of", lambda: read_answer("chat", b"{}"), Answer()),
         (readers, "read_json_request", lambda: tuple(read_request(b"{}")), (None, False, False)),
         (stream, "read_events", _finish, Reading()),

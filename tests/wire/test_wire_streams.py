@@ -362,7 +362,7 @@ SHOWN: list[tuple[str, bytes, Answer, list[Delta]]] = [
     (
         "chat",
         CALLING,
-        Answer(("Let me.", "No."), (("a", "{é}"), ("b", "[]")), True, "tool_calls"),
+        Answer(("Let me.", "No."), (("a", "{é}"), ("b", "[]")), True, "tool_calls", "hm"),
         [
             Delta("text", "Let "),
             Delta("reasoning", "hm"),
@@ -378,7 +378,7 @@ SHOWN: list[tuple[str, bytes, Answer, list[Delta]]] = [
     (
         "responses",
         RESPONDING,
-        Answer(("Let me.No.",), (("a", "{}"),), True, "max_output_tokens"),
+        Answer(("Let me.No.",), (("a", "{}"),), True, "max_output_tokens", "hm"),
         [
             Delta("reasoning", "hm"),
             Delta("text", "Let "),

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from token_meter._text import visible
 from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
-    from token_meter._meter.block import Meter
     from token_meter.totals.breakdown import Breakdown
     from token_meter.totals.totals import TotalsView
+
+
+class Shown(Protocol):
+    """A meter as it is shown."""
+
+    name: str | None
+    is_open: bool
+
+    def _frozen(self) -> Breakdown:
+        """All its sums, as of now."""
+
+    def _told(self) -> Breakdown:
+        """The same, and a warning of what has no price."""
 
 
 def _amount_of(model: TotalsView) -> str:
@@ -48,7 +60,7 @@ def _names(unpriced_models: Mapping[str, str], limit: int = 4) -> str:
     return ", ".join(names[:limit]) + rest
 
 
-def line(meter: Meter) -> str:
+def line(meter: Shown) -> str:
     """One line, for a REPL or a log.
 
     It issues no warning: the line itself says what has no price, and some readers did not ask for a cost, such as
@@ -62,7 +74,7 @@ def line(meter: Meter) -> str:
     return f"<meter{name} {state}: {still.sums.total_tokens:,} tokens, {amount(SubTotal(still.sums))}{tail}>"
 
 
-def block(meter: Meter) -> str:
+def block(meter: Shown) -> str:
     """A readable block of at most 80 columns."""
     still = meter._told()
     counted = still.sums
@@ -100,7 +112,7 @@ def _with_parts(count: int, **parts: int) -> str:
     return f"{count:,}" + (f" ({', '.join(shown)})" if shown else "")
 
 
-def card(meter: Meter) -> str:
+def card(meter: Shown) -> str:
     """A notebook card; every name is escaped."""
     still = meter._told()
     counted = still.sums

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from token_meter._money import format_usd
 from token_meter.ci import harness as _run
@@ -24,14 +25,30 @@ from token_meter.report import (
 )
 
 if TYPE_CHECKING:
-    from token_meter._pytest.session import Session
+    import pytest
+
+    from token_meter.ci.losses import Missing
+    from token_meter.config import Config
     from token_meter.report import Diff
+
+
+class EndedSession(Protocol):
+    """A session that is over, as its report reads it."""
+
+    config: pytest.Config
+    settings: Config
+    problems: list[str]
+    missing: Missing | None
+
+    @property
+    def run_dir(self) -> Path:
+        """Where the shards of the run lie."""
 
 
 class SessionReport:
     """The result of the run."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: EndedSession) -> None:
         config, settings = session.config, session.settings
         self._settings = settings
         self._wants_table = bool(config.getoption("meter_table"))

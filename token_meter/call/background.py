@@ -11,12 +11,12 @@ from token_meter.types import Source
 from token_meter.wire import read_body
 
 if TYPE_CHECKING:
-    from token_meter.call.lifecycle import AttemptLifecycle
+    from token_meter.call.ports import BackgroundAttempt
 
 _LIMIT = 10_000
 
 
-class BackgroundCalls(dict[tuple[str, str], "AttemptLifecycle"]):
+class BackgroundCalls(dict[tuple[str, str], "BackgroundAttempt"]):
     """Background responses and runs under way, by base URL and id; bounded, the oldest goes.
 
     Threads and finalizers park: every step is one operation that a dictionary does whole, and none waits for a lock.
@@ -24,7 +24,7 @@ class BackgroundCalls(dict[tuple[str, str], "AttemptLifecycle"]):
 
     __slots__ = ()
 
-    def track(self, attempt: AttemptLifecycle, response_id: str) -> None:
+    def track(self, attempt: BackgroundAttempt, response_id: str) -> None:
         """Remember *attempt* until a later request shows its end."""
         key = attempt.endpoint.base_url, response_id
         while self.setdefault(key, attempt) is not attempt:  # a gateway that gives an id twice
@@ -56,7 +56,7 @@ class BackgroundPoll:
     stand_in: Source | None = None
     inner = replacement_request = chunk_filter = None
 
-    def __init__(self, background: AttemptLifecycle, response_id: str) -> None:
+    def __init__(self, background: BackgroundAttempt, response_id: str) -> None:
         self._attempt = background
         self._id = response_id
         self._chunks: list[bytes] = []

@@ -17,7 +17,7 @@ from token_meter.wire import read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
-    from token_meter.call.lifecycle import AttemptLifecycle
+    from token_meter.call.ports import EndedAttempt
 
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
@@ -36,7 +36,7 @@ def new_id() -> str:
 
 
 def call_of(
-    attempt: AttemptLifecycle, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
+    attempt: EndedAttempt, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
 ) -> Call:
     """The record of an attempt that ended; it is not priced."""
     route, usage = attempt.endpoint.route, reading.usage
@@ -46,7 +46,7 @@ def call_of(
             usage = Usage()
         elif attempt._is_ok or (attempt._status is None and not unsent):
             certainty = "unmeasured"
-    elif end != "complete" or (not reading.ended and route.api.format.has_running_output):
+    elif end != "complete" or (route.api.format.has_running_output and not (reading.ended and reading.error is None)):
         certainty = "lower_bound"
     name = None
     if error is not None:
@@ -86,11 +86,11 @@ def call_of(
 
 
 def pending_estimate_of(
-    attempt: AttemptLifecycle, call: Call, body: bytes | None, *, is_ended: bool
+    attempt: EndedAttempt, call: Call, body: bytes | None, *, is_ended: bool
 ) -> PendingEstimate | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     api = attempt.endpoint.route.api
-    if call.usage is not None and (is_ended or not api.format.has_running_output):
+    if call.usage is not None and (call.certainty == "exact" or not api.format.has_running_output):
         return None
     is_silent = call.certainty != "exact" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.
@@ -107,7 +107,7 @@ def pending_estimate_of(
     )  # fmt: skip
 
 
-def late_of(attempt: AttemptLifecycle, body: bytes) -> Call | PendingEstimate:
+def late_of(attempt: EndedAttempt, body: bytes) -> Call | PendingEstimate:
     """The record of a whole answer whose body was put off."""
     try:
         reading = read_body(attempt.endpoint.route.api.format, body)
@@ -123,7 +123,7 @@ def late_of(attempt: AttemptLifecycle, body: bytes) -> Call | PendingEstimate:
     return call if pending is None else pending
 
 
-def source_of(attempt: AttemptLifecycle) -> Source:
+def source_of(attempt: EndedAttempt) -> Source:
     """Whether a server answered, or what stands in for one. On this machine only a price book can tell who is paid."""
     if attempt.is_replay:
         return "replay"
@@ -136,7 +136,7 @@ def source_of(attempt: AttemptLifecycle) -> Source:
     return "mock" if is_stand_in(getattr(attempt._request.client, "_transport", None)) else "live"
 
 
-def answer_of(attempt: AttemptLifecycle, body: bytes | None) -> Answer | None:
+def answer_of(attempt: EndedAttempt, body: bytes | None) -> Answer | None:
     """What the call said, as far as it was seen."""
     if attempt._reader is not None:
         return attempt._reader.answer()

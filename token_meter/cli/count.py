@@ -161,12 +161,11 @@ def _cost_of_text(tokens: int, model: str | None, prices: str | None) -> tuple[D
     import time
 
     from token_meter.ci.harness import book_of
+    from token_meter.prices import DEFAULT_BASE_URL
     from token_meter.types import Call, Usage
 
     usage = Usage(tokens, 0, tokens)
-    call = Call(
-        "", time.time(), 0.0, "api.openai.com", "chat", model, usage=usage, base_url="https://api.openai.com/v1"
-    )
+    call = Call("", time.time(), 0.0, None, "chat", model, usage=usage, base_url=DEFAULT_BASE_URL)
     price = book_of(prices).price(call)
     return price.cost, price.reason
 

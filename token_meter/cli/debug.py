@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from token_meter.cli._options import config_from, wrapped
+from token_meter.transports.callers import CALLERS
 
 _PACKAGES = (
-    "token-meter", "openai", "httpx2", "httpx", "genai-prices", "tiktoken", "click", "pytest", "pytest-xdist", "vcrpy",
+    "token-meter", *sorted(CALLERS - {"vcr"}), "vcrpy", "genai-prices", "tiktoken", "click", "pytest", "pytest-xdist",
     "jinja2",
 )  # fmt: skip
 

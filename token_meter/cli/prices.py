@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from token_meter.cli._options import wrapped
+from token_meter.prices import DEFAULT_PROVIDER
 
-_provider = click.option("--provider", default="openai", show_default=True, help="Who is paid.")
+_provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="Who is paid.")
 _prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 
 

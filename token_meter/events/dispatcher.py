@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from token_meter._failures import internal_error
 from token_meter.context.stack import CONTEXT_STACK, SUPPRESSED, push, remove
@@ -22,9 +22,7 @@ from token_meter.types import Answer, Call
 from token_meter.wire import DeltaReader
 
 if TYPE_CHECKING:
-    from token_meter.context.endpoint import Endpoint
-    from token_meter.context.ports import Recipient
-    from token_meter.wire import RequestInfo
+    from token_meter.events.ports import ToldAttempt
 
 _DEFERRED = "deferred"
 """Stands for a handler's exception that is raised only after a paid answer has been delivered."""
@@ -51,34 +49,6 @@ _Telling: TypeAlias = tuple[Subscriber, str, tuple[Any, ...], dict[str, Any]]
 """A subscriber, the method to call, its arguments and keywords."""
 
 
-class ToldAttempt(Protocol):
-    """What the dispatcher needs of an attempt."""
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it goes."""
-
-    @property
-    def meters(self) -> tuple[Recipient, ...]:
-        """The meters that count it."""
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Their labels."""
-
-    def request_says(self) -> RequestInfo:
-        """What its request asked for."""
-
-    def request_body(self) -> bytes:
-        """The request body; empty after the call ended."""
-
-    def dismiss(self) -> None:
-        """Forget a call that was never sent."""
-
-    def failed(self, error: BaseException, *, was_sent: bool) -> None:
-        """The attempt ended with an exception."""
-
-
 class EventDispatcher:
     """The events of one attempt, and their subscribers.
 
@@ -89,20 +59,8 @@ class EventDispatcher:
     """
 
     __slots__ = (
-        "_attempt",
-        "_deltas",
-        "_is_repeated",
-        "_is_starting",
-        "_is_telling",
-        "_meter",
-        "_model",
-        "_subscribers",
-        "_tags",
-        "_ticket",
-        "_ticket",
-        "delivering",
-        "pending",
-        "run_id",
+        "_attempt", "_deltas", "_is_repeated", "_is_starting", "_is_telling", "_meter", "_model", "_subscribers",
+        "_tags", "_ticket", "delivering", "pending", "run_id",
     )  # fmt: skip
 
     def __init__(self, attempt: ToldAttempt, subscribers: tuple[Subscriber, ...], ticket: Any, run_id: str) -> None:
@@ -297,7 +255,7 @@ class EventDispatcher:
     def _raised(self, subscriber: Subscriber, name: str, error: Exception) -> Exception | None:
         """Log what a handler raised, or return it if it shall reach the caller."""
         if name is CHAT_START and isinstance(error, NotImplementedError) and subscriber.wants(START):
-            # As LangChain does: a handler without on_chat_model_start gets on_llm_start.
+            # The convention of these methods: a handler without on_chat_model_start gets on_llm_start.
             self.pending.appendleft(_Event(START, subscriber))
             return None
         if subscriber.may_raise:

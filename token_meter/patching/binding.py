@@ -1,8 +1,8 @@
 """Calls what stands in a class as Python would. It knows no class and no seam.
 
 Most of what we replace is a plain function, which takes its instance first. Others may have put something else there
-before us: a wrapper of wrapt (Datadog, New Relic, OpenTelemetry), a `partialmethod`, a `staticmethod`, a mock. Each
-of those learns its instance when it is looked up, or never.
+before us: a wrapper of wrapt, as tracers do, a `partialmethod`, a `staticmethod`, a mock. Each of those learns its
+instance when it is looked up, or never.
 """
 
 from __future__ import annotations

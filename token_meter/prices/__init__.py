@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook
+from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
 from token_meter.prices._rates import Rates
 
 if TYPE_CHECKING:
     from token_meter.prices._listing import PriceRow, describe, known_models, known_providers, nearest
 
 __all__ = [
+    "DEFAULT_BASE_URL",
     "DEFAULT_BOOK",
+    "DEFAULT_PROVIDER",
     "PriceBook",
     "PriceRow",
     "Rates",

@@ -60,6 +60,10 @@ HOSTS: Mapping[str, str] = {
     "dashscope-intl.aliyuncs.com": "dashscope",
     "dashscope.aliyuncs.com": "dashscope-cn",
 }
+DEFAULT_PROVIDER = "openai"
+"""Who is paid, where a person asks for prices and names no provider."""
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+"""Where a request is taken to go whose cost is asked for before it is sent, and whose host is not said."""
 _BEDROCK = re.compile(r"bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com")
 _VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com")
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")

@@ -7,11 +7,13 @@ from typing import Any
 
 from token_meter.types import Reading
 from token_meter.wire.format import Format
+from token_meter.wire.framing import several
 from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse_object
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import text_of
 from token_meter.wire.usage_merge import merge
 
+NOTHING = Reading()
 _ABOUT_ITSELF = ("model", "id", "service_tier", "status", "last_error")
 
 
@@ -20,11 +22,20 @@ def read_json(layout: Format, body: bytes) -> Reading:
     found: Object | None = None
     if len(body) > SMALL and (layout.deep_key is None or body.rfind(layout.deep_key) < 0):
         found = fields(body, layout.keys, layout.optional_keys)
-        if found is not None and layout.locate_usage(found).usage is None and body.rfind(b'"usage"') >= 0:
+        if found is not None and layout.locate_usage(found).usage is None and body.rfind(layout.usage_key) >= 0:
             found = None  # not at the top level: the api may know another place
     if found is None and len(body) <= FULL_PARSE_LIMIT:
         found = parse_object(body)
     return Reading() if found is None else _reading_of_one(layout, found)
+
+
+def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
+    """Read a JSON body, or one of several objects: an object a line, or an array where the layout says so."""
+    reading = NOTHING if layout.is_array else read_json(layout, body)
+    if reading != NOTHING:
+        return reading
+    found = list(several(body, is_array=layout.is_array))  # only now: most bodies are one object, and may be large
+    return reading_of(layout, found, is_whole=is_whole) if found else reading
 
 
 def _reading_of_one(layout: Format, body: Object) -> Reading:
@@ -73,7 +84,7 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
         usage = layout.complete(layout.usage(raw, numbers), beside, numbers)
         if usage.prompt_tokens is None and usage.count(None) == len(usage):
             usage = None
-        tier = raw.get("service_tier")  # Anthropic's place for it
+        tier = raw.get("service_tier")  # some apis keep it there
     status = layout.statuses.get(text_of(about.get("status"))) if layout.statuses is not None else None
     return Reading(
         usage,

@@ -14,7 +14,7 @@ from token_meter.wire.safe_access import text_of
 BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _EDGE = 16
-_USAGE, _ERROR = b'"usage"', b'"error"'
+_ERROR = b'"error"'
 _KEYS_LOOKED_AT = 100_000
 _REPORTS_LOOKED_AT = 1_000
 _KEYS_BEYOND = 3
@@ -103,14 +103,14 @@ class _Stream:
         With a usage on every chunk each is the sum so far, and the last one says all. A little more is looked at
         for fields that it lacks; what the first event says is read anyway, with the model's name.
         """
-        left, at = _KEYS_LOOKED_AT, self.raw.rfind(_USAGE)
+        left, at = _KEYS_LOOKED_AT, self.raw.rfind(self._format.usage_key)
         while at >= 0 and left:
             left -= 1
-            if not self._is_null(at + len(_USAGE)):
+            if not self._is_null(at + len(self._format.usage_key)):
                 at = self._start_of(at)
                 yield at
                 left = min(left, _KEYS_BEYOND if self._is_full(at) else _REPORTS_LOOKED_AT)
-            at = self.raw.rfind(_USAGE, 0, at)
+            at = self.raw.rfind(self._format.usage_key, 0, at)
 
     def first_ones(self) -> Iterator[int]:
         """The first events, as far as the model has not been named."""

@@ -79,6 +79,7 @@ class Format(NamedTuple):
         usage_key: the key under which the usage stands.
         has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
             exact prompt, and an output that is still to be counted.
+        is_array: a stream is one JSON array that grows, not server-sent events.
         deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
     """
 
@@ -93,6 +94,7 @@ class Format(NamedTuple):
     keys: tuple[str, ...] = ("usage", "model", "service_tier")
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
+    is_array: bool = False
     deep_key: bytes | None = None
     has_running_output: bool = False
 

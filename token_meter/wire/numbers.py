@@ -68,7 +68,7 @@ class NumberReader:
         return None
 
     def ticks(self, value: Any) -> Decimal | None:
-        """An amount of money that arrives in ten-billionths of a dollar (xAI)."""
+        """An amount of money that arrives in ten-billionths of a dollar."""
         count = self.count(value)
         return None if count is None else Decimal(count).scaleb(_TICKS_EXPONENT)
 

@@ -6,7 +6,7 @@ import logging
 
 from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
-from token_meter.wire.body import read_json
+from token_meter.wire.body import read_objects
 from token_meter.wire.events import is_events
 from token_meter.wire.format import Format
 from token_meter.wire.json_scan import parse_object
@@ -21,7 +21,7 @@ def read_body(layout: Format, body: bytes) -> Reading:
     try:
         if not body.startswith(b"{") and is_events(body):
             return _streamed(layout, body).finish()
-        return read_json(layout, body)
+        return read_objects(layout, body, is_whole=True)
     except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
         _log.warning("an answer could not be read: %s", type(exc).__name__)
         return Reading()

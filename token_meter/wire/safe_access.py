@@ -17,7 +17,7 @@ def objects(value: Any) -> Iterator[Object]:
 
 
 def text_of(value: Any) -> str:
-    """A text, also one that comes in parts (Mistral); else empty."""
+    """A text, also one that comes in parts; else empty."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):

@@ -6,9 +6,10 @@ import logging
 
 from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
-from token_meter.wire.body import read_json
+from token_meter.wire.body import read_objects
 from token_meter.wire.events import BOM, DONE, events_of, is_json, read_events
 from token_meter.wire.format import Format
+from token_meter.wire.framing import several
 from token_meter.wire.json_scan import parse_object
 
 KEPT_LIMIT = 8 * 1024 * 1024
@@ -74,7 +75,7 @@ class StreamReader:
         try:
             raw = b"" if self._is_cut else self._joined()
             if is_json(raw):
-                return answer_of(self._format, [], parse_object(raw))
+                return answer_of(self._format, several(raw, is_array=self._format.is_array), parse_object(raw))
             return answer_of(self._format, events_of(raw), None)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
             _log.warning("a streamed answer could not be put together: %s", type(exc).__name__)
@@ -104,7 +105,7 @@ class StreamReader:
         if not raw:
             return Reading(ended=self.ended)
         if is_json(raw):
-            return read_json(self._format, raw)
+            return read_objects(self._format, raw, is_whole=False)
         reading = read_events(self._format, raw)
         return reading._replace(ended=True) if self.ended else reading
 

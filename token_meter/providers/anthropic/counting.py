@@ -13,12 +13,12 @@ from token_meter.estimate.rules import Counted, Counter, CountingRules, positive
 from token_meter.types import Answer
 
 _PER_MESSAGE = 4
-_TOOLS = 350
-"""The prompt by which tools are explained: 313 to 346 tokens with Claude 4
-(https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview, read 2026-11)."""
-_IMAGE = 1600
-"""The most that an image takes, after it was made smaller (https://docs.anthropic.com/en/docs/build-with-claude/vision,
-read 2026-11)."""
+_TOOLS = 530
+"""The prompt by which the provider explains tools to the model: 159 to 530 tokens by model
+(https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens, stored copy read 2026-11)."""
+_IMAGE = 4784
+"""The most that an image takes, after it was made smaller: 1,568 tokens, and 4,784 from Opus 4.7 on
+(https://platform.claude.com/docs/en/build-with-claude/vision, as quoted in 2026)."""
 _NOT_COUNTED = ("document", "container_upload")
 
 

@@ -32,7 +32,8 @@ MESSAGES = Api(
         stream_parts=growing,
         body_parts=finished,
         finish=finish,
-        terminal=frozenset({"message_stop"}),
+        # An error ends it: anthropic 0.49 leaves the answer open until it is collected.
+        terminal=frozenset({"message_stop", "error"}),
         has_running_output=True,
     ),
     rules=_rules,

@@ -1,7 +1,7 @@
-"""`[tool.token_meter]`, environment, ini and command line as one table of settings. It knows no face and no limit.
+"""`[tool.token_meter]`, environment, ini and command line as one table of settings. It knows no command and no run.
 
 Precedence: command line, then `TOKEN_METER_*` in the environment, then pytest's ini file, then pyproject.toml, then the
-default. A key that nobody knows is an error with a suggestion: a typo must not switch a budget off.
+default. An unknown key is an error with a suggestion: a typo must not switch a budget off.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from token_meter.exceptions import ConfigError
 
 PREFIX = "TOKEN_METER_"
 OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
-"""Variables of ours that are no settings."""
+"""Our variables that are no settings."""
 
 LIMITS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
 """The limits as options name them, and the sums that they limit."""
 ON_EXCEED = ("warn", "fail", "stop")
-"""What becomes of a run that is over a limit."""
+"""What happens to a run that is over a limit."""
 _WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -61,7 +61,7 @@ _MATCH_KEYS = ("tests", *LIMITS, "on_exceed")
 
 
 class Setting(NamedTuple):
-    """A value and who said so."""
+    """A value and its origin."""
 
     value: Any
     origin: str
@@ -91,7 +91,7 @@ def load_config(
     """Merge all sources; *ini* and *given* (the command line) count where they are not `None` or empty.
 
     Raises:
-        ConfigError: a key is unknown or a value cannot be meant; the message says where, and what was expected.
+        ConfigError: a key is unknown or a value is not valid; the message says where, and what was expected.
     """
     settings: dict[str, Setting] = {}
     if pyproject is not None:
@@ -127,7 +127,7 @@ def _from_pyproject(path: Path) -> dict[str, Setting]:
 
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as exc:  # also numbers of thousands of digits, and tables without an end
+    except (ValueError, RecursionError) as exc:  # also numbers of thousands of digits, and endlessly nested tables
         msg = f"{path} is not valid TOML: {exc}"
         raise ConfigError(msg) from None
     tool = data.get("tool", {})
@@ -170,8 +170,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Setting]:
         key = by_variable.get(variable)
         if key is None:
             hint = suggestion(variable, by_variable)
-            if hint:  # not like any of ours: somebody else's
-                msg = f"environment variable {variable} is no setting of token_meter{hint}"
+            if hint:  # a variable without a similar name of ours belongs to another program
+                msg = f"environment variable {variable} is not a setting of token_meter{hint}"
                 raise ConfigError(msg)
             continue
         found[key] = Setting(_checked(key, _of_text(key, value), f"environment variable {variable}"), variable)
@@ -184,7 +184,7 @@ def _of_text(key: str, text: str) -> Any:
         return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
     if kind == "table":
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        # One that is no pair makes all of it wrong: a label that is dropped is a cost that nobody finds again.
+        # One label that is no pair makes the whole list invalid: the costs of a dropped label could not be found again.
         is_whole = all(name.strip() and equals for name, equals, _ in pairs)
         return {name.strip(): word.strip() for name, _, word in pairs} if is_whole else text
     if kind == "flag":
@@ -193,7 +193,7 @@ def _of_text(key: str, text: str) -> Any:
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
-    """*value* as its kind wants it; amounts stay as written, the rule of limits reads them."""
+    """Convert *value* to its kind; amounts stay as written, because the limits read them."""
     kind = KEYS[key].kind
     if isinstance(kind, tuple):
         if value not in kind:

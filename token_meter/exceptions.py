@@ -1,15 +1,15 @@
-"""What can go wrong, and only that: one tree, one base. It knows no room.
+"""All errors and warnings, in one tree with one base each. It knows no other module.
 
 TokenMeterError
- ├─ BudgetExceededError    a call was refused before it left
+ ├─ BudgetExceededError    a call was refused before it was sent
  │   └─ UnpricedModelError its model has no price, so no cost limit can hold
  ├─ LLMCallError           a call failed without an exception of its own: given to on_llm_error, never raised
  ├─ LedgerError            a ledger or report file cannot be read
- └─ ConfigError            an option, limit or price file says something impossible (also a ValueError)
+ └─ ConfigError            an option, limit or price file is not valid (also a ValueError)
 TokenMeterWarning
  ├─ UnpricedWarning        tokens were counted whose price is unknown
  ├─ BlindSpotWarning       a seam is missing: some calls cannot be seen
- └─ BudgetWarning          a budget is nearly, or with on_exceed="warn" really, spent
+ └─ BudgetWarning          a budget is nearly spent, or exceeded with on_exceed="warn"
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TokenMeterError(Exception):
 
 
 class BudgetExceededError(TokenMeterError):
-    """A call was refused before it left, because a budget of an open meter would not hold.
+    """A call was refused before it was sent, because a budget of an open meter would not hold.
 
     Attributes:
         meter: the meter whose limit it is (the outermost one that is exceeded); `None` in another process.
@@ -53,7 +53,7 @@ class BudgetExceededError(TokenMeterError):
         self.wanted = wanted
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # To another process, or into a copy, go the numbers; a meter belongs to its process.
+        # Pickles and copies carry the numbers only; a meter belongs to its process.
         numbers = {name: getattr(self, name) for name in ("field", "limit", "spent", "reserved", "wanted")}
         return type(self), self.args, numbers
 
@@ -63,7 +63,7 @@ class UnpricedModelError(BudgetExceededError):
 
 
 class LLMCallError(TokenMeterError):
-    """A call that failed by its status, or by an error inside its answer. Handlers are given it; nobody raises it.
+    """A call that failed by its status, or by an error inside its answer. It is passed to handlers and never raised.
 
     Attributes:
         status: the HTTP status.
@@ -89,11 +89,11 @@ class LedgerError(TokenMeterError):
 
 
 class ConfigError(TokenMeterError, ValueError):
-    """An option, a limit or a price file says something that cannot be meant."""
+    """An option, a limit or a price file is not valid."""
 
 
 class TokenMeterWarning(UserWarning):
-    """Base of every warning that token_meter gives."""
+    """Base of every warning that token_meter issues."""
 
 
 class UnpricedWarning(TokenMeterWarning):
@@ -105,4 +105,4 @@ class BlindSpotWarning(TokenMeterWarning):
 
 
 class BudgetWarning(TokenMeterWarning):
-    """A budget is nearly spent, or exceeded while `on_exceed="warn"`."""
+    """A budget is nearly spent, or exceeded with `on_exceed="warn"`."""

@@ -16,7 +16,7 @@ from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
 EXPECTED_OUTPUT_TOKENS = 256
-"""A plain round figure for an answer's length, where the caller names no better one; nothing was measured for it."""
+"""The assumed length of an answer where the caller gives none: a round figure, not a measurement."""
 
 
 class CostEstimate(NamedTuple):
@@ -33,7 +33,7 @@ class CostEstimate(NamedTuple):
         method: the encoding and rules of the count.
         source: where the price comes from.
         reason: why there is no price.
-        api: the api that the request was taken for.
+        api: the api, given or told from the request's shape.
         kind: the class of the request: `text only`, `tool definitions`, `structured output`, ...; how often the rules
             are exact for each is in `benchmarks/README.md`.
         approximate: why the count may be some tokens off, in either direction; empty where a rule is known.
@@ -118,7 +118,7 @@ def estimate_cost(
 
 
 def request_in(data: bytes, *, by_shape: bool = True) -> dict[str, Any] | None:
-    """Read the body of a request from a file's bytes; `None` where they are something else, such as a text.
+    """Read the body of a request from a file's bytes; `None` where they hold something else, such as a text.
 
     *by_shape*, an object without `messages` is a request only if it names its model too: any JSON may have an `input`.
     """

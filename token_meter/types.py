@@ -1,4 +1,4 @@
-"""The nouns: what a call used, what one call was, who may listen. They know no wire, no price, no meter.
+"""The data types: the usage of a call, the call, and the interface of a handler. They know no wire and no meter.
 
 Named tuples, not dataclasses: one is made for every call (0.5 against 3 us), and importing `dataclasses` takes long."""
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Certainty: TypeAlias = Literal["exact", "estimated", "lower_bound", "unmeasured"]
-"""How a call's tokens are known: the provider said so; rules and a tokenizer; part of it is invisible; not at all."""
+"""How a call's tokens are known: reported by the provider; counted by rules; counted in part; not at all."""
 
 Outcome: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abandoned"]
-"""How a call ended: whole; left by its reader; its task cancelled; broken; dropped without being closed."""
+"""How a call ended: complete; closed by its reader; cancelled; failed; dropped without being closed."""
 
 Source: TypeAlias = Literal["live", "replay", "mock"]
-"""Where the answer came from: a server; a cassette or a cache; what stands in for a server, such as a mock library."""
+"""Where the answer came from: a server; a cassette or a cache; a mock in place of a server."""
 
 
 class Usage(NamedTuple):
@@ -118,7 +118,7 @@ def _plus(a: Any, b: Any) -> Any:
 
 
 class Answer(NamedTuple):
-    """What an answer without usage had shown by its end, so that it can be estimated. Never kept in a record.
+    """The visible part of an answer without usage, from which its usage is estimated. Never kept in a record.
 
     Attributes:
         texts: the visible text of each choice, refusals included.
@@ -169,7 +169,7 @@ class Delta(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a usage costs and who says so.
+    """What a usage costs, and the source of the price.
 
     Attributes:
         cost: US dollars, exact; `None` when no price is known.
@@ -187,9 +187,9 @@ class Call(NamedTuple):
 
     Attributes:
         id: unique over processes and machines (never the provider's id, which mocks and cassettes repeat).
-        started_s: seconds since the epoch, UTC, at departure.
-        duration_s: seconds from departure to the end of the answer.
-        first_token_s: seconds from departure to the first byte of a streamed body.
+        started_s: seconds since the epoch, UTC, when the request was sent.
+        duration_s: seconds from there to the end of the answer.
+        first_token_s: seconds from there to the first byte of a streamed body.
         host: `host` or `host:port` of the request.
         api: the API: `chat`, `responses`, `completions`, `embeddings`, `images`, …
         request_model: the model, or deployment, that the request named.
@@ -238,7 +238,7 @@ class Call(NamedTuple):
 
     @property
     def model(self) -> str | None:
-        """The model that was served, else the one that was asked for."""
+        """The model that answered, else the one that was requested."""
         return self.response_model or self.request_model
 
     @property
@@ -248,7 +248,7 @@ class Call(NamedTuple):
 
     @property
     def started_at(self) -> datetime:
-        """Departure, in UTC."""
+        """The start, in UTC."""
         from datetime import UTC, datetime
 
         return datetime.fromtimestamp(self.started_s, UTC)
@@ -296,13 +296,13 @@ _NO_USAGE, _NO_PRICE = Usage(), Price()
 
 
 class Handler(Protocol):
-    """Told of a call's events: any object with some of these methods, sync or `async def`.
+    """Gets the events of calls: any object with some of these methods, sync or `async def`.
 
     Names and first arguments are LangChain's. Keyword arguments: `run_id` (the call's id), `model`, `tags`, `meter`.
     """
 
     def on_chat_model_start(self, serialized: Mapping[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
-        """A chat call departs; without this method, `on_llm_start` is told instead."""
+        """A chat call starts; without this method, `on_llm_start` is called instead."""
 
     def on_llm_start(self, serialized: Mapping[str, Any], prompts: list[str], **kwargs: Any) -> Any:
         """A call departs."""

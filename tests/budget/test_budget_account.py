@@ -54,7 +54,7 @@ def test_a_call_that_would_break_the_limit_is_refused_with_all_numbers():
 
 
 def test_a_call_of_unknown_size_passes_until_the_limit_is_reached():
-    """What nobody can foretell is let pass while anything is left."""
+    """A call whose size cannot be estimated is let pass while anything is left."""
     book = Book(max_tokens=100)
     book.tokens = 99
     assert _ask(book, tokens=None).reservation is not None
@@ -70,7 +70,7 @@ def test_one_call_of_unknown_size_is_under_way_at_a_time():
     refused = _ask(book, tokens=None)
 
     assert refused.reservation is None
-    assert "as may another one that is under way" in refused.exceeded[0].describe("this meter")
+    assert "as may another one that is in flight" in refused.exceeded[0].describe("this meter")
     assert _ask(book, tokens=10).reservation is not None
     first.reservation.release(was_sent=False)
     assert _ask(book, tokens=None).reservation is not None

@@ -29,7 +29,7 @@ def unattributed() -> int:
 def uninstall() -> None:
     """Put back every function that token_meter patched; the next meter that opens installs again.
 
-    Where somebody else has patched on top of ours, ours stays as a shim that only passes calls on.
+    Where another library has patched on top of ours, ours stays as a shim that only passes calls on.
     """
     from token_meter.runtime.hub import HUB
 

@@ -1,4 +1,4 @@
-"""Handlers besides the meter's: on a client, and on the requests of a block. It knows no SDK by name."""
+"""Handlers apart from a meter's own: on a client, and on the requests of a block. It knows no SDK by name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Callbacks:
 
     @property
     def is_open(self) -> bool:
-        """Whether a request that departs now still belongs to the block."""
+        """Whether a request that starts now still belongs to the block."""
         return self._depth > 0
 
     def __enter__(self) -> Callbacks:
@@ -100,7 +100,7 @@ def _is_http_client(client: Any) -> bool:
 
 
 def _described(thing: Any) -> str:
-    """What was given instead, with a guess at the slip."""
+    """A description of the wrong argument, with a guess at the slip."""
     if isinstance(thing, type):
         return f"the class {thing.__name__}, not an instance"
     name = type(thing).__name__

@@ -43,35 +43,35 @@ def _hub() -> Hub:
 class Meter(Recorder, Accumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
-    Counted is every call that departs in the block and in what the block starts: threads, pools and tasks. Meters nest,
-    and each counts all that is inside. Numbers are ready when a call returns, and also after the block.
+    Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
+    each counts all calls inside it. Numbers are ready when a call returns, and also after the block.
 
     Args:
         name: how reports and errors name it.
         tags: labels of its calls; a mapping gives `key=value`.
-        handlers: who is told of each call: objects with methods such as `on_llm_end`, or functions that take the call.
-        max_cost: US dollars that the block may spend; what could exceed it is refused before it leaves. Of calls whose
-            size nobody can foresee (images, audio) one at a time is let in, for together they could exceed it.
+        handlers: objects with methods such as `on_llm_end`, or functions that take the finished call.
+        max_cost: US dollars that the block may spend; a call that could exceed it is refused before it is sent. Calls
+            whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
         max_tokens: the same in tokens, prompts and answers together.
         max_calls: the same in calls; an SDK's retries belong to one.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
-        warn_at: the share of a limit at which a `BudgetWarning` comes, once for each limit; `None`: never.
+        warn_at: the share of a limit at which a `BudgetWarning` is issued, once for each limit; `None` issues none.
         prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, list prices.
         on_unpriced: when tokens have no price, `warn` when the cost is read, `raise` an `UnpricedModelError` before the
-            call leaves, or `ignore` it: the cost is a lower bound then, and says so.
-        keep_calls: keep each call's record for `calls`; a number keeps so many, the last ones.
+            call is sent, or `ignore` it: the cost is then a lower bound and is marked as one.
+        keep_calls: keep each call's record for `calls`; a number keeps the last so many.
         scope: `context`, or `process` for all calls of the process, wherever they start.
         stream_usage: ask the provider for the usage of streams that did not ask, and keep that from the caller.
-        ledger: where the single calls are written besides: a `Ledger`, or a directory that `token-meter report` reads.
+        ledger: where each call is also written: a `Ledger`, or a directory that `token-meter report` reads.
 
     Raises:
-        ConfigError: an argument cannot be meant, or the price file cannot be read.
+        ConfigError: an argument is not valid, or the price file cannot be read.
     """
 
     kind = METER
 
     # Programs that come from LangChain may hand their counter to it as well, as `callbacks=[cb]`. LangChain then finds
-    # a handler that wants no event: what a meter counts, it has seen on the wire.
+    # a handler that takes no event: the meter counts what it sees on the wire.
     ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
     ignore_retry = ignore_custom_event = True
     raise_error = run_inline = False
@@ -107,7 +107,7 @@ class Meter(Recorder, Accumulator):
         if stream_usage is not False:
             check_choice("stream_usage", stream_usage, (True, False))
         if prices is not None:
-            prices = book_of(prices)  # at once: what is wrong with a file is said before anything is paid
+            prices = book_of(prices)  # now: a mistake in a file is reported before anything is paid
         super().__init__(prices, on_unpriced, keep_calls)
         self.name = name
         self.tags = tags_of(tags)
@@ -162,7 +162,7 @@ class Meter(Recorder, Accumulator):
         self.__exit__(kind, error, trace)
 
     def _read_up(self) -> None:
-        """Keep no body in a meter that has closed. Leaving a block never fails."""
+        """Drop the bodies that a closed meter still holds. Leaving a block never fails."""
         try:
             if self._inbox:
                 self._fold_in_passing()
@@ -171,7 +171,7 @@ class Meter(Recorder, Accumulator):
 
     @staticmethod
     def _close_sink(sink: Sink) -> None:
-        """Tell the sink; its failure takes the place of no exception that passes through the block."""
+        """Tell the sink; its failure never replaces an exception that passes through the block."""
         try:
             sink.close()
         except Exception:
@@ -242,7 +242,7 @@ class Meter(Recorder, Accumulator):
         }
 
     def __copy__(self) -> Meter:
-        return self  # as LangChain's handler: whoever copies a configuration means the same counter
+        return self  # as LangChain's handler: a copied configuration refers to the same counter
 
     def __deepcopy__(self, memo: object) -> Meter:
         return self
@@ -263,4 +263,4 @@ class Meter(Recorder, Accumulator):
         return card(self)
 
     def on_text(self, *args: object, **kwargs: object) -> None:
-        """Hear nothing: the one event of LangChain's that no `ignore_...` covers."""
+        """Do nothing. It is the one event of LangChain's that no `ignore_...` covers."""

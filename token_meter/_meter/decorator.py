@@ -1,4 +1,4 @@
-"""Makes a decorator of a meter: one new meter for each call of a function. It knows nothing of what meters count."""
+"""Makes a decorator of a meter: one new meter for each call of a function. It knows no call and no sum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from token_meter.context.stack import push, remove
 
 
 def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
-    """Wrap *function*, of whatever colour, so that each call of it runs in a meter of its own.
+    """Wrap *function*, sync, async or a generator, so that each call of it runs in a meter of its own.
 
     A generator's meter is in force only while the generator runs: between two values the consumer's calls are not its.
     """
@@ -101,5 +101,5 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
 
 def _is(kind: Callable[[Any], bool], function: Any) -> bool:
-    """Whether *function* is of that kind; an object that is called is of the kind of its `__call__`."""
+    """Whether *function* is of that kind; for a callable object its `__call__` decides."""
     return kind(function) or kind(type(function).__call__)

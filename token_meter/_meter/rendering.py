@@ -28,14 +28,14 @@ class Shown(Protocol):
 
 
 def _amount_of(model: TotalsView) -> str:
-    """The same for one model of several: where every attempt failed nothing was priced, and $0 would look like it."""
+    """The same for one model of several. Where every attempt failed, nothing was priced and $0 would be wrong."""
     counted = model._charged()
     is_told = counted.successful_requests or counted.priced_calls or counted.unpriced_calls or counted.unmeasured_calls
     return amount(model) if is_told else "failed"
 
 
 def _gaps(still: Breakdown) -> list[str]:
-    """What keeps the numbers from being the bill, in words."""
+    """The reasons why the numbers may differ from the bill, in words."""
     gaps, counted = [], still.sums
     if counted.unpriced_calls:
         gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(still.reasons)}")
@@ -63,8 +63,8 @@ def _names(unpriced_models: Mapping[str, str], limit: int = 4) -> str:
 def line(meter: Shown) -> str:
     """One line, for a REPL or a log.
 
-    It warns of nothing: what has no price stands in the line, and readers such as asyncio.run, which looks at what its
-    coroutine returned, asked for no cost.
+    It issues no warning: the line itself says what has no price, and some readers did not ask for a cost, such as
+    `asyncio.run`, which takes the repr of what its coroutine returned.
     """
     still = meter._frozen()
     state = "open" if meter.is_open else "closed"

@@ -1,7 +1,7 @@
-"""Where a meter's single calls go, besides its sums: told at departure and at arrival. It knows no file format.
+"""Where a meter's single calls go, apart from its sums. It knows no file format.
 
-A sink is told when a call departs, so that it can bind what is true then (the test that runs, say), and gets that back
-with the finished call, wherever the arrival happens.
+A sink is called when a call starts, so that it can note what is true then, such as the running test. It gets that note
+back with the finished call, in whatever thread the call ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LedgerSink:
 
 
 def sink_of(given: Any) -> Sink:
-    """Make a data directory, a ledger or a sink ready to take calls.
+    """Return the sink for a data directory, a ledger or a sink.
 
     Raises:
         ConfigError: it is none of these.

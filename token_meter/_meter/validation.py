@@ -1,7 +1,7 @@
-"""Reads what a meter was given, and says what is wrong with it. It knows no meter.
+"""Checks the arguments of a meter. It knows no meter.
 
 Raises everywhere:
-    ConfigError: what was given cannot be meant.
+    ConfigError: the argument is not valid.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def tags_of(tags: object) -> tuple[str, ...]:
 
 
 def check_name(name: object) -> None:
-    """Refuse a name that is no text, as of a function that was decorated without parentheses."""
+    """Refuse a name that is no text, such as the function of a decorator without parentheses."""
     if not isinstance(name, str):
         msg = f"a meter's name must be a text, not {name!r}"
         if callable(name):
@@ -48,7 +48,7 @@ def check_function(function: object) -> None:
 
 
 def book_of(given: object) -> PriceBook:
-    """The price book that was given, or whose file was."""
+    """The price book, read from its file where a path was given."""
     from token_meter.prices import PriceBook
 
     if isinstance(given, PriceBook):
@@ -60,7 +60,7 @@ def book_of(given: object) -> PriceBook:
 
 
 def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    """Refuse what is none of the words that an option takes."""
+    """Refuse a value that is none of the option's words."""
     if value not in allowed:
         msg = f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}"
         raise ConfigError(msg)

@@ -1,1 +1,1 @@
-"""Parts of the pytest plugin, loaded when a session needs them. They know pytest, and no rule of limits."""
+"""Parts of the pytest plugin, loaded when a session needs them. They know no transport."""

@@ -1,4 +1,4 @@
-"""Whose calls these are: of tests, their attempts and phases, of fixtures with a wider scope. It knows no run.
+"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope. It knows no run.
 
 Which test runs is kept for the whole process and read when a call starts: context variables alone would lose the calls
 of threads and pools.
@@ -28,7 +28,7 @@ PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tok
 
 
 class CurrentTest:
-    """Who pays for a call that starts now. What only a call needs is worked out when one comes: most have none."""
+    """The test or fixture that owns calls started now. Fields are computed on first use: most tests make no call."""
 
     __slots__ = ("_context", "_is_nobody", "_item", "_meter", "_paying", "attempt", "is_over", "phase")
 
@@ -75,7 +75,7 @@ class CurrentTest:
 
 
 class Paying:
-    """A plugin object that follows the tests; also the sink of the process's meter, once there is one."""
+    """A plugin object that follows the tests, and the sink of the process's meter once there is one."""
 
     def __init__(self, config: pytest.Config, settings: Config, fail: Callable[[str], None]) -> None:
         self.ledger: Ledger | None = None
@@ -84,7 +84,7 @@ class Paying:
         self.outside = CurrentTest(self, None)
         self.now = self.outside
         self.refused_field: str | None = None
-        self.wrong: dict[str, str] = {}  # what is wrong with the markers of a test, by its id
+        self.wrong: dict[str, str] = {}  # the mistakes in the markers of a test, by its id
         self._config = config
         self._settings = settings
         self._redacts = bool(settings["report.redact_params"])
@@ -126,7 +126,7 @@ class Paying:
         self.note("run", refused=field)
 
     def close(self) -> None:
-        """The session closes its shard itself, when the run's notes are written."""
+        """Do nothing: the session closes its shard itself, after it has written the run's notes."""
 
     # One test.
 
@@ -160,7 +160,7 @@ class Paying:
         now.phase = "call"
         result = yield
         if now.has_calls:
-            with localcontext(EXACT):  # the test may round its own money
+            with localcontext(EXACT):  # the test may change the decimal context
                 bad = [check for check in self._judge(item, now) if check.status == "exceeded"]
             if bad:
                 pytest.fail("\n".join(check.text for check in bad), pytrace=False)
@@ -198,7 +198,7 @@ class Paying:
             self._fail(notable[0].text)
         return notable
 
-    # Fixtures of a wider scope pay for themselves, else the first test that uses them is blamed.
+    # Calls of a fixture with a wider scope count for the fixture, not for the first test that uses it.
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
@@ -226,7 +226,7 @@ class Paying:
 
 
 def _attach(item: pytest.Item, now: CurrentTest) -> None:
-    """Give the sums of all attempts to whoever reads user properties: JUnit, json-report, xdist."""
+    """Put the sums of all attempts into the user properties, which JUnit, json-report and xdist read."""
     ours = tuple(f"token_meter.{name}" for name in PROPERTIES)
     before = {name: value for name, value in item.user_properties if name in ours}
     totals = now.meter.totals()

@@ -1,4 +1,4 @@
-"""Waits until a library is about to be imported by which calls are made. It knows no meter."""
+"""Waits until a library that can make calls is about to be imported. It knows no meter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from token_meter.transports.callers import CALLERS
 class Waiting(Finder):
     """Calls *then* before the first of them is loaded.
 
-    Before and not after: what is half imported can be patched no more by a hook that waits for its import.
+    Before and not after: a hook that waits for an import comes too late for a module that is half imported.
     """
 
     def __init__(self, then: Callable[[], None]) -> None:
@@ -34,4 +34,4 @@ class Waiting(Finder):
 
         self.stop()
         self._then()
-        return find_spec(name)  # asks all finders again: some have come by what was called
+        return find_spec(name)  # asks all finders again, because *then* may have added some

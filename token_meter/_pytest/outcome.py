@@ -1,4 +1,4 @@
-"""The end of a run under pytest: read, judge, compare, write, show. It decides nothing: the reports' verdict does."""
+"""The end of a run under pytest: read, judge, compare, write, show. The verdict itself is made by the reports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EndedSession(Protocol):
 
 
 class SessionReport:
-    """What became of the run."""
+    """The result of the run."""
 
     def __init__(self, session: EndedSession) -> None:
         config, settings = session.config, session.settings
@@ -70,7 +70,7 @@ class SessionReport:
 
     @property
     def fails(self) -> bool:
-        """Whether the run must not be called a success."""
+        """Whether the run must fail."""
         return bool(self.verdict.exit_code or (self.diff is not None and self.diff.verdict.exit_code))
 
     def _compare(self, config: Any) -> Diff | None:
@@ -103,7 +103,7 @@ class SessionReport:
         )  # fmt: skip
 
     def _write(self) -> None:
-        """Write what the next runs compare with, and the reports that go to files; what fails is shown."""
+        """Write the history and the reports that go to files; a failure is shown."""
         if self.summary.totals.calls:
             try:
                 remember(self.summary, self._data_dir)
@@ -119,7 +119,7 @@ class SessionReport:
                     self._problems.append(f"report {text} not written: {error}")
 
     def show(self, terminal: Any) -> None:
-        """Print one line, or what was asked for."""
+        """Print one line, or the reports that were asked for."""
         shown = [text for text in self._formats if parse_target(text).destination is None]
         has_table = any(parse_target(text).format == "table" for text in shown)
         if self._wants_table and not has_table:
@@ -148,7 +148,7 @@ class SessionReport:
 
 
 def _show(terminal: Any, kind: str, text: str) -> None:
-    """Write a report; of a table, what is wrong in colour, as pytest's `--color` says."""
+    """Write a report; in a table, problems are in colour, as pytest's `--color` says."""
     if parse_target(kind).format != "table":
         terminal.write(text)
         return

@@ -1,4 +1,4 @@
-"""One pytest session: where its record lies, the run's limits, xdist, the end of the run. It renders nothing itself.
+"""One pytest session: its record, the run's limits, xdist, the end of the run. It renders nothing itself.
 
 The shards are the truth: a crashed worker's calls are there like any other's.
 """
@@ -49,19 +49,19 @@ class Session:
         self.ending: SessionReport | None = None
         self.problems: list[str] = []
         self._waiting = Waiting(self.start)
-        self._not_started = [True]  # popped by whoever starts: once, also between threads
+        self._not_started = [True]  # popped by the start: once, also between threads
         self._meters: list[Meter] = []
         self._session: pytest.Session | None = None
-        self._is_ours = False  # who ended the run early
-        self.missing: Missing | None = None  # what no shard has, of this process and of workers
+        self._is_ours = False  # the reason for an early end of the run
+        self.missing: Missing | None = None  # calls that no shard has, of this process and of workers
         self._sums: RunSums | None = None
-        self._others_sums: list[Sums] = []  # of a run around this one
+        self._others_sums: list[Sums] = []  # limits of a run around this one
         self._limits: list[Limit] = []
         self._environment: dict[str, str | None] = {}
 
     @property
     def now(self) -> CurrentTest:
-        """Who pays now."""
+        """The test or fixture that owns calls started now."""
         return self.paying.now
 
     @cached_property
@@ -105,7 +105,7 @@ class Session:
         self._waiting.start()
 
     def start(self) -> None:
-        """Meter from here on. It never raises: it may be an import of the user's that leads here."""
+        """Meter from here on. It never raises, because an import of the user's may be the caller."""
         try:
             self._not_started.pop()
         except IndexError:
@@ -161,7 +161,7 @@ class Session:
             wrong = wrong_marker(item) if item.get_closest_marker("token_budget") is not None else None
             if wrong is not None and not self.is_worker:
                 raise pytest.UsageError(wrong)
-            if wrong is not None:  # xdist makes an internal error of it: the worker fails the test instead
+            if wrong is not None:  # xdist would turn it into an internal error; the worker fails the test instead
                 self.paying.wrong[item.nodeid] = wrong
 
     @pytest.hookimpl(trylast=True)
@@ -206,7 +206,7 @@ class Session:
         return bool(asked or compared) or ("run_dir" in self.__dict__ and self.run_dir.is_dir())
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """xdist makes an interruption of our stop; it is a failure."""
+        """Turn the interruption that xdist makes of our stop into a failure."""
         self._is_ours = str(excinfo.value).startswith("token_meter: ")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -220,7 +220,7 @@ class Session:
             self._session.shouldfail = f"token_meter: {text}"
 
     def stop_if_over(self) -> bool:
-        """End the session when a limit of the run is used up, in whichever process."""
+        """End the session when a limit of the run is used up, in any of its processes."""
         if self._sums is None:
             return False
         limit = self._sums.read().over(self._limits)
@@ -242,12 +242,12 @@ class Session:
         node.workerinput[_HOST] = host_name()
 
     def _miss(self, missing: Missing) -> None:
-        """Note what no shard has."""
+        """Note the calls that no shard has."""
         if missing:
             self.missing = missing if self.missing is None else self.missing.plus(missing)
 
     def _send(self, shard: Path | None) -> None:
-        """A worker gives its record to the controller: on another host all of it, else what no shard has."""
+        """Send a worker's record to the controller: from another host all of it, else the calls that no shard has."""
         output: dict[str, Any] = getattr(self.config, "workeroutput", {})
         if self.missing is not None:
             output[_MISSING] = [list(self.missing.reasons), self.missing.lost, list(self.missing.lines)]
@@ -257,7 +257,7 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Lay what a worker on another host has sent beside the other shards, and keep what none has."""
+        """Store the shards that a worker on another host has sent, and keep the calls that no shard has."""
         output = getattr(node, "workeroutput", {})
         if told := output.get(_MISSING):
             from token_meter.ci.losses import Missing
@@ -278,7 +278,7 @@ class Session:
 
 
 def _apart(function: Callable[..., T], *args: Any) -> T:
-    """Call in a context of its own: no test's shall keep a meter of the process, nor round the run's money."""
+    """Call in a new context, so that no test's context keeps a meter of the process or rounds the run's money."""
     return Context().run(function, *args)
 
 

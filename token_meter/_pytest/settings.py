@@ -1,4 +1,4 @@
-"""What pytest was told, as settings, and the limits of one test. It knows no session."""
+"""The settings of pytest, and the limits of one test. It knows no session."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings_of(config: pytest.Config) -> Config:
     """Merge options, environment, ini and pyproject.toml, and check them.
 
     Raises:
-        ConfigError: something cannot be meant.
+        ConfigError: a setting is not valid.
     """
 
     def given(name: str) -> Any:
@@ -59,7 +59,7 @@ def settings_of(config: pytest.Config) -> Config:
 
 
 def _check_ini(config: pytest.Config) -> None:
-    """Refuse a `meter_...` key of the ini file that nobody has registered: pytest only warns of it."""
+    """Refuse an unregistered `meter_...` key of the ini file, because pytest only warns of it."""
     # Later versions of pytest name it `_inicfg` and warn of the old name; no public function lists the keys.
     keys = vars(config).get("_inicfg", vars(config).get("inicfg", {}))
     for key in keys:
@@ -72,7 +72,7 @@ def _check_ini(config: pytest.Config) -> None:
 
 
 def _check(settings: Config, formats: list[str] | None) -> None:
-    """Find mistakes at the start that would otherwise show at the end, after the money is spent."""
+    """Find mistakes at the start that would otherwise show only at the end, after the money is spent."""
     if settings["report.formats"]:
         from token_meter.report import expanded, parse_target
 
@@ -94,7 +94,7 @@ def _check(settings: Config, formats: list[str] | None) -> None:
 
 
 def wrong_marker(item: pytest.Item) -> str | None:
-    """What is wrong with a `token_budget` that nobody could mean: a typo must not switch a budget off."""
+    """The mistake in a `token_budget` marker, if any: a typo must not switch a budget off."""
     from token_meter.ci.harness import limits_of
     from token_meter.report import Limit
 
@@ -108,7 +108,7 @@ def wrong_marker(item: pytest.Item) -> str | None:
                 return f"{where} got an unknown argument {name!r}{known}"
         on_exceed = mark.kwargs.get("on_exceed", "fail")
         try:
-            Limit.of(item.nodeid, "calls", 0, on_exceed)  # a marker may name no limit, only what becomes of one
+            Limit.of(item.nodeid, "calls", 0, on_exceed)  # a marker may set no limit, but only `on_exceed`
             limits_of(mark.kwargs, item.nodeid, on_exceed)
         except ConfigError as error:
             return f"{where}: {error}"

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class TestMeter(Meter):
-    """What the calls of this test cost so far; called, it gives a meter of its own, as `token_meter.meter` does."""
+    """The cost of this test's calls so far; calling it gives a new meter, as `token_meter.meter` does."""
 
-    __test__ = False  # the name is no test class
+    __test__ = False  # the class is no test, in spite of its name
 
     def __init__(self, prices: Any = None) -> None:
         super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")
@@ -35,12 +35,12 @@ class TestMeter(Meter):
 
     @property
     def spent(self) -> Decimal:
-        """What live calls cost, US dollars; a replayed cassette is free."""
+        """The cost of live calls, US dollars; a replayed cassette is free."""
         live = (c.cost for c in self.calls if c.source == "live" and c.cost is not None)
         return reduce(add_usd, live, Decimal(0))
 
     def totals(self) -> Totals:
-        """The sums as reports and limits want them."""
+        """The sums in the form that reports and limits use."""
         from token_meter.report import Tokens, Totals
 
         calls = self.calls

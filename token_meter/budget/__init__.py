@@ -1,1 +1,1 @@
-"""Limits: whether a call may leave, and what it holds of the limit until it has ended."""
+"""Limits: whether a call may be sent, and what it reserves of the limit until it has ended."""

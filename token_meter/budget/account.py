@@ -1,8 +1,8 @@
 """Limits and reservations: whether one more call still fits. It knows no meter, no price and no HTTP.
 
-A call reserves what it may need before it leaves, in the accounts of all limits over it at once, and gives the
-reservation back when what it really used has been counted. So calls side by side cannot spend the same dollar. A call
-whose size nobody can foresee reserves nothing: it passes below the limit while no other such call is under way.
+A call reserves what it may need before it is sent, in the accounts of all limits over it at once, and gives the
+reservation back when its real usage has been counted. So parallel calls cannot spend the same dollar. A call whose size
+cannot be estimated reserves nothing: it passes below the limit while no other such call is in flight.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from token_meter._fork import in_child
 from token_meter._money import EXACT, format_usd, left, parse_count, parse_usd, plus
 
 DEFAULT_OUTPUT_TOKENS = 1024
-"""Output tokens that are reserved for a call that names no cap of its own (`max_tokens` and its kin).
+"""Output tokens that are reserved for a call that sets no cap of its own (`max_tokens` or the like).
 
-A longer answer overshoots: at most by what the calls in flight generate beyond this number. Set it to your own
+A longer answer overshoots the limit, at most by what the calls in flight generate beyond this number. Set it to your
 longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
 """
 
@@ -41,7 +41,7 @@ def _after_fork() -> None:
 
 
 class Amounts(NamedTuple):
-    """US dollars, tokens and calls. `None`: no limit, nothing known, or not asked, by where it stands."""
+    """US dollars, tokens and calls. `None` means no limit, unknown or not asked, depending on the use."""
 
     cost: Decimal | None = None
     tokens: int | None = None
@@ -56,7 +56,7 @@ _WORDS = {
 
 
 def shown(field: str, amount: Any) -> str:
-    """An amount of *field* for people; of small costs every digit, because here they are compared."""
+    """An amount of *field* for people; a small cost with every digit, because the reader compares it."""
     if field == "cost":
         return f"${amount.normalize(EXACT):f}" if 0 < amount < _SMALL else format_usd(amount)
     return f"{amount:,} {field if amount != 1 else field[:-1]}"
@@ -66,7 +66,7 @@ def parse_limits(max_cost: Any = None, max_tokens: Any = None, max_calls: Any = 
     """Read the three limits of a meter; `None` when there is none.
 
     Raises:
-        ConfigError: one of them is no amount.
+        ConfigError: a limit is not a valid amount.
     """
     if max_cost is None and max_tokens is None and max_calls is None:
         return None
@@ -86,7 +86,7 @@ class Excess(NamedTuple):
         limit: the limit.
         spent: what finished calls used.
         reserved: what calls in flight may still use.
-        wanted: what one more call may need; `None` when nobody can say.
+        wanted: what one more call may need; `None` when it cannot be estimated.
     """
 
     account: Account
@@ -98,16 +98,16 @@ class Excess(NamedTuple):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the limit holds, and only another call of unknown size, which is under way, stands in the way."""
+        """Whether the limit itself holds, and the call only has to wait for another one of unknown size."""
         return self.wanted is None and bool(plus(self.spent, self.reserved) < self.limit)
 
     def describe(self, whose: str) -> str:
-        """Say what happened, with the values, and what to do."""
+        """A message with what happened, the values, and what to do."""
         option, verb, remedy = _WORDS[self.field]
-        need = "an amount that nobody can foretell" if self.wanted is None else shown(self.field, self.wanted)
+        need = "an amount that cannot be estimated" if self.wanted is None else shown(self.field, self.wanted)
         why = f"and this call may need {need}"
         if self.is_transient:
-            why += ", as may another one that is under way: together they could overshoot by any amount"
+            why += ", as may another one that is in flight: together they could overshoot by any amount"
             remedy = "send such calls one after the other"
         return (
             f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
@@ -117,7 +117,7 @@ class Excess(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What a call wants of one account; `is_enforced` false lets it pass, and still reserves."""
+    """What a call asks of one account; with `is_enforced` false it passes in any case, and still reserves."""
 
     account: Account
     wanted: Amounts
@@ -136,7 +136,7 @@ _SpentNow = Callable[[Amounts], Amounts | None]
 
 
 class _PriceIsAsked(Exception):
-    """A finished call still waits for its price, and a price book is not asked while the lock is held."""
+    """A finished call has no price yet, and no price book may be asked while the lock is held."""
 
 
 class Account:
@@ -168,10 +168,10 @@ class Account:
         self._released.clear()
         self._settling = False
         self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
-        self._blind = (0, 0, 0)  # calls in flight of which nobody can say the cost, the tokens
+        self._blind = (0, 0, 0)  # calls in flight whose cost or tokens cannot be estimated
 
     def _settle(self) -> None:
-        """Take back what was released since; the lock is held."""
+        """Subtract what was released since the last look; the lock is held."""
         if self._generation != _generation:
             self._renew()
         if self._settling:
@@ -245,7 +245,7 @@ class Account:
             if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
                 continue
             committed = plus(used, held)
-            # At most one call at a time may overshoot unforeseen; who only warns shall hear of what did.
+            # At most one call at a time may overshoot by an unknown amount; a limit that only warns reports overshoots.
             unseen = committed >= limit or (blind and is_enforced)
             if unseen if more is None else plus(committed, more) > limit:
                 return Excess(self, field, limit, used, held, more)
@@ -260,7 +260,7 @@ class Reservation:
     def __init__(self, asks: tuple[Ask, ...]) -> None:
         self._asks = asks
         self._generation = _generation
-        self._open = [True]  # popped by whoever releases: once, also between threads and a finalizer
+        self._open = [True]  # popped by the release: once, also between threads and a finalizer
 
     def release(self, *, was_sent: bool) -> None:
         """Give everything back, once; a call that was sent counts as made. Takes no lock and never blocks.
@@ -312,6 +312,6 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
 
 
 def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
-    """How many calls in flight want an amount that nobody can say, with one more or less."""
+    """Count one call more, or less, whose amounts cannot be estimated."""
     cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
     return cost, tokens, calls

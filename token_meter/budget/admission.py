@@ -1,4 +1,4 @@
-"""Decides whether a call may leave, and holds its reservation until it has ended. It knows no sums and no prices."""
+"""Decides whether a call may be sent, and keeps its reservation until it ends. It knows no sums and no prices."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from token_meter.transports.ports import PlannedCall
 
 REFUSALS = (BudgetExceededError, TokenMeterWarning)
-"""What may leave a hook as an exception: a refusal, and a warning that the user has turned into an error."""
+"""The exceptions that a hook may raise: a refusal, and a warning that the user has turned into an error."""
 
 
 _OPEN: weakref.WeakSet[CallTicket] = weakref.WeakSet()
-"""Calls of unknown size that have returned a stream, and hold their place until it ends."""
+"""Calls of unknown size that have returned a stream and keep their place until it ends."""
 
 
 class CallTicket:
@@ -35,8 +35,8 @@ class CallTicket:
 
     Attributes:
         client: the SDK's client that was asked; `None` where no gate was passed.
-        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
-        size_unknown: nobody can foresee how much the call will use.
+        deferred: the exception to raise instead of the answer, once the SDK is done with the call.
+        size_unknown: the usage of the call cannot be estimated.
         is_checked: the limits over the call have been asked.
     """
 
@@ -63,13 +63,13 @@ class CallTicket:
         self._is_sent = False
 
     def keep(self, reservation: Reservation | None, budgets: tuple[MeterBudget, ...]) -> None:
-        """Take over what the limits have granted."""
+        """Take over the reservation that the limits have granted."""
         self.is_checked = True
         self._reservation = reservation
         self.budgets = budgets
 
     def begin_attempt(self) -> None:
-        """An attempt departs."""
+        """An attempt starts."""
         self._is_sent = True
         self._holds.append(True)
 
@@ -123,7 +123,7 @@ class AdmissionController:
     def on_request(
         self, endpoint: Endpoint, body: Callable[[], bytes], ticket: CallTicket | None, budgets: tuple[MeterBudget, ...]
     ) -> CallTicket | None:
-        """Take a request that departs into its gate; ask the limits here if no gate did, and raise the refusal."""
+        """Assign a request to its gate; check the limits here if no gate did, and raise the refusal."""
         if budgets and (ticket is None or not ticket.is_checked):
             ticket = ticket or CallTicket(is_entered=False)
             try:
@@ -134,7 +134,7 @@ class AdmissionController:
                 raise
             except TokenMeterWarning:
                 raise
-            except Exception:  # a limit that cannot be worked out costs the limit, and no count besides
+            except Exception:  # a failure in checking a limit loses the limit, not the count
                 internal_error("gate")
         if ticket is not None:
             ticket.begin_attempt()
@@ -150,7 +150,7 @@ class AdmissionController:
         ticket.size_unknown = forecast.tokens is None
         admission = admit(asks)
         if admission.reservation is None and admission.exceeded[0].is_transient and _OPEN:
-            gc.collect()  # a stream that the program has let go stands in the way until it is collected
+            gc.collect()  # a stream that the program has dropped keeps its place until it is collected
             admission = admit(asks)
         by_account = {budget.account: budget for budget in budgets}
         if admission.reservation is None:
@@ -168,12 +168,12 @@ class AdmissionController:
 
 
 def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:
-    """The limits over a call, outermost first. A scope knows them as `Limits`: what they do is this room's affair."""
+    """The limits over a call, outermost first. A scope types them as `Limits`; this module knows what they do."""
     return cast("tuple[MeterBudget, ...]", scope.budgets)
 
 
 def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
-    """What can be said of a call before it leaves."""
+    """What is known of a call before it is sent."""
     from token_meter.budget.limits import CallForecast
 
     api = endpoint.route.api

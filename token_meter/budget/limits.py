@@ -1,4 +1,4 @@
-"""One meter's budget: what a call would take of it, and what is said when it does not hold. It knows no seam."""
+"""One meter's budget: what a call would take of it, and the errors and warnings about it. It knows no transport."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from token_meter.context.ports import Recipient
 
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
-"""Usages of which any price book that knows a model can price one."""
+"""Usages such that a price book that knows a model can price at least one of them."""
 
 
 class CallForecast(NamedTuple):
-    """What is known of a call before it leaves.
+    """What is known of a call before it is sent.
 
     Attributes:
         endpoint: where it goes.
         model: the model that it names.
         service_tier: the tier that it asks for.
-        prompt_tokens: tokens that it sends; `None` when no rule can say.
-        output_tokens: its own cap on its output, else the default; `None` when no rule can say.
+        prompt_tokens: tokens that it sends; `None` when no rule can estimate them.
+        output_tokens: its own cap on its output, else the default; `None` when no rule can estimate it.
     """
 
     endpoint: Endpoint
@@ -41,7 +41,7 @@ class CallForecast(NamedTuple):
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody is charged for such calls."""
+        """Whether the provider does not bill this API."""
         return self.endpoint.route.api.is_free
 
     @property
@@ -54,7 +54,7 @@ class CallForecast(NamedTuple):
         return self.prompt_tokens + self.output_tokens
 
     def as_call(self, usage: Usage, tier: str | None) -> Call:
-        """The call as a price book wants to see it."""
+        """The call in the form that a price book takes."""
         endpoint = self.endpoint
         return Call(
             "", time(), 0.0, endpoint.host, endpoint.route.api.name, endpoint.route.model or self.model,
@@ -73,7 +73,7 @@ class MeterBudget:
         self.account = Account(limits, self._spent, self._spent_now)
 
     def _spent(self, limits: Amounts) -> Amounts:
-        """What the meter has counted, as far as it is limited: costs are worked out only where they are."""
+        """What the meter has counted of the limited fields; costs are computed only where a limit needs them."""
         meter = self._meter
         return Amounts(
             meter.cost if limits.cost is not None else None,
@@ -81,7 +81,7 @@ class MeterBudget:
         )
 
     def _spent_now(self, limits: Amounts) -> Amounts | None:
-        """The same, asking no price book: `None` while one is to be asked."""
+        """The same without asking a price book; `None` while one has to be asked."""
         is_costly = limits.cost is not None
         if not is_costly and limits.tokens is None:
             return Amounts()
@@ -95,7 +95,7 @@ class MeterBudget:
         return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
 
     def ask(self, forecast: CallForecast) -> Ask:
-        """What a call wants of this budget.
+        """What a call asks of this budget.
 
         Raises:
             UnpricedModelError: its model has no price, and one is needed.
@@ -111,11 +111,11 @@ class MeterBudget:
         if reason is not None and on_unpriced != "ignore":
             self._refuse_unpriced(forecast, reason, enforced)
         elif reason is not None:
-            cost = Decimal(0)  # told to: such a call takes nothing of the limit
+            cost = Decimal(0)  # on_unpriced='ignore': such a call takes nothing of the limit
         return Ask(self.account, wanted._replace(cost=cost), enforced)
 
     def _cost(self, forecast: CallForecast) -> tuple[Decimal | None, str | None]:
-        """What the call may cost (`None`: nobody can say), or why its model has no price."""
+        """What the call may cost (`None`: it cannot be estimated), or why its model has no price."""
         if forecast.is_free:
             return Decimal(0), None
         if not forecast.endpoint.route.api.is_metered:
@@ -158,7 +158,7 @@ class MeterBudget:
 
     def refusal(self, excess: Excess) -> BudgetExceededError:
         """The error for a call that does not fit."""
-        if not excess.is_transient:  # it may be asked again in a moment, and the limit holds
+        if not excess.is_transient:  # the caller may try again in a moment: the limit itself holds
             self._note_refusal(excess.field)
         return BudgetExceededError(
             excess.describe(self._whose),
@@ -175,13 +175,13 @@ class MeterBudget:
             self._meter.sink.on_refused(field)
 
     def passed(self, excess: Excess) -> None:
-        """Warn, once a limit, of a call that did not fit and was let pass; silent while suspended."""
+        """Warn, once for each limit, of a call that did not fit and was sent; silent while suspended."""
         if self._on_exceed == "warn":
             text = excess.describe(self._whose).partition(" The call was not sent")[0]
             self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
 
     def check_warning_threshold(self) -> None:
-        """Warn, once a limit, when the share of it that `warn_at` names is spent."""
+        """Warn, once for each limit, when the share that `warn_at` names is spent."""
         share = self._warn_at
         if share is None:
             return
@@ -205,7 +205,7 @@ class MeterBudget:
 
 
 class Suspension:
-    """Lets calls pass a meter's limits within a `with` block; they count and reserve as ever. See `Meter.suspended`."""
+    """Lets calls pass a meter's limits within a `with` block; they still count and reserve. See `Meter.suspended`."""
 
     kind = SUSPENDED
 

@@ -1,1 +1,1 @@
-"""A run of many processes: its settings, its limits, its sums, what its ledger could not take."""
+"""A run of many processes: its settings, its limits, its sums, and the losses of its ledger."""

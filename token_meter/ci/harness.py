@@ -32,7 +32,7 @@ def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") 
     """The limits of a table of `max_*` settings.
 
     Raises:
-        ConfigError: an amount cannot be meant.
+        ConfigError: an amount is not valid.
     """
     from token_meter.report import Limit
 
@@ -79,17 +79,17 @@ class RunSums:
         self.run_dir = run_dir
         self._book = book
         self._tails = Tails(run_dir, ".jsonl")
-        self._given: deque[bytes] = deque()  # by any thread; taken in by the one that reads
+        self._given: deque[bytes] = deque()  # appended to by any thread, emptied by the reader
         self._seen: set[str] = set()
         self.cost = self.spent = Decimal(0)
         self.tokens = self.calls = 0
 
     def give(self, line: bytes) -> None:
-        """Count a call of this process that no shard may have, with the next look."""
+        """Count a call of this process, which may be in no shard, at the next look."""
         self._given.append(line)
 
     def read(self) -> RunSums:
-        """Take in what was written since. It never raises: what cannot be read is read at the end of the run."""
+        """Read new lines. It never raises: a line that cannot be read now is read at the end of the run."""
         while self._given:
             self._take(self._given.popleft())
         for line in self._tails.read():
@@ -134,7 +134,7 @@ def finish(
 ) -> tuple[Summary, Verdict]:
     """Read a whole run and judge it by the run's limits, by those of its tests, and by refusals on record.
 
-    A limit of a run whose record is *missing* something is never said to hold, and fails unless it only warns.
+    If the record is *missing* something, no limit of the run is reported to hold, and it fails unless it only warns.
     """
     from token_meter.report import Check, check_limits, find_vcs, summarise
 
@@ -156,7 +156,7 @@ def finish(
 
 
 def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) -> Verdict:
-    """Judge a run; limits on a record with gaps fail unless they only warn, for nobody knows whether they held."""
+    """Judge a run. On a record with gaps a limit fails unless it only warns, because it may have been exceeded."""
     from token_meter.report import judge
 
     verdict = judge(checks, unpriced=config["unpriced"])
@@ -167,7 +167,7 @@ def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) ->
 
 
 def doubted(check: Check, why: str) -> Check:
-    """A check of a run whose record has gaps: what is exceeded stays so, nothing else is known."""
+    """A check of a run whose record has gaps: an exceeded limit stays exceeded, any other is unknown."""
     if check.status not in ("ok", "unknown"):
         return check
     text = f"the limit on {check.field} cannot be held: {why}; as far as known, {check.text}"
@@ -185,7 +185,7 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
                 field, limit, actual, status, text = row
                 found.append(Check(name, field, Decimal(limit), Decimal(actual), status, text, None, name))
             except (TypeError, ValueError, ArithmeticError):
-                continue  # not written by us
+                continue  # not our note
     refused = facts.run.get("refused")
     over = {(c.scope, c.status) for c in known}
     if refused is not None and ("run", "exceeded") not in over:
@@ -218,7 +218,7 @@ def deliver(
 
 
 def painted(text: str) -> str:
-    """A table with colours for a terminal; whoever shows it takes them out where there are none."""
+    """A table with colours for a terminal; the caller removes them where the terminal has none."""
     from token_meter.report import tone_of
 
     return "".join(

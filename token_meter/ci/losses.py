@@ -1,6 +1,6 @@
-"""What a ledger could not take: kept in memory, and told to whoever judges the run. It knows no limit and no report.
+"""The losses of a ledger: kept in memory, and passed to the judge of the run. It knows no limit and no report.
 
-A process leaves an empty file beside the shards, whose name says why: that works also where no byte can be written.
+A process leaves an empty file next to the shards, whose name says why: that works also where no byte can be written.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
 from token_meter.ledger._place import UNWRITTEN, host_name, make_run_dir, marks_in, open_own
 
-_KEPT = 10_000  # calls that are kept in memory for the report; limits see all of them
+_KEPT = 10_000  # calls that are kept in memory for the report; limits count all of them
 
 
 class Missing(NamedTuple):
-    """What a run's ledger does not have.
+    """The gaps in a run's ledger.
 
     Attributes:
-        reasons: why, each once; none where nothing is missing.
+        reasons: why, each once; empty where nothing is missing.
         lost: records that are not on disk, as far as known.
-        lines: the calls among them that are known all the same, as the ledger would have them.
+        lines: those of them that are kept in memory, as ledger lines.
     """
 
     reasons: tuple[str, ...] = ()
@@ -39,12 +39,12 @@ class Missing(NamedTuple):
         return f"ledger not written: {'; '.join(self.reasons)}"
 
     def plus(self, other: Missing) -> Missing:
-        """That of two processes."""
+        """Join the losses of two processes."""
         reasons = dict.fromkeys((*self.reasons, *other.reasons))
         return Missing(tuple(reasons), self.lost + other.lost, self.lines + other.lines)
 
     def with_marks(self, run_dir: Path) -> Missing:
-        """And what processes of the run have left marks of; each of them lost one record at least."""
+        """Add the marks that processes of the run left; each of them lost at least one record."""
         told = [name.removesuffix(UNWRITTEN).split(".", 2)[-1] for name in marks_in(run_dir)]
         return Missing(tuple(dict.fromkeys((*self.reasons, *told))), max(self.lost, len(told)), self.lines)
 
@@ -53,14 +53,14 @@ NOTHING_MISSING = Missing()
 
 
 class Sums(Protocol):
-    """Takes calls that no shard has."""
+    """Counts calls that no shard has."""
 
     def give(self, line: bytes) -> None:
-        """Count this call with those of the shards, once."""
+        """Count this call once, together with those of the shards."""
 
 
 class Unwritten:
-    """What this process's ledger could not take; to be asked after each record."""
+    """The losses of this process's ledger; checked after each record."""
 
     def __init__(self, ledger: Ledger, sums: Iterable[Sums] = ()) -> None:
         self.sums = list(sums)
@@ -70,7 +70,7 @@ class Unwritten:
         self._pid = 0
 
     def look(self) -> bool:
-        """Say whether a record is not on disk, to the other processes too."""
+        """Return whether a record is not on disk, and leave a mark for the other processes."""
         if not self._ledger.lost:
             return False
         if self._pid != os.getpid():
@@ -82,7 +82,7 @@ class Unwritten:
         return True
 
     def call(self, line: bytes | None) -> None:
-        """Keep a call's line that may not be on disk, and count it at once; who finds it there too counts it once."""
+        """Keep a call's line that may not be on disk, and count it now; readers that find it on disk count it once."""
         if not self.look() or line is None:
             return
         if len(self._lines) < _KEPT:
@@ -91,7 +91,7 @@ class Unwritten:
             sums.give(line)
 
     def settle(self) -> Missing:
-        """Say what is missing at the end; a mark is taken back when the disk has taken everything after all."""
+        """Return what is missing at the end; the mark is removed when everything was written after all."""
         if self.look():
             return Missing((_reason(self._ledger),), self._ledger.lost, tuple(self._lines))
         if self._mark is not None and self._pid == os.getpid():
@@ -101,7 +101,7 @@ class Unwritten:
 
 
 class WholeRun(RunReader):
-    """The rows of some shards, and those that no shard has."""
+    """The rows of some shards, and the rows that are only in memory."""
 
     def __init__(self, shards: Iterable[Path], missing: Missing) -> None:
         super().__init__(shards)
@@ -117,13 +117,13 @@ class WholeRun(RunReader):
 
     @property
     def facts(self) -> RunFacts:
-        """What the lines so far said, and that some are not there."""
+        """The facts of the lines so far, including that some are missing."""
         facts = super().facts
         return facts._replace(lost_records=max(facts.lost_records, self._missing.lost)) if self._missing else facts
 
 
 def missed_by_children(run_dir: Path) -> Missing:
-    """What children that were told of a run could not write: nobody's record is there if its directory cannot be."""
+    """Report a run directory that children could not create."""
     try:
         if not run_dir.is_dir():
             make_run_dir(run_dir)
@@ -134,16 +134,16 @@ def missed_by_children(run_dir: Path) -> Missing:
 
 
 def unkept(error: OSError | LedgerError, lines: Iterable[bytes] = ()) -> Missing:
-    """What a run lacks whose directory cannot be written: all that a process would have noted there, but *lines*."""
+    """The losses of a run whose directory cannot be written; only *lines* are kept in memory."""
     kept = tuple(lines)
     return Missing((_short(str(error)),), max(1, len(kept)), kept)
 
 
 def _reason(ledger: Ledger) -> str:
-    return _short(ledger.problem or "nobody knows why")
+    return _short(ledger.problem or "the reason is unknown")
 
 
 def _short(problem: str) -> str:
-    """Why, without number and path: as a part of a file's name."""
+    """The reason without number and path, as a part of a file's name."""
     text = re.sub(r"^\[\w+ \d+\] |: ['\"].*$", "", problem, flags=re.DOTALL)
     return re.sub(r"[^\w ,()-]+", "_", text)[:80]

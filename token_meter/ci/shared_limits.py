@@ -1,7 +1,7 @@
-"""One budget for all processes of a run: what calls in flight hold stands in files beside the shards, under one lock.
+"""One budget for all processes of a run: reservations stand in files next to the shards, under one lock.
 
-A call takes the lock, reads what every process has spent and holds, and writes down what it holds itself: so that calls
-of many processes cannot spend the same dollar. What it held is given back by one line that needs no lock. It knows no
+A call takes the lock, reads what every process has spent and reserved, and writes its own reservation, so that calls of
+many processes cannot spend the same dollar. The reservation is released by one line that needs no lock. It knows no
 meter and no limit.
 """
 
@@ -21,17 +21,17 @@ from token_meter.budget.account import Account, Amounts, Excess
 from token_meter.exceptions import LedgerError
 from token_meter.ledger._place import host_name, make_run_dir, open_own, open_shard
 
-if sys.platform != "win32":  # there, calls that ask at the same instant may each be let in
+if sys.platform != "win32":  # without file locks, calls that ask at the same instant may each be admitted
     import fcntl
 
 _WAIT_S = 2.0
 """How long a call waits for the lock: a process that was stopped while it held it must not stop the others."""
 _LOOKS, _PAUSE_S = 4, 0.005
-"""A call that just ended is counted a moment before it gives back what it held; a refusal looks again."""
+"""A call that just ended is counted a moment before its reservation is released, so a refusal looks again."""
 
 
 class Tails:
-    """What was appended to the files of a run since the last look, in whole lines. What cannot be read comes later."""
+    """Reads the lines appended to a run's files since the last look. A file that cannot be read comes later."""
 
     def __init__(self, run_dir: Path, suffix: str) -> None:
         self._run_dir = run_dir
@@ -61,7 +61,7 @@ class Tails:
 
 
 class RunLock:
-    """Held by one process of a run at a time. It gives up waiting rather than stop a program."""
+    """A lock between the processes of a run. It gives up waiting rather than stop a program."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "lock"
@@ -94,7 +94,7 @@ class RunLock:
 
 
 class Holds:
-    """What calls in flight hold of one budget, over all processes, and how many calls were sent."""
+    """The reservations of one budget over all processes, and the number of calls that were sent."""
 
     def __init__(self, run_dir: Path, name: str) -> None:
         self._run_dir = run_dir
@@ -107,25 +107,25 @@ class Holds:
         self.tokens = self.in_flight = self.made = 0
 
     def read(self) -> None:
-        """Take in what was written since."""
+        """Read the lines that were written since."""
         for line in self._tails.read():
             self._take(line)
 
     def write(self, wanted: Amounts, sign: int, *, was_sent: bool = False) -> None:
-        """Hold, or give back. One system call, no lock: it may be a finalizer that gives back."""
+        """Reserve, or release. One system call and no lock, because a finalizer may release."""
         line = b"%+d %s %d %d\n" % (sign, str(wanted.cost or 0).encode(), wanted.tokens or 0, was_sent)
         try:
             if self._pid != os.getpid():
                 path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
                 self._fd, self._pid, self._is_torn = open_shard(path), os.getpid(), False
-            whole = b"!\n" + line if self._is_torn else line  # what was torn is made unreadable: it is known here
+            whole = b"!\n" + line if self._is_torn else line  # a torn line is made unreadable: it is known here
             if os.write(self._fd, whole) == len(whole):
                 self._is_torn = False
                 return
         except OSError:
             pass
         self._is_torn = True
-        self._take(line)  # it holds in this process at least
+        self._take(line)  # the reservation holds at least in this process
 
     def _take(self, line: bytes) -> None:
         try:
@@ -140,7 +140,7 @@ class Holds:
 
 
 class _GivenBack(deque[tuple[Amounts, bool]]):
-    """Where an account's calls give back what they held: told to the other processes at once."""
+    """Releases an account's reservations, for all processes at once."""
 
     def __init__(self, holds: Holds) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class _GivenBack(deque[tuple[Amounts, bool]]):
 
 
 class Spent(Protocol):
-    """What all processes of a run have used: dollars, those of live calls, tokens."""
+    """The sums of all processes of a run: dollars, dollars of live calls, tokens."""
 
     run_dir: Path
     cost: Decimal
@@ -160,17 +160,17 @@ class Spent(Protocol):
     tokens: int
 
     def read(self) -> Spent:
-        """Take in what was written since."""
+        """Read the lines that were written since."""
 
 
 class SharedAccount(Account):
     """An account that all processes of a run draw on.
 
-    Calls whose size nobody can foresee pass beside one another: a process that died in one would bar all others.
+    Calls whose size cannot be estimated may run in parallel here: a process that died in one would block all others.
 
-    With *live_only*, what counts is what live calls cost. Whether a call will be live is not known before it is sent
-    where answers may come from a cassette or a mock: with `reserves` false only what was spent counts, and the calls in
-    attempt when the limit is reached are beyond it.
+    With *live_only*, only the cost of live calls counts. Where answers may come from a cassette or a mock, whether a
+    call is live is not known before it is sent: with `reserves` false only spent money counts, and the calls in flight
+    when the limit is reached overshoot it.
     """
 
     def __init__(self, limits: Amounts, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:
@@ -183,12 +183,12 @@ class SharedAccount(Account):
 
     @property
     def reserves(self) -> bool:
-        """Whether a call that might fit no more is refused before it is sent."""
+        """Whether calls reserve budget before they are sent."""
         return not self.live_only or not {"pytest", "vcr", "respx"} & sys.modules.keys()
 
     def _settle(self) -> None:
         holds = self._holds
-        holds.read()  # before the shards: a call is counted there before it gives back here
+        holds.read()  # read before the shards: a call is counted there before it is released here
         self._cost, self._tokens, self._in_flight, self._made = holds.cost, holds.tokens, holds.in_flight, holds.made
         if not self.reserves:
             self._cost, self._tokens = Decimal(0), 0
@@ -212,7 +212,7 @@ class SharedAccount(Account):
         return excess
 
     def _overspent(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
-        """Where nothing is held: the limit on what live calls cost, once more was spent."""
+        """The limit on the cost of live calls where nothing is reserved: it refuses once more was spent."""
         limit, spent = self.limits.cost, self._spent_now().cost
         if limit is None or spent is None or spent <= limit or wanted.cost == 0:
             return None

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _stumble_at_no_character() -> None:
-    """Models and tests have any names. What is redirected is UTF-8, also where Windows would write a code page."""
+    """Names hold any character, so redirected output is UTF-8, also where Windows would use a code page."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             is_told = stream.isatty() or os.environ.get("PYTHONIOENCODING")

@@ -95,7 +95,7 @@ def options(*sections: str) -> Callable[[F], F]:
 
 
 def wrapped(function: F) -> F:
-    """Turn errors of ours into one clear line and an exit code: 2 for what was asked, 1 for what cannot be read."""
+    """Turn our errors into one line and an exit code: 2 for a wrong request, 1 for input that cannot be read."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -139,7 +139,7 @@ def config_from(given: dict[str, Any]) -> Config:
         return load_config(path, given=mine)
     except ConfigError as error:
         text = str(error)
-        for key in mine:  # whoever wrote an option knows it by its own name
+        for key in mine:  # the message names the option as the user wrote it
             text = text.replace(f"the command line: {key} ", f"--{key.rpartition('.')[2].replace('_', '-')} ")
         raise ConfigError(text) from None
 
@@ -149,8 +149,7 @@ def read(
 ) -> Any:
     """One report, or the records of several shards and directories, as a summary.
 
-    A report is as it is: *by*, prices and *as_model* are refused for it if they were asked for in vain. Prices are not
-    if it is *priced_later*.
+    A report is finished: *as_model*, prices and another *by* are refused for it. Prices pass if it is *priced_later*.
 
     Raises:
         LedgerError: there is nothing to read.
@@ -198,13 +197,13 @@ def read(
 
 
 def _is_typed(name: str) -> bool:
-    """Whether somebody typed this option; neither a default nor a setting is meant for one report."""
+    """Whether the option was typed; a default or a setting is not meant for one report."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:
-    """The reports to write: what was asked for, else what the settings say, else the table.
+    """The reports to write: by the command line, else by the settings, else the table.
 
     Raises:
         ConfigError: one of them is unknown. It is found before anything runs.
@@ -223,7 +222,7 @@ def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False)
 
 
 def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False) -> View:
-    """How rows are shown; *with_history* beside the runs of the data directory."""
+    """How rows are shown; *with_history* adds the runs of the data directory."""
     from token_meter._money import parse_usd
     from token_meter.report import View, history
 

@@ -15,7 +15,7 @@ from token_meter.cli._options import examples, wrapped
 def command(paths: tuple[str, ...], output: str, append: bool) -> None:
     """Write the records of PATHS (shards, run or data directories) to one file, each once.
 
-    Doing so twice changes nothing; nothing that was read is deleted.
+    Doing so twice changes nothing; the files that are read stay.
     """
     from token_meter.exceptions import LedgerError
     from token_meter.ledger import combine, read_run

@@ -17,13 +17,13 @@ from token_meter.cli._options import examples, wrapped
 
 _CHUNK = 1 << 16
 _LARGEST_REQUEST = 64 << 20
-"""Bytes that are read at once where a file begins like JSON; a larger one is a text."""
+"""The largest file that is tried as JSON, in bytes; a larger one is a text."""
 
 _APIS = ("chat", "responses", "completions", "embeddings")
 
 
 class _Row(NamedTuple):
-    """What was found in one file; a text has no class and no price of its own."""
+    """The count of one file; a text has no class and no price of its own."""
 
     file: str
     tokens: int
@@ -35,13 +35,13 @@ class _Row(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The tokens, with a mark where they are not sure."""
+        """The tokens, with a mark where they are not exact."""
         is_least = self.request is not None and self.request["not_counted"]
         return f"{'>=' if is_least else ''}{'~' if self.approximate else ''}{self.tokens:,}"
 
     @property
     def told(self) -> str:
-        """What a request is, and how sure its count."""
+        """The class of a request, and the certainty of its count."""
         if self.request is None:
             return ""
         found = self.request

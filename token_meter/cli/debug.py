@@ -1,4 +1,4 @@
-"""`token-meter debug`: what token_meter sees: settings and their origin, data, versions. It changes nothing."""
+"""`token-meter debug`: settings and their origin, recorded data, versions. It changes nothing."""
 
 from __future__ import annotations
 

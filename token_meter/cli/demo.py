@@ -1,4 +1,4 @@
-"""`token-meter demo`: the lesson's dialogue, metered, beside the bill. It knows no counting of its own."""
+"""`token-meter demo`: the lesson's dialogue, metered and compared with the bill. It does no counting of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUESTIONS = ("Which rose is the pinkest?", "How long do cut roses live?", "What 
 @click.command("demo")
 @click.option("--live", is_flag=True, help="Talk to the real service with OPENAI_API_KEY (costs about $0.001).")
 def command(live: bool) -> None:
-    """Meter the lesson's flower-shop dialogue and more, and hold the meter against the server's own bill.
+    """Meter the lesson's flower-shop dialogue and more, and compare the meter with the server's own bill.
 
     Starts a simulator of the OpenAI protocol on loopback and drives it with the real openai SDK. Exits 1 if the
     meter and the bill differ.
@@ -117,7 +117,7 @@ def _thread_pool(client: OpenAI, cb: Meter) -> None:
 
 
 def _same(cb: Meter, bill: Any) -> bool:
-    """Print the meter beside the bill; return whether they agree in every row."""
+    """Print the meter next to the bill; return whether they agree in every row."""
     rows = [
         ("calls", cb.successful_requests, bill.calls),
         ("prompt tokens", cb.prompt_tokens, bill.prompt_tokens),

@@ -1,4 +1,4 @@
-"""`token-meter diff`: two reports, compared. It knows no rule: the comparison judges."""
+"""`token-meter diff`: compares two reports. It knows no rule."""
 
 from __future__ import annotations
 

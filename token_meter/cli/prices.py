@@ -68,7 +68,7 @@ def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
 @click.argument("file")
 @wrapped
 def check(file: str) -> None:
-    """Check a file of private prices. Exits with 2 when something in it cannot be meant."""
+    """Check a file of private prices. Exits with 2 when something in it is not valid."""
     from token_meter.prices import PriceBook
 
     book = PriceBook.from_file(file)

@@ -1,4 +1,4 @@
-"""`token-meter report`: a ledger or a report, shown again. It knows no rule and no format."""
+"""`token-meter report`: shows a ledger or a report again. It knows no rule and no format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter run`: a command and all its Python children, metered. It knows no rule: the harness judges."""
+"""`token-meter run`: meters a command and all its Python children. It knows no rule."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _spawn(words: list[str], environment: dict[str, str]) -> int:
 
     def forward(number: int, _frame: object) -> None:
         if number == signal.SIGINT and _shares_terminal():
-            return  # the terminal has sent it to the command too
+            return  # the terminal has sent the signal to the command too
         if child is None:
             waiting.append(number)
         elif child.poll() is None:

@@ -1,4 +1,4 @@
-"""`token-meter simulator`: serve the OpenAI protocol on this machine. It knows only how to start it."""
+"""`token-meter simulator`: serves the OpenAI protocol on this machine. It only starts the server."""
 
 from __future__ import annotations
 

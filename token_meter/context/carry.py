@@ -1,4 +1,4 @@
-"""A function with the context variable of its submitter. It knows no thread and no greenlet."""
+"""Runs a function with the context variable of its submitter. It knows no thread and no greenlet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Stack: TypeAlias = contextvars.ContextVar[tuple[Any, ...]]
 
 
 def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
-    """*function*, to be run with what *stack* holds now; what its worker had is put back after it."""
+    """Wrap *function* to run with the present value of *stack*; the worker's own value is restored after it."""
     value = stack.get()
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -25,7 +25,7 @@ def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def started(stack: Stack, value: tuple[Any, ...], initializer: Callable[..., Any]) -> Callable[..., Any]:
-    """*initializer* of a worker, to be run with *value* in *stack*; what it opens for the worker's life stays."""
+    """Wrap a worker's *initializer* to run with *value* in *stack*; what it opens for the worker's life stays."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         stack.set(value)

@@ -1,4 +1,4 @@
-"""Where requests go: what their method and URL say, worked out once for each. It knows no meter and no body."""
+"""Where requests go, by method and URL, computed once for each endpoint. It knows no meter and no body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIMIT = 4096
 
 
 class Endpoint(NamedTuple):
-    """What a URL says: the route, who is asked, whether that is this machine, and whether it takes another sign.
+    """What a URL says: the route, the host, whether that is this machine, and whether a request needs another sign.
 
     A path such as `/v1/messages` is used by many services: on another host than the provider's it counts with a mark
     of its SDK, or when the answer reports a usage.
@@ -26,7 +26,7 @@ class Endpoint(NamedTuple):
 
 
 class EndpointCache(dict[Key, Endpoint | None]):
-    """Endpoints by what tells them apart; `None` for a request that is none of ours. Bounded."""
+    """A bounded cache of endpoints; `None` stands for a request that is not metered."""
 
     __slots__ = ()
 

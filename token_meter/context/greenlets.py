@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into greenlets of gevent and eventlet. It knows nothing of its value.
+"""Carries one context variable, and only that, into greenlets of gevent and eventlet. It knows no meter.
 
 A greenlet starts in an empty context (greenlet 3), where no block is open: its calls would pass every limit unseen.
 """
@@ -18,7 +18,7 @@ from token_meter.transports.module_seam import ModuleSeam
 
 
 class GreenletSeam(ModuleSeam):
-    """Hears of each greenlet before it runs: from gevent's own hook, and where eventlet makes one.
+    """Intercepts each greenlet before it runs: by gevent's own hook, and where eventlet makes one.
 
     Reached through them: `spawn_later`, pools, and the threads of a program that is monkey-patched. Not reached:
     `gevent.spawn_raw` and plain greenlets.
@@ -56,7 +56,7 @@ class GreenletSeam(ModuleSeam):
             warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
     def _begin(self, greenlet: Any) -> None:
-        """Give *greenlet* what its starter has; a context that it was given by its maker stays."""
+        """Give *greenlet* its starter's value; a context that the program gave it explicitly stays."""
         value = self._stack.get()
         if not value or not self._live:
             return

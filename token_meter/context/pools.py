@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into thread pools of multiprocessing. It knows nothing of its value."""
+"""Carries one context variable, and only that, into thread pools of multiprocessing. It knows no meter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = frozenset({"func", "callback", "error_callback"})
 
 
 class ThreadPoolSeam(ModuleSeam):
-    """Patches how a thread pool of multiprocessing is made and how it is given work; pools of processes pass.
+    """Patches how a thread pool of multiprocessing is made and takes tasks; pools of processes stay as they are.
 
     A task and its callbacks belong to their submitter, an initializer to the block that its pool is made in.
     """
@@ -47,7 +47,7 @@ class ThreadPoolSeam(ModuleSeam):
             value = stack.get()
             if value and self._live and callable(initializer):
                 initializer = started(stack, value, initializer)
-            # The workers start here, and live on.
+            # The workers start here and outlive the block.
             stack.set(())
             try:
                 original(pool, processes, initializer, initargs, *args, **kwargs)

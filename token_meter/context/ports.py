@@ -1,4 +1,4 @@
-"""What the lower rooms know of the upper ones: a meter that counts a call, what it keeps of it, what ends late."""
+"""Protocols by which lower packages use upper ones: a meter, its sink, its limits, and work that ends later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sink(Protocol):
         """The call ended; *token* is what `on_start` returned."""
 
     def on_discard(self, id: str) -> None:
-        """A call that started is none after all: a handler refused it, or it was counted further in."""
+        """A call that started does not count: a handler refused it, or an inner request counts instead."""
 
     def on_refused(self, field: str) -> None:
         """A call was refused: a limit (`cost`, `tokens`, `calls`) would not hold, or a `price` is not known."""
@@ -34,14 +34,14 @@ class Sink(Protocol):
 
 
 class WaitingEstimate(Protocol):
-    """A call that has ended, and whose tokens are estimated when a number is read."""
+    """An ended call whose tokens are estimated when a number is read."""
 
     def resolve(self) -> Call:
         """Make the estimate, once."""
 
 
 class UnreadCall(Protocol):
-    """A call that has ended, and whose answer is read when a number is read."""
+    """An ended call whose answer is parsed when a number is read."""
 
     def settle(self) -> Call | WaitingEstimate:
         """Read the answer, once."""
@@ -56,7 +56,7 @@ class Limits(Protocol):
 
 
 class Sums(Protocol):
-    """What the calls of a meter came to."""
+    """The sums of a meter."""
 
     @property
     def cost(self) -> Decimal:
@@ -102,7 +102,7 @@ class Recipient(Protocol):
         """Count a call that has ended."""
 
     def opened_stream(self) -> None:
-        """Count a stream that is under way."""
+        """Count a stream that is open."""
 
     def closed_stream(self) -> None:
         """Take back what `opened_stream` counted."""
@@ -114,7 +114,7 @@ class Recipient(Protocol):
         """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""
 
     def knows_host(self, base_url: str) -> bool:
-        """Whether this meter's own price book says who is paid behind *base_url*."""
+        """Whether this meter's own price book maps *base_url* to a provider."""
 
     def price_of(self, call: Call) -> Price:
         """What a call costs by this meter's price book."""

@@ -15,7 +15,7 @@ from token_meter.context.subscriber import Subscriber, unique
 
 
 def _nothing() -> None:
-    """Until the runtime is loaded nothing has to be told."""
+    """Do nothing; it stands in until the runtime is loaded."""
 
 
 class ClientRegistry:
@@ -40,7 +40,7 @@ class ClientRegistry:
         return client in self._attached
 
     def put(self, client: Any, found: tuple[Subscriber, ...]) -> bool:
-        """Add handlers to *client*; whether they are its first ones."""
+        """Add handlers to *client*; return whether it had none before."""
         with self._lock:
             had = self._attached.get(client, ())
             both = unique((*had, *found))
@@ -56,7 +56,7 @@ class ClientRegistry:
             return True
 
     def remove(self, client: Any, off: tuple[Subscriber, ...] | None) -> None:
-        """Take handlers, or all, off *client*; one that is not attached is no error."""
+        """Detach handlers, or all, from *client*; a handler that is not attached is ignored."""
         with self._lock:
             had = self._attached.get(client, ())
             keys = {subscriber.key for subscriber in (had if off is None else off)}
@@ -70,13 +70,13 @@ class ClientRegistry:
                     end()
 
     def inherit(self, client: Any, twin: Any) -> None:
-        """Give a copy what is attached to its original."""
+        """Attach the handlers of the original to its copy."""
         found = self._attached.get(client, ())
         if found and twin is not client:
             self.put(twin, found)
 
     def attached_to(self, *clients: Any) -> tuple[Subscriber, ...]:
-        """What is attached to any of *clients*."""
+        """The handlers that are attached to any of *clients*."""
         found: tuple[Subscriber, ...] = ()
         for client in clients:
             if client is not None:

@@ -1,4 +1,4 @@
-"""What the context means for a call that starts now: who counts it, who is told, which limits hold.
+"""What the context means for a call that starts now: its meters, its handlers, its limits.
 
 Worked out once for a stack of entries and kept until a meter opens or closes; it knows no request and no answer.
 """
@@ -24,14 +24,14 @@ class CallScope:
     Attributes:
         meters: the open meters, those of the process first, then outermost first.
         closed_meters: meters of the context that have closed.
-        subscribers: the handlers of blocks and requests, in the order in which they are told.
-        is_suppressed: handlers are at work: none is told of this call.
+        subscribers: the handlers of blocks and requests, in the order in which they are called.
+        is_suppressed: the call comes from a handler; no handler is called for it.
         budgets: the limits over the call, outermost first.
         tags: the labels of all meters.
-        keeps_calls: somebody will look at the single call.
-        stream_usage: somebody wants streams to be asked for their usage.
-        allows_deferral: nobody needs a finished call before a number is read.
-        sinks: who takes single calls.
+        keeps_calls: a meter, handler or sink reads single calls.
+        stream_usage: a meter wants streams to be asked for their usage.
+        allows_deferral: finished calls are not needed before a number is read.
+        sinks: the sinks of all meters.
     """
 
     __slots__ = (
@@ -77,7 +77,7 @@ class CallScope:
 
 
 def base_of(stack: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The stack without the entries that stand for calls under way."""
+    """The stack without the entries that stand for calls in flight."""
     return tuple(entry for entry in stack if entry.kind < ATTEMPT)
 
 
@@ -97,7 +97,7 @@ class Scopes:
         self._unattributed = itertools.count(1)
 
     def forget(self) -> None:
-        """Work all scopes out again: a meter, or a handler, has come or gone."""
+        """Discard all scopes, because a meter or a handler has come or gone."""
         self._known = {}
 
     def opened(self, meter: Recipient) -> None:
@@ -120,12 +120,12 @@ class Scopes:
             self.unattributed = next(self._unattributed)
 
     def get(self, stack: tuple[Any, ...]) -> CallScope | None:
-        """What *stack* means, where that is known already."""
+        """The scope of *stack* if it is cached."""
         return self._known.get(stack)
 
     def of(self, stack: tuple[Any, ...]) -> CallScope:
-        """What *stack* means for a call; kept until a meter or a handler comes or goes."""
-        known = self._known  # who comes or goes meanwhile puts another there, which stays clean of this
+        """The scope of *stack*, cached until a meter or a handler comes or goes."""
+        known = self._known  # a change meanwhile replaces the cache, so that this result is not stored in the new one
         scope = known.get(stack)  # most stacks are their own base
         if scope is not None:
             return scope

@@ -1,7 +1,7 @@
-"""The one context variable: who is listening, outermost first. It knows only that entries come in kinds.
+"""The one context variable: meters, handlers and calls, outermost first. It knows no entry beyond its kind.
 
-The variable holds an immutable tuple. Entering sets a longer tuple; leaving removes the entry by identity, in whatever
-context that happens: `ContextVar.reset` would raise when a generator or fixture is closed in another context.
+The variable holds an immutable tuple. Entering sets a longer tuple; leaving removes the entry by identity, in any
+context: `ContextVar.reset` would raise when a generator or fixture is closed in another context.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 METER, CALLBACKS, SUSPENDED, SUPPRESSED, ATTEMPT, TICKET = range(6)
-"""Kinds of entries: a meter, request callbacks, a meter told to let calls through, handlers at work, a call, a gate."""
+"""Kinds of entries: a meter, request callbacks, a suspended meter, running handlers, a call, a gate."""
 
 CONTEXT_STACK: ContextVar[tuple[Any, ...]] = ContextVar("token_meter", default=())
 

@@ -1,4 +1,4 @@
-"""What one handler wants to hear and how it is called, found out once when it is attached. It knows no calls.
+"""The events that one handler takes and how it is called, found out once when it is attached. It knows no calls.
 
 A handler is any object with some of the `on_llm_*` methods, sync or `async def`, or a function, which is `on_llm_end`.
 """
@@ -21,9 +21,9 @@ CHAT_START, START, TOKEN, END, ERROR = EVENTS = (
 )  # fmt: skip
 
 FAILURES_LIMIT = 10
-"""A handler that failed so many times in a row is not told any more."""
+"""A handler that failed so many times in a row is switched off."""
 SLOW_S = 0.1
-"""Longer than this an event loop must not stand still for a handler."""
+"""The longest time that a handler may block an event loop without a log line."""
 
 # Methods that these modules define do nothing (LangChain's `on_chat_model_start` only says that it is not there).
 _IDLE_MODULES = frozenset({"token_meter.handlers._base", "langchain_core.callbacks.base"})
@@ -33,7 +33,7 @@ Key: TypeAlias = tuple[int, int]
 
 
 class Health:
-    """How a handler has done so far, wherever it is attached."""
+    """The failures of a handler so far, over all places where it is attached."""
 
     __slots__ = ("failures", "is_known_bad", "is_known_slow")
 
@@ -54,11 +54,11 @@ class _Method(NamedTuple):
 
 
 class Subscriber:
-    """A handler, made ready for being told.
+    """A handler, prepared for calls.
 
     Attributes:
-        key: equal for one handler attached at several places, so that it is told once.
-        ignores_chats: it does not want to hear of the start of chats, in whatever form.
+        key: equal for one handler attached at several places, so that it is called once.
+        ignores_chats: it takes no start of a chat, in any form.
         wants_start, wants_tokens, include_output: what must be read from the wire for it.
     """
 
@@ -88,12 +88,12 @@ class Subscriber:
 
     @property
     def name(self) -> str:
-        """The handler's name for a log: never its repr, which may show anything."""
+        """The handler's name for a log; never its repr, which may hold secrets."""
         return getattr(self.handler, "__qualname__", None) or type(self.handler).__qualname__
 
     @property
     def is_off(self) -> bool:
-        """Whether it failed too often to be told any more."""
+        """Whether it failed so often that it is switched off."""
         return self.health.failures >= FAILURES_LIMIT
 
     @property
@@ -113,11 +113,11 @@ class Subscriber:
         return method(*args, **kwargs)
 
     def reset_failures(self) -> None:
-        """Start the count of failures in a row anew."""
+        """Reset the count of failures in a row."""
         self.health.failures = 0
 
     def failed(self, error: Exception, event: str) -> None:
-        """Count a failure; log the handler's first one, without its text, which may quote an answer."""
+        """Count a failure; log the handler's first one without its text, which may quote an answer."""
         health = self.health
         health.failures += 1
         if not health.is_known_bad:
@@ -129,7 +129,7 @@ class Subscriber:
             )  # fmt: skip
 
     def report_slow(self, seconds: float, event: str) -> None:
-        """Say once that the handler holds up an event loop."""
+        """Log once that the handler blocks an event loop."""
         if not self.health.is_known_slow:
             self.health.is_known_slow = True
             logger.warning(
@@ -195,7 +195,7 @@ def _is_idle(handler: Any, name: str) -> bool:
 
 
 def _keywords(function: Any, event: str) -> frozenset[str] | None:
-    """The keywords that *function* takes beside what *event* gives it by position; `None` for all."""
+    """The keywords that *function* accepts, apart from the positional arguments of *event*; `None` for `**kwargs`."""
     given = 2 if event in (CHAT_START, START) else 1
     code = getattr(function, "__code__", None)
     if code is not None:  # what is called, whatever it wraps
@@ -240,7 +240,7 @@ def _health_of(handler: Any, key: Key) -> Health:
     health = Health()
     try:
         reference = weakref.ref(owner, lambda _: _health.pop(key, None))
-    except TypeError:  # an object with slots: it is healthy anew at each place
+    except TypeError:  # an object with slots: its failures are counted for each place
         return health
     _health[key] = (reference, health)
     return health

@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into threads and thread pools. It knows nothing of its value."""
+"""Carries one context variable, and only that, into threads and thread pools. It knows no meter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from token_meter.patching.patch import Patch
 
 
 class _Starting(tuple):  # type: ignore[type-arg]  # an empty one
-    """What a worker starts with: nothing, for it lives on. Its initializer may run with what the submitter has."""
+    """The worker's initial value: none, because it outlives the task. Its initializer may run with the submitter's."""
 
     value: tuple[Any, ...] = ()
 
@@ -42,7 +42,7 @@ class ThreadSeam:
             patch.on()
 
     def uninstall(self) -> None:
-        """Put back what is still ours. A shim that stays carries the variable of a block that is open, or nothing."""
+        """Remove the patches that are still ours. A shim that stays carries an open block's variable, or nothing."""
         for patch in self._patches:
             patch.off()
 
@@ -77,7 +77,7 @@ class ThreadSeam:
         def submit(pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             value = stack.get()
             task = fn if _pickles(pool) else carried(stack, fn)
-            # submit() starts workers itself. They must not inherit what this submitter has: a worker lives on.
+            # submit() starts workers itself. They must not inherit the submitter's value: they outlive its task.
             start: tuple[Any, ...] = ()
             if value:
                 start = _Starting()

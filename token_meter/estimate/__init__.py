@@ -1,4 +1,4 @@
-"""What a call's usage probably was when the provider did not say. It knows no prices, no wire and no meter."""
+"""Estimates the usage of a call when the provider did not report it. It knows no prices, no wire and no meter."""
 
 from __future__ import annotations
 

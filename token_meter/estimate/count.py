@@ -1,4 +1,4 @@
-"""How many tokens a text has, whatever its size and whatever is in it. It knows no requests.
+"""Counts the tokens of a text of any size and content. It knows no requests.
 
 Three things would go wrong with a plain `encode`: `<|endoftext|>` in a user's text raises, a million spaces in a row
 overflow the stack of tiktoken's pattern engine (a `PanicException`, which no `except Exception` catches), and a long
@@ -21,10 +21,10 @@ Counter: TypeAlias = Callable[[str], int]
 """Counts the tokens of one string in one encoding."""
 
 PIECE = 1 << 16
-"""Characters that are encoded in one go; longer texts are cut."""
+"""Characters that are encoded at once; longer texts are cut."""
 
 LONGEST_PIECE = 500_000
-"""Where a text without a safe cut is cut all the same; whitespace overflows the engine at twice this length."""
+"""The length at which a text without a safe cut is cut; whitespace overflows the engine at twice this length."""
 
 # Both encodings split a text by a pattern before they merge anything, and a cut between two matches changes nothing.
 # A space after a character that is none, with a letter behind it, always begins a match. So does whatever follows a
@@ -39,7 +39,7 @@ _memo_lock = threading.Lock()
 
 @in_child
 def _renew_lock() -> None:
-    """A fork while another thread looks something up would leave the child with a lock that nobody opens."""
+    """Make a new lock after a fork: one that another thread held would never be released in the child."""
     global _memo_lock
     _memo_lock = threading.Lock()
 
@@ -117,7 +117,7 @@ def _encode(text: str, name: str) -> int:
 
 
 def _pieces(chunks: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Join *chunks* and cut the whole into pieces of about `PIECE` characters; tell of each whether its end is safe."""
+    """Join *chunks* and cut the whole into pieces of about `PIECE` characters, each with whether its end is safe."""
     held: list[str] = []
     size, enough = 0, PIECE
     for chunk in chunks:

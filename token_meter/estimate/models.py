@@ -1,4 +1,4 @@
-"""Which encoding a model counts in, and which counting rules hold for it. It knows no vocabularies.
+"""The encoding and the counting rules of a model. It knows no vocabularies.
 
 tiktoken's own `encoding_for_model` knows neither newer models nor Azure's and routers' names, and is wrong for
 `ft:gpt-4.1-mini`.
@@ -47,7 +47,7 @@ def plain_name(model: str | None) -> str:
 def family_of(model: str | None) -> str:
     """Name the counting rules of *model*: `classic`, `o` (o1 to o4) or `gpt-5` (and later).
 
-    An unknown name counts as classic: its rules are those of the protocol that everybody imitates.
+    An unknown name counts as classic: other providers imitate the protocol of those rules.
     """
     name = plain_name(model)
     if _O_SERIES.match(name):

@@ -1,4 +1,4 @@
-"""What an api says of counting: its prompts, the cap on its output, its answers. It knows no api by name."""
+"""The types of an api's counting rules: its prompts, the cap on its output, its answers. It knows no api by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Counted(NamedTuple):
 
 
 def all_is_seen(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
-    """Everything that was generated is shown."""
+    """No output is unseen: all that was generated is shown."""
     return []
 
 
@@ -51,5 +51,5 @@ class CountingRules(NamedTuple):
 
 
 def positive(value: Any) -> int | None:
-    """A whole number above 0; anything else is none."""
+    """Return a whole number above 0, and `None` for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,6 +1,6 @@
-"""What a call's usage probably was: the rules of prompts and answers, put together. It knows no wire and no meter.
+"""Estimates a call's usage by the rules of prompts and answers. It knows no wire and no meter.
 
-Nothing here raises on odd input: a request that cannot be read makes the estimate weaker, and says so.
+Nothing here raises on odd input: a request that cannot be read makes the estimate weaker, and the estimate says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHORT = 64
 
 
 class Estimate(NamedTuple):
-    """A usage that was worked out.
+    """An estimated usage.
 
     Attributes:
         usage: the counts; `None` when nothing can be said. Parts such as cached tokens are never guessed.
@@ -46,9 +46,9 @@ class Estimate(NamedTuple):
 
 
 def estimate_usage(rules: CountingRules, request: bytes | None, answer: Answer, model: str | None) -> Estimate:
-    """Estimate what a call used whose answer came without usage; never raises.
+    """Estimate the usage of a call whose answer came without one; never raises.
 
-    *model* is the one that the answer named, if it did. Without a readable *request* the prompt is unknown.
+    *model* is the one that the answer named, if any. Without a readable *request* the prompt is unknown.
     """
     try:
         return _estimate(rules, _parsed(request), answer, model)
@@ -70,8 +70,8 @@ def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int, int | Non
     """Say what a call may use before it is sent: tokens of its prompt, and the cap that it sets on its output.
 
     The prompt is counted when the request is small; in a big one every long text counts a token for three bytes,
-    which is more than prose, code and Chinese have (random characters may have more). What only the provider sees
-    (files, earlier turns, fetched pages) is not in it. The cap is that of all choices together, 0 for embeddings,
+    which is more than prose, code and Chinese have (random characters may have more). Content that only the provider
+    sees (files, earlier turns, fetched pages) is not in it. The cap is that of all choices together, 0 for embeddings,
     and `None` where the request sets none. Never raises.
     """
     body = _parsed(request)
@@ -100,7 +100,7 @@ def _estimate(rules: CountingRules, request: Mapping[str, Any] | None, answer: A
 
 
 def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]) -> Estimate:
-    """Put an estimate together with all that has to be said about it."""
+    """Put an estimate together with its method and its doubts."""
     approximate = (*counted.approximate, *(("unknown encoding",) if language.endswith("?") else ()))
     certainty: Certainty = "lower_bound" if unseen else "estimated"
     method = f"{language}: {', '.join(counted.rules)}" if counted.rules else language
@@ -112,7 +112,7 @@ def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]
 
 
 def _kind_of(rules: tuple[str, ...]) -> str:
-    """Name the class of a request: requests of one class are about as often counted exactly."""
+    """Name the class of a request; within one class counts are about equally often exact."""
     if "images" in rules:
         return "images"
     has_calls, has_tools = "calls" in rules, "tools" in rules
@@ -130,7 +130,7 @@ def _language(model: str | None) -> tuple[str, Callable[[str], int]]:
 
 
 def _at_most(exactly: Callable[[str], int]) -> Callable[[str], int]:
-    """Give a counter that is cheap for all but roles and names, and above the truth for anything that people write.
+    """Give a counter that is cheap for all but roles and names, and never too low for what people write.
 
     A character of a schema that is written `\\u73ab` has up to five tokens in its six bytes.
     """

@@ -1,4 +1,4 @@
-"""The vocabularies that travel in the wheel, loaded when first needed. It knows no models and no counting rules.
+"""The vocabularies in the wheel, loaded when first needed. It knows no models and no counting rules.
 
 tiktoken would download them and trust a cache folder that environment variables name. Here nothing is downloaded,
 and no environment variable is read or set: the files lie beside this package (`tools/pack_vocabulary.py` says how
@@ -26,7 +26,7 @@ CL100K = "cl100k_base"
 
 
 class Vocabulary(NamedTuple):
-    """What tiktoken's own `openai_public` says of an encoding, and the checksums of its file in both forms."""
+    """The values of an encoding in tiktoken's own `openai_public`, and the checksums of its file in both forms."""
 
     n_tokens: int
     packed_sha256: str
@@ -74,7 +74,7 @@ _loading = threading.Lock()
 
 @in_child
 def _renew_lock() -> None:
-    """A fork while another thread loads would leave the child with a lock that nobody opens."""
+    """Make a new lock after a fork: one that another thread held would never be released in the child."""
     global _loading
     _loading = threading.Lock()
 
@@ -91,7 +91,7 @@ def encoding(name: str) -> Encoding:
 
 
 def _from_application(name: str) -> Encoding | None:
-    """Look into tiktoken's own registry; a plugin may have put something else there under our name."""
+    """Look into tiktoken's own registry; a plugin may have registered another encoding under the same name."""
     registry = sys.modules.get("tiktoken.registry")
     theirs: Encoding | None = getattr(registry, "ENCODINGS", {}).get(name)
     vocabulary = VOCABULARIES[name]

@@ -1,1 +1,1 @@
-"""Telling handlers what happens to a call."""
+"""Calls handlers with the events of a call."""

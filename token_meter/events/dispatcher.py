@@ -1,7 +1,7 @@
-"""Tells handlers what happens to one call, in order, in the caller's task or thread. It knows no sums and no seams.
+"""Calls handlers with the events of one call, in order, in the caller's task or thread. It knows no sums.
 
-An attempt puts events in; the seam lets them out where a handler may be told: at departure, before a chunk goes on to
-its reader, at the end. What ends where nobody can be told, in the garbage collector, waits for the next occasion.
+An attempt adds events; the transport dispatches them where handlers may run: at the start, before a chunk goes on to
+its reader, at the end. Events of a call that ends in the garbage collector wait for the next call.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from token_meter.events.ports import ToldAttempt
 
 _DEFERRED = "deferred"
-"""Stands for an exception that a handler wants raised and that waits until what was paid has been handed over."""
+"""Stands for a handler's exception that is raised only after a paid answer has been delivered."""
 
 
 class _Suppressed:
-    """In the context while handlers are at work: their own calls are metered, and no handler is told of them."""
+    """In the context while handlers run: their own calls are metered, and no handler is called for them."""
 
     kind = SUPPRESSED
 
@@ -38,7 +38,7 @@ _SUPPRESSED = _Suppressed()
 
 
 class _Event(NamedTuple):
-    """Something that happened; `what` is its first argument, or for a start the only subscriber whom it concerns."""
+    """One event; `what` is the handler's first argument, or for a start the one subscriber that gets it."""
 
     name: str
     what: Any = None
@@ -46,16 +46,16 @@ class _Event(NamedTuple):
 
 
 _Telling: TypeAlias = tuple[Subscriber, str, tuple[Any, ...], dict[str, Any]]
-"""Whom to tell, the method, its arguments and keywords."""
+"""A subscriber, the method to call, its arguments and keywords."""
 
 
 class EventDispatcher:
-    """What one attempt has to tell, and to whom.
+    """The events of one attempt, and their subscribers.
 
     Attributes:
         run_id: the id that the call's record will have.
-        pending: what has happened and was not told yet.
-        delivering: a chunk waits to go on to its reader, as soon as the handlers were told.
+        pending: events that were not dispatched yet.
+        delivering: a chunk waits to go on to its reader, as soon as the handlers have run.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class EventDispatcher:
     # What the attempt brings.
 
     def passed(self, chunk: bytes) -> None:
-        """A piece of a stream is there; it goes on to its reader once the handlers were told."""
+        """A piece of a stream has arrived; it goes on to its reader after the handlers have run."""
         if self._deltas is not None:
             try:
                 self.pending.extend(_Event(TOKEN, delta) for delta in self._deltas.feed(chunk))
@@ -95,7 +95,7 @@ class EventDispatcher:
                 internal_error("tokens")
 
     def ended(self, call: Call, error: BaseException | None, answer: Callable[[], Answer | None]) -> None:
-        """The call is over; *answer* gives what it said, for a handler that was told to show it."""
+        """The call is over; *answer* gives its text, for a handler with `include_output`."""
         keywords: dict[str, Any] = {"model": call.model or self._model}
         if any(subscriber.include_output for subscriber in self._subscribers):
             keywords["answer"] = answer()
@@ -109,7 +109,7 @@ class EventDispatcher:
     # What the seams let out.
 
     def dispatch(self) -> None:
-        """Tell every handler, here and now; coroutines run to their end."""
+        """Call every handler now; coroutines run to their end."""
         if LATE:
             dispatch_late()
         try:
@@ -120,7 +120,7 @@ class EventDispatcher:
             raise
 
     async def adispatch(self) -> None:
-        """Tell every handler, here and now; coroutines are awaited."""
+        """Call every handler now; coroutines are awaited."""
         while LATE:
             late = LATE.popleft()
             try:
@@ -135,14 +135,14 @@ class EventDispatcher:
             raise
 
     def dispatch_late(self) -> None:
-        """Tell what nobody could be told when it happened; no caller is left for an exception."""
+        """Dispatch events that could not be dispatched when they happened; an exception has no caller to reach."""
         try:
             self._dispatch()
         except Exception as error:
             _unheard(error)
 
     def _dispatch(self) -> None:
-        if self._is_telling:  # a handler closed the stream of which it is being told
+        if self._is_telling:  # a handler closed the stream whose event it is handling
             return
         self._is_telling = True
         push(_SUPPRESSED)
@@ -191,13 +191,13 @@ class EventDispatcher:
             self._is_telling = False
         self._settle(deferred_error)
 
-    # How an event is told.
+    # How an event is dispatched.
 
     def _told(self, event: _Event) -> Iterator[_Telling]:
-        """Whom *event* concerns, and with which arguments; what was deferred is raised instead."""
+        """The subscribers of *event* with their arguments; a deferred exception is raised instead."""
         name, what = event.name, event.what
         if name is _DEFERRED:
-            # The chunk that is there now does not reach its reader any more.
+            # The present chunk does not reach its reader any more.
             self.pending = deque(event for event in self.pending if event.name is not TOKEN)
             raise what
         if name is START:
@@ -221,7 +221,7 @@ class EventDispatcher:
                 yield subscriber, name, (what,), mine
 
     def _start(self, subscriber: Subscriber, *, is_chat: bool) -> Iterator[_Telling]:
-        """The start, read from the request for this subscriber alone: what it does with the messages is its affair."""
+        """The start, read from the request for this subscriber alone, because it may change the messages."""
         attempt = self._attempt
         if attempt is None:
             return
@@ -253,9 +253,9 @@ class EventDispatcher:
     # What a handler's exception does.
 
     def _raised(self, subscriber: Subscriber, name: str, error: Exception) -> Exception | None:
-        """Log what a handler raised, or give it back when it shall reach the caller."""
+        """Log what a handler raised, or return it if it shall reach the caller."""
         if name is CHAT_START and isinstance(error, NotImplementedError) and subscriber.wants(START):
-            # The convention of these methods: a handler without chats is told by on_llm_start.
+            # The convention of these methods: a handler without on_chat_model_start gets on_llm_start.
             self.pending.appendleft(_Event(START, subscriber))
             return None
         if subscriber.may_raise:
@@ -264,7 +264,7 @@ class EventDispatcher:
         return None
 
     def _settle(self, deferred_error: Exception | None) -> None:
-        """Let *deferred_error* reach the caller, but never in place of an answer that was paid and not handed over."""
+        """Raise *deferred_error*, unless a paid answer has not been delivered yet."""
         delivering, self.delivering = self.delivering, False
         if deferred_error is None:
             self._is_starting = False
@@ -279,7 +279,7 @@ class EventDispatcher:
             self.pending.append(_Event(_DEFERRED, deferred_error))
 
     def _is_refused(self, error: BaseException) -> bool:
-        """End a call whose start was not let through; whether there is more to tell then."""
+        """End a call whose start a handler refused; return whether events are left to dispatch."""
         if not self._is_starting:
             return False
         self._is_starting = False
@@ -294,17 +294,17 @@ class EventDispatcher:
 
 
 LATE: deque[EventDispatcher] = deque()
-"""Events of calls that ended in the garbage collector, where no handler can be told."""
+"""Events of calls that ended in the garbage collector, where no handler may run."""
 
 
 def dispatch_late() -> None:
-    """Tell handlers of calls that ended where none could be told; called at the next occasion."""
+    """Dispatch the events of calls that ended in the garbage collector; called with the next call."""
     while LATE:
         LATE.popleft().dispatch_late()
 
 
 def _unheard(error: Exception) -> None:
-    """An exception that a handler wanted raised has no caller left that it could reach."""
+    """Log a handler's exception that has no caller left to reach."""
     logger.warning("token_meter: a handler raised %s after its call was over", type(error).__qualname__)
 
 

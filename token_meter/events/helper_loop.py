@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end for a thread that cannot await. It knows nothing of what the coroutine does.
+"""Runs a coroutine to its end for a thread that cannot await. It knows no handler and no call.
 
 All run in one loop of one thread of our own. Not in the caller's thread: a loop may be running there already, and
 `asyncio.run` would leave the main thread without its event loop. Not in a new loop each time: what a handler opened
@@ -27,7 +27,7 @@ class HelperLoop:
     def run(self, awaitable: Awaitable[Any]) -> None:
         """Wait until *awaitable* is done, in the caller's context; raise what it raised, whatever that is."""
         if threading.current_thread() is self._thread:
-            # A handler in our own loop makes a sync call of its own: waiting here would be for ever.
+            # A handler in our own loop makes a sync call of its own: waiting here would never end.
             HelperLoop().run(awaitable)
             return
         loop = self._running()
@@ -69,7 +69,7 @@ class HelperLoop:
             return self._loop
 
     def forget(self) -> None:
-        """Start anew after a fork: the thread stayed with the parent."""
+        """Forget the thread after a fork: it stayed with the parent."""
         self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that is gone
 
 

@@ -32,7 +32,7 @@ class ToldAttempt(Protocol):
         """The request body; empty after the call ended."""
 
     def dismiss(self) -> None:
-        """Forget a call that never left."""
+        """Forget a call that was never sent."""
 
     def failed(self, error: BaseException, *, was_sent: bool) -> None:
         """The attempt ended with an exception."""

@@ -1,4 +1,4 @@
-"""What a request asks, as messages and as text, for handlers that want its start. It keeps nothing."""
+"""The prompt of a request, as messages and as text, for handlers that take its start. It keeps nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _line(message: Any) -> str:
 
 
 def _text(content: Any) -> str:
-    """The text of a content; of what is no text only its kind."""
+    """The text of a content; for parts that are no text, their kind."""
     if isinstance(content, str):
         return content
     if content is None:

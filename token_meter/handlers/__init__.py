@@ -1,4 +1,4 @@
-"""Handlers worth shipping, and bases for your own. They are told of calls by a meter and know none.
+"""Ready-made handlers, and bases for your own. A meter calls them; they know no meter.
 
 A handler is any object with some of the `on_llm_*` methods, or a function that takes a finished call.
 """

@@ -9,8 +9,8 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from token_meter.types import Answer, Call
 
-# The keywords are spelled out so that a type checker lets an override name those that it needs: with `**kwargs: Any`
-# here, `def on_llm_end(self, response, *, meter, **kwargs)` would be an incompatible override.
+# The keywords are spelled out so that a type checker accepts an override that names some of them. With
+# `**kwargs: Any` here, `def on_llm_end(self, response, *, meter, **kwargs)` would be an incompatible override.
 
 
 class _Every(TypedDict):

@@ -1,4 +1,4 @@
-"""Writes a JSON line for each call to a file that a log collector takes as it is. It knows no meter."""
+"""Writes a JSON line for each call to a file that a log collector can read. It knows no meter."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from token_meter.types import Call
 class FileHandler(Recorder):
     """One JSON line for each finished call, for ELK and the like: `meter(handlers=[FileHandler("llm.log")])`.
 
-    Each record is one write to a file that was opened for appending, so lines of several threads and processes do not
+    Each record is one write to a file that is opened for appending, so lines of several threads and processes do not
     mix. The file is opened for each record: it may be rotated at any time.
 
     Args:
         path: the file; its directory must exist.
-        include_text: write also what was asked and answered.
+        include_text: also write the prompt and the answer.
 
     Raises:
         OSError: *path* cannot be written.
@@ -49,7 +49,7 @@ class FileHandler(Recorder):
             + b"\n"
         )
         if self._is_torn:
-            data = b"\n" + data  # a full disk cut the last one; what follows must not be glued to it
+            data = b"\n" + data  # a full disk cut the last record; the next one must start a new line
         descriptor = self._open()
         try:
             written = os.write(descriptor, data)

@@ -14,8 +14,8 @@ class LoggingHandler(Recorder):
 
     Args:
         logger: where to log; without it, the logger `token_meter.calls`.
-        level: the level of calls that ended; failed ones are warnings at least.
-        include_text: put also what was asked and answered into `llm_call`.
+        level: the level of calls that ended; failed ones are at least warnings.
+        include_text: also put the prompt and the answer into `llm_call`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the shipped handlers share: a record of a call, one line about it, and texts only when they were asked for."""
+"""What the ready-made handlers share: a record of a call, a line about it, and its texts only on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Recorder:
     """A handler with one record for each finished call; subclasses say where it goes.
 
     Attributes:
-        include_output: the wire is read for what was asked and answered, and both stand in the record.
+        include_output: prompt and answer are read from the wire and stand in the record.
     """
 
     def __init__(self, *, include_text: bool = False) -> None:
@@ -25,7 +25,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, Any] = OrderedDict()
         if include_text:
-            # Methods of the object and not of the class: without them no request is parsed.
+            # Set on the object and not on the class: without these methods no request is parsed.
             self.on_chat_model_start = self._remember
             self.on_llm_start = self._remember
 
@@ -42,7 +42,7 @@ class Recorder:
         raise NotImplementedError
 
     def _remember(self, serialized: Mapping[str, Any], asked: Any, **kwargs: Any) -> None:
-        """Keep what was asked until its call has ended."""
+        """Keep the prompt until its call has ended."""
         with self._lock:
             self._asked[kwargs["run_id"]] = asked
             if len(self._asked) > _ASKED_LIMIT:
@@ -62,12 +62,12 @@ class Recorder:
 
 
 def is_failure(call: Call) -> bool:
-    """Whether the call is one of those that `on_llm_error` is told of."""
+    """Whether the call is one that `on_llm_error` gets."""
     return call.outcome in ("error", "cancelled") or not (call.is_success or call.status is None)
 
 
 def line(call: Call) -> str:
-    """One line about a call: model, tokens, cost, time, and what is not as usual. Nothing in it moves a cursor."""
+    """One line about a call: model, tokens, cost, time and irregularities, without control characters."""
     parts = [inert(call.model or call.api)]
     if call.usage is None:
         parts.append("tokens unknown")

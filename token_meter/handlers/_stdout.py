@@ -13,8 +13,8 @@ class StdOutHandler(Recorder):
     """One line for each finished call, to stdout or *file*.
 
     Args:
-        file: where to print; without it, what `sys.stdout` is at that time.
-        include_text: print also what was asked and answered, with control characters made visible.
+        file: where to print; without it, the current `sys.stdout`.
+        include_text: also print the prompt and the answer, with control characters made visible.
     """
 
     def __init__(self, file: TextIO | None = None, *, include_text: bool = False) -> None:
@@ -34,7 +34,7 @@ class StdOutHandler(Recorder):
 
 
 def _plain(asked: Any) -> str:
-    """What was asked, without the brackets of the only conversation or prompt."""
+    """The prompt, without the list around a single conversation or prompt."""
     if isinstance(asked, list) and len(asked) == 1:
         asked = asked[0]
     if isinstance(asked, str):

@@ -1,7 +1,7 @@
-"""Many calls read together: lines alike but for id, time and counts become one `Row`. It knows no file and no run.
+"""Merges calls while reading: lines that differ only in id, time and counts become one `Row`. It knows no file.
 
-A million lines are read in some seconds because what they share is parsed once and their counts are kept as text,
-together with how often they came, until a batch is complete.
+A million lines are read in some seconds because their common parts are parsed once, and their counts stay text with a
+number of occurrences until a batch is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CALL_LINE = re.compile(
     rb'"first_ms":(null|\d{1,12}\.\d{3}),'
     rb"(" + b",".join(rb'"%s":(?:null|\d{1,18})' % name.encode() for name in COUNTS) + rb")(,.*\})"
 )
-"""A call's line as `call_line` writes it: what no two calls share, the counts, and what is left."""
+"""A call's line as `call_line` writes it: the fields of one call only, the counts, and the rest."""
 
 _NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
 _BEFORE_COMMON, _BEFORE_COMMON_V1 = b',"api":', b',"flavour":'
@@ -31,7 +31,7 @@ _BEFORE_COMMON, _BEFORE_COMMON_V1 = b',"api":', b',"flavour":'
 
 
 class LineReader:
-    """Makes rows of what `CALL_LINE` has found, remembering what it has read of the parts that calls share."""
+    """Makes rows of matches of `CALL_LINE`, and remembers the parts that calls share."""
 
     def __init__(self, process: str) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class LineReader:
         self._rare: dict[bytes, tuple[int | None, tuple[Any, ...]]] = {}
 
     def shared(self, tail: bytes) -> Row | None:
-        """Read what stands behind the counts: a row without id, time and counts; `None` when it is torn."""
+        """Read the part after the counts: a row without id, time and counts; `None` when it is torn."""
         rare, common = _split(tail)
         key = (self.process, common)
         try:
@@ -76,7 +76,7 @@ class LineReader:
 
 
 def _split(tail: bytes) -> tuple[bytes, bytes]:
-    """What stands behind a line's counts: the rarer counts, and what many calls share."""
+    """The part after a line's counts: the rarer counts, and the fields that many calls share."""
     at = tail.find(_BEFORE_COMMON)
     if at < 0:
         at = tail.find(_BEFORE_COMMON_V1)

@@ -1,4 +1,4 @@
-"""Many shards to one file, each record once. It knows no call."""
+"""Combines many shards in one file, each record once. It knows no call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def combine(
 ) -> RunFacts:
     """Write the records of *paths* to one file, each once; with *append* also those that the file already has.
 
-    The file appears whole or not at all. Nothing that was read is deleted.
+    The file appears whole or not at all. The files that are read stay.
 
     Raises:
         LedgerError: a path does not exist.
@@ -37,7 +37,7 @@ def combine(
 
 
 def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
-    """Give each record once, behind the opening line of the process that wrote it; first what marks say is missing."""
+    """Give each record once, after the opening line of its process; first the losses that marks report."""
     seen: set[int] = set()
     written_in = b""
     found_marks = [_line.record("close", lost=1, mark=mark).rstrip(b"\n") for mark in marks_beside(sources)]

@@ -1,8 +1,8 @@
-"""What a ledger line says: `Call` to line, line to `Row`. It knows no file.
+"""The format of ledger lines: `Call` to line, line to `Row`. It knows no file.
 
 One line is one JSON object in ASCII. The fields stand in one order: first what differs from call to call, then the
-counts, then what most calls of a run have in common. Writer and reader remember that last part by its text, which is
-what makes an append cost 4 us and a million lines some seconds. A line in another order is read too, only slower.
+counts, then what most calls of a run have in common. Writer and reader remember that last part by its text: so an
+append costs 4 us and reading a million lines some seconds. A line in another order is read too, only slower.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
     Attributes:
         call: the call, unpriced; of several merged ones the first, with their mean duration.
-        context: who pays: a test id, `fixture:name[scope]`, `(outside tests)`, a label; `None` when nobody said.
+        context: the owner: a test id, `fixture:name[scope]`, `(outside tests)`, a label; `None` when none was given.
         phase: `setup`, `call` or `teardown` of a test.
         attempt: which try of a test this was, from 1.
         worker: the test worker, `gw0`.
@@ -170,7 +170,7 @@ def _common(
 
 
 def cut(name: str | None, limit: int = _NAME_LIMIT) -> str | None:
-    """Bound a name that somebody else chose. The tail becomes a digest, so that two long names stay two names."""
+    """Shorten a foreign name. The tail becomes a digest, so that two long names stay two names."""
     if name is None or len(name) <= limit:
         return name
     import zlib
@@ -189,7 +189,7 @@ def row_of(line: Mapping[str, Any], process: str = "") -> Row:
     """Read the object of a `call` line.
 
     Raises:
-        ValueError, TypeError, KeyError: it is none.
+        ValueError, TypeError, KeyError: it is not a valid one.
     """
     line = renamed(line)
     usage = usage_of(line)
@@ -252,7 +252,7 @@ def usage_of(line: Mapping[str, Any]) -> Usage | None:
     """Read a line's counts; `None` when not one is known.
 
     Raises:
-        ValueError, TypeError: a count is none.
+        ValueError, TypeError: a count is not valid.
     """
     usage = Usage(*(_count(line, name) for name in Usage._fields))
     return usage if any(v is not None for v in usage) else None

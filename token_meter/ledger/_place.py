@@ -1,4 +1,4 @@
-"""Where runs and shards lie, and whether it is safe to write there. It knows nothing of what is in a shard."""
+"""Where runs and shards lie, and whether it is safe to write there. It knows no line of a shard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
 """The environment variable that tells child processes where the run's shards lie (an absolute path)."""
 
 UNWRITTEN = ".unwritten"
-"""What the names of the marks end in that processes leave whose records could not be written."""
+"""The ending of marks: empty files that processes leave when they could not write a record."""
 
-# A shard is made by us alone: never follow a link that somebody else laid there, never share a file.
+# Only we make a shard: never follow another user's link there, never share a file.
 _FLAGS = (
     os.O_WRONLY
     | os.O_APPEND
@@ -31,7 +31,7 @@ _FLAGS = (
 
 
 def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
-    """Name a run directory that nobody else has: `<data_dir>/runs/<utc>-<microseconds><random>`; it is not made yet.
+    """Give a new unique run directory, not yet made: `<data_dir>/runs/<utc>-<microseconds><random>`.
 
     Names sort by time, also those of one second.
     """
@@ -48,7 +48,7 @@ def make_run_dir(run_dir: Path) -> None:
     _refuse_if_unsafe(run_dir.parent)
     if data_dir is not None:
         _refuse_if_unsafe(data_dir)
-        if is_new:  # in a directory that was there others have files, a whole project maybe
+        if is_new:  # a directory that existed before may hold other files, even a whole project
             _ignore_by_git(data_dir)
     _make(run_dir, 0o700)
     if run_dir.is_symlink():
@@ -63,7 +63,7 @@ def open_shard(path: Path, *, again: bool = False) -> int:
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file that is made if need be, for us alone, and for us whatever the umask."""
+    """Open a file, making it if need be, that only we can read and write, under any umask."""
     fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     _own(fd, 0o600)
     return fd
@@ -86,7 +86,7 @@ def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
 
 
 def new_shard(run_dir: Path) -> Path:
-    """Name a shard for this process. Equal pids are normal in containers, so host and chance are in the name."""
+    """Name a shard for this process. Equal pids are normal in containers, so host and random bits are in the name."""
     return run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}.jsonl"
 
 
@@ -121,7 +121,7 @@ def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def marks_in(run_dir: Path) -> list[str]:
-    """Name the marks that processes of a run left, each of which could not write a record at least."""
+    """Name the marks of a run; each is of a process that could not write at least one record."""
     try:
         return sorted(name for name in os.listdir(run_dir) if name.endswith(UNWRITTEN))
     except OSError:
@@ -129,9 +129,9 @@ def marks_in(run_dir: Path) -> list[str]:
 
 
 def _make(directory: Path, mode: int = 0o755) -> bool:
-    """Make a directory and those above it; whether it was us, and not another process before or beside us.
+    """Make a directory and those above it; return whether we made it, and not another process at the same time.
 
-    Whatever the umask, others cannot write there, and we can.
+    Under any umask, we can write there and others cannot.
     """
     is_new = False
     for missing in reversed([*takewhile(lambda path: not path.is_dir(), (directory, *directory.parents))]):
@@ -146,12 +146,12 @@ def _make(directory: Path, mode: int = 0o755) -> bool:
 
 
 def _own(made: Path | int, mode: int) -> None:
-    """Give ourselves what an odd umask, such as 0777, has taken from us."""
+    """Give ourselves the permissions that an odd umask, such as 0777, has removed."""
     if os.name == "nt":
         return
     has = stat.S_IMODE(os.stat(made).st_mode)
     if has & mode != mode:
-        with suppress(OSError):  # what cannot be opened again is at least open now
+        with suppress(OSError):  # a directory without permissions cannot be opened again, but is open now
             os.chmod(made, has | mode)
 
 

@@ -1,4 +1,4 @@
-"""Read shards back, whatever happened to them. It knows no price; it judges nothing, it counts what it cannot read."""
+"""Reads shards, damaged ones too, and counts the lines that it cannot read. It knows no price."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 20
-_MERGED = 20_000  # rows that wait to be merged with equal ones; bounds the memory
+_MERGED = 20_000  # rows that wait to be merged with equal ones; the number bounds the memory
 _SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
 _IN_FLIGHT_SHOWN = 1_000
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
@@ -26,21 +26,21 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RunFacts(NamedTuple):
-    """What a ledger says beside its calls.
+    """What a ledger says apart from its calls.
 
     Attributes:
         runs: the run ids, in order of appearance.
         processes: how many processes wrote.
-        unclean_processes: how many of them never said that they ended (killed, crashed, or still running).
+        unclean_processes: how many of them left no closing line (killed, crashed, or still running).
         in_flight: calls that started and never ended: billed, cost unknown.
-        in_flight_contexts: who started them (bounded).
+        in_flight_contexts: the tests or labels that started them (bounded).
         skipped_records: lines that are torn, foreign or of an unknown version.
         duplicates: records that had been read before.
         lost_records: records that their writer could not write.
-        began_s: the first moment on record, seconds since the epoch; `None` when there is none.
+        began_s: the first time on record, seconds since the epoch; `None` when there is none.
         ended_s: the last one.
-        contexts: what `note("context", id=..., ...)` said of each.
-        run: what `note("run", ...)` said, the later ones winning.
+        contexts: the fields of `note("context", id=..., ...)`, by id.
+        run: the fields of `note("run", ...)`; later ones win.
     """
 
     runs: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class RunReader:
 
     @property
     def facts(self) -> RunFacts:
-        """What the lines so far said beside their calls."""
+        """The facts of the lines so far."""
         contexts = (_context_of(line) for line in list(self._in_flight.values())[:_IN_FLIGHT_SHOWN])
         return RunFacts(
             runs=tuple(self._runs),
@@ -150,7 +150,7 @@ class RunReader:
             if n < len(marks) and not marks[n]:
                 marks[n] = 1
             else:
-                last = b""  # the marks may be others now
+                last = b""  # the marks may have changed meanwhile
                 if seen(prefix, number):
                     self._duplicates += 1
                     continue
@@ -175,7 +175,7 @@ class RunReader:
         yield from release(batches, reader)
 
     def _other(self, line: bytes) -> Row | None:
-        """Read any other line; a call that is written in another way comes back as its row."""
+        """Read any other line; a call in another form is returned as its row."""
         start = _START_HEAD.match(line)
         if start is not None and line.endswith(b"}"):
             self._started((start[1], start[2]), line)
@@ -209,7 +209,7 @@ class RunReader:
             self._runs.setdefault(str(_line.cut(str(found.get("run")))))
             self._closed.setdefault(line, False)
         elif kind == "close":
-            if "mark" in found:  # no process's end: it lay beside a shard that was combined
+            if "mark" in found:  # not the end of a process: the mark of a shard that was combined
                 self._marks.add(str(found["mark"]))
             elif self._section in self._closed and not self._closed[self._section]:
                 self._closed[self._section] = True
@@ -232,7 +232,7 @@ class RunReader:
 
 
 def marks_beside(shards: Iterable[Path]) -> list[str]:
-    """Name the marks in the directories of *shards*, each with its directory's name, so that it is known again."""
+    """Name the marks in the directories of *shards*, each with its directory's name, so that none counts twice."""
     directories = dict.fromkeys(os.path.abspath(shard.parent) for shard in shards)
     return [f"{os.path.basename(path)}/{name}" for path in directories for name in marks_in(Path(path))]
 
@@ -245,7 +245,7 @@ def _lines(shard: Path) -> Iterator[bytes]:
             while chunk := file.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
-                if len(rest) > _LONGEST_LINE:  # no line of ours; what is left of it will not be one either
+                if len(rest) > _LONGEST_LINE:  # too long for a line of ours; skip the rest of it too
                     yield b"too long"
                     rest = b""
     except OSError:

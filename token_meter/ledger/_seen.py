@@ -1,4 +1,4 @@
-"""Which ids were read already, at about one byte each. It knows no line."""
+"""Remembers the ids that were read, at about one byte each. It knows no line."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class SeenIds:
         self._odd: set[int] = set()
 
     def marks_of(self, prefix: bytes) -> bytearray:
-        """The marks of a process's numbers, for whoever sets those that are there already without a call for each."""
+        """The byte marks of one process, so that the reader's inner loop can set them without a method call."""
         return self._marks.setdefault(prefix, bytearray()) if not self._odd else bytearray()
 
     def add(self, prefix: bytes, number: bytes) -> bool:
-        """Note an id; say whether it was there already."""
+        """Note an id; return whether it was noted before."""
         marks = self._marks.get(prefix)
         if marks is None:
             marks = self._marks[prefix] = bytearray()
         n = _value(number)
         if not 0 <= n < len(marks):
-            if n < 0 or n > len(marks) + _SLACK:  # a mere claim in a foreign file must not reserve memory
+            if n < 0 or n > len(marks) + _SLACK:  # a huge number in a foreign file must not allocate memory
                 key = hash((prefix, number))
                 was_there = key in self._odd
                 self._odd.add(key)

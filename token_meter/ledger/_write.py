@@ -1,4 +1,4 @@
-"""Append what happened to this process's shard, at once and whole. It never raises into the code it observes."""
+"""Appends records to this process's shard, at once and whole. It never raises into the observed code."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from token_meter.ledger import _line, _place
 from token_meter.types import Call
 
 _KEPT = 1_000  # records that wait for space on a full disk
-_CHECK_EVERY = 64  # records: whether the shard still has a name costs 1 us to ask
+_CHECK_EVERY = 64  # records between two checks whether the shard still exists, which cost 1 us each
 _log = logging.getLogger("token_meter")
 _lock = threading.RLock()
-"""One for all ledgers: a finalizer, amid a record of this thread, may write to another ledger, and must not cross with
-a thread that does the reverse."""
+"""One for all ledgers: a finalizer that interrupts a record of this thread may write to another ledger, and two locks
+could deadlock with a thread that does the reverse."""
 
 
 @in_child
 def _after_fork() -> None:
-    """A lock that another thread held at the fork would never be given back."""
+    """Make a new lock after a fork: one that another thread held would never be released."""
     global _lock
     _lock = threading.RLock()
 
@@ -42,10 +42,10 @@ class _Shard(NamedTuple):
 class Ledger:
     """One run's record, as this process writes it.
 
-    A record is on its way to the disk when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
+    A record is with the operating system when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
     One that is being written when SIGKILL comes may be cut at a page's end (Linux; 2 of 1,744 kills): readers count it.
-    Any thread may write, and so may a forked child, which gets a shard of its own. What cannot be written is kept in
-    memory (bounded) and tried again with the next record; `lost` counts what is not on disk, `problem` says why.
+    Any thread may write, and so may a forked child, which gets a shard of its own. A record that cannot be written is
+    kept in memory (bounded) and tried again with the next one; `lost` counts those not on disk, `problem` says why.
     """
 
     def __init__(self, run_dir: str | os.PathLike[str], *, worker: str | None = None, lazy: bool = False) -> None:
@@ -107,7 +107,7 @@ class Ledger:
         phase: str | None = None,
         attempt: int | None = None,
     ) -> None:
-        """A call departs: a `start` without its `call` was in flight when the process died."""
+        """A call starts: a `start` without its `call` was in flight when the process died."""
         quoted = _line.quoted
         rest = f',"model":{quoted(_line.cut(model) or "")}' if model is not None else ""
         if context is not None:
@@ -127,7 +127,7 @@ class Ledger:
         attempt: int | None = None,
         late: bool = False,
     ) -> bytes | None:
-        """A call ended. Give its line, on disk or not (see `lost`); `None` where it cannot be written as JSON."""
+        """A call ended. Return its line, on disk or not (see `lost`); `None` where it cannot be written as JSON."""
         try:
             line = _line.call_line(call, context, phase, attempt, self.worker, late)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
@@ -150,7 +150,7 @@ class Ledger:
         self._append(line)
 
     def close(self) -> None:
-        """Say that this process ended in order. A record after that opens the shard again."""
+        """Write that this process ended in order. A later record opens the shard again."""
         with _lock:
             shard = self._shard
             if shard is None or shard.pid != os.getpid():
@@ -169,9 +169,9 @@ class Ledger:
             self._tell()
 
     def _put(self, line: bytes) -> None:
-        """Write one record, after those that wait; the lock is held: no thread writes, or closes the shard, between."""
+        """Write one record after those that wait; the lock is held, so that no thread writes or closes in between."""
         pid = os.getpid()
-        if self._writing_pid == pid:  # a finalizer, amid a record of this thread: that takes this one along
+        if self._writing_pid == pid:  # a finalizer interrupted a record of this thread, which will write this one too
             self._keep(line)
             return
         self._writing_pid = pid
@@ -186,7 +186,7 @@ class Ledger:
             self._writing_pid = None
 
     def _write_waiting(self, fd: int) -> None:
-        """Write what waits, the oldest first, until the disk takes no more. What was torn is ended by a new line."""
+        """Write the waiting records, oldest first, until the disk is full. A torn line is ended by a line break."""
         while self._waiting:
             oldest = self._waiting.popleft()
             failed = _write(fd, b"\n" + oldest if self._torn else oldest)
@@ -224,7 +224,7 @@ class Ledger:
             self._dropped += 1
 
     def _descriptor(self, pid: int) -> int:
-        """Open this process's shard; a forked child finds its parent's and lets go of it. The lock is held."""
+        """Open this process's shard; a forked child closes its parent's first. The lock is held."""
         shard = self._shard
         if shard is not None and shard.pid == pid and shard.fd >= 0:
             return shard.fd
@@ -242,7 +242,7 @@ class Ledger:
                 path = shard.path
                 fd = _place.open_shard(path, again=True)
         except (OSError, LedgerError) as exc:
-            if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors come back
+            if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors may become free again
                 self._refused_pid = pid
             self._report(str(exc))
             return -1
@@ -254,7 +254,7 @@ class Ledger:
         return fd
 
     def _forget_parent(self, pid: int) -> None:
-        """What waited, and the torn line, are the parent's to mend."""
+        """Leave waiting records and a torn line to the parent."""
         self._pid = pid
         self._let_go()
         self._waiting = deque()
@@ -279,14 +279,14 @@ class Ledger:
             self.problem = self._untold = problem
 
     def _tell(self) -> None:
-        """Log the first problem; never under the lock, for a finalizer may write a record while its thread logs."""
+        """Log the first problem; never under the lock, because a finalizer may write a record while its thread logs."""
         problem, self._untold = self._untold, None
         if problem is not None:
             _log.warning("token_meter: ledger not written: %s", problem)
 
 
 def _write(fd: int, line: bytes) -> str | None:
-    """Write *line* with one system call; say what went wrong, if it did."""
+    """Write *line* with one system call; return the problem, if any."""
     try:
         written = os.write(fd, line)
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""What a finished call costs, and who says so. Knows where prices come from; knows no wire and no meter."""
+"""What a finished call costs, and the source of its price. It knows no wire and no meter."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 DEFAULT_BOOK = PriceBook()
-"""The book in use when nobody gives another one: list prices, no private rates."""
+"""The default book: list prices, no private rates."""
 
 _LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest"})
 
 
 def __getattr__(name: str) -> Any:
-    """Load the listing for people only when somebody asks for it: pricing a call needs none of it."""
+    """Load the listing of prices on first use: pricing a call does not need it."""
     if name in _LISTING:
         from token_meter.prices import _listing
 

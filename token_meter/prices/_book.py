@@ -25,7 +25,7 @@ _ON_UNPRICED = ("warn", "raise", "ignore")
 
 
 class _Memo:
-    """What was resolved so far; made anew when the public price data changes."""
+    """Rates that were looked up so far; replaced when the public price data changes."""
 
     __slots__ = ("entries", "snapshot")
 
@@ -42,11 +42,11 @@ class PriceBook:
     Args:
         overrides: private rates; a row replaces the public one of its provider, model and tier as a whole.
         multipliers: factors on list prices by base URL: `{"https://acme.openai.azure.com/": "1.1"}`.
-        models: what a deployment really is: `{("https://acme.openai.azure.com/", "prod-chat"): "gpt-4o"}`.
-        hosts: who is paid behind a base URL: `{"https://gw.corp/v1": "openai"}`.
+        models: the model behind a deployment: `{("https://acme.openai.azure.com/", "prod-chat"): "gpt-4o"}`.
+        hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`.
         on_unpriced: `warn`, `raise` or `ignore`, when tokens were counted that have no price.
         name: how reports name the book.
-        web_search: US dollars per 1,000 web searches, when their fee shall be part of the price; without it, it is not.
+        web_search: US dollars per 1,000 web searches; without it their fee is no part of the price.
     """
 
     __slots__ = ("_memo", "_search_fee", "_shown", "_terms", "name", "on_unpriced")
@@ -92,7 +92,7 @@ class PriceBook:
         """Read a book from a `.json` or `.toml` file.
 
         Raises:
-            ConfigError: the file cannot be read or says something that cannot be meant.
+            ConfigError: the file cannot be read or is not valid.
         """
         from pathlib import Path
 
@@ -129,7 +129,7 @@ class PriceBook:
 
     @property
     def version(self) -> str:
-        """The stamp for reports: which price data this book stands on."""
+        """The stamp for reports: the price data that this book uses."""
         parts = [f"genai-prices {_public.version()}"]
         if updated := _public.updated_at():
             parts[0] += f" (updated {updated})"
@@ -141,22 +141,22 @@ class PriceBook:
 
     @property
     def digest(self) -> str:
-        """What tells private terms apart that bear the same name, the fee for searches included; empty without any."""
+        """A digest of the private terms, the fee for searches included, which may share a name; empty without any."""
         return self._terms.digest(self._search_fee)
 
     def provider_of(self, base_url: str | None) -> str | None:
-        """Return who is paid for calls to *base_url* (or `host`, `host:port`); `None` when nobody knows."""
+        """Return the provider of calls to *base_url* (or `host`, `host:port`); `None` when it is not known."""
         return self._terms.provider_of(base_url)
 
     def price(self, call: Call) -> Price:
-        """Return what *call* costs and who says so, or why nobody does. Never raises."""
+        """Return what *call* costs and the source of the price, or the reason why it has none. Never raises."""
         usage = call.usage
         if usage is not None and usage.provider_cost is not None:
             return self._priced(usage, _UNASKED)  # no list is looked up, nor loaded
         return self._priced(usage, self._entry(call))
 
     def priced(self, call: Call) -> Call:
-        """Return *call* with its price, and with who is paid for it. Never raises."""
+        """Return *call* with its price and its provider. Never raises."""
         try:
             provider = call.provider or self._terms.provider_of(call.base_url or call.host)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
@@ -181,7 +181,7 @@ class PriceBook:
             if usage.web_searches and self._search_fee is not None:
                 fee = EXACT.divide(EXACT.multiply(self._search_fee, Decimal(usage.web_searches)), Decimal(1000))
                 return Price(EXACT.add(entry.cost(usage), fee), f"{entry.source} + web searches", None)
-            # Past NamedTuple's own constructor, which takes twice as long.
+            # NamedTuple's own constructor takes twice as long.
             return _new(Price, (entry.cost(usage), entry.source, None))
         except UnpriceableError as exc:
             return Price(None, None, str(exc))
@@ -189,7 +189,7 @@ class PriceBook:
             return _failed(exc)
 
     def _entry(self, call: Call) -> Entry:
-        """Find the rates for *call*, remembered as long as they hold."""
+        """Find the rates for *call*, cached as long as they are valid."""
         try:
             key = (
                 call.base_url, call.host, call.provider, call.response_model, call.request_model,
@@ -224,7 +224,7 @@ class PriceBook:
 
 
 def _charged(amount: Decimal) -> Price:
-    """What the provider itself says it charged."""
+    """The price by the provider's own charge."""
     if not amount.is_finite() or amount < 0:
         return Price(None, None, "the provider reports a cost that is no amount")
     return Price(amount, "provider", None)

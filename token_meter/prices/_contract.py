@@ -1,4 +1,4 @@
-"""What a price book was given, and whose rates hold for a call by it. It counts nothing and remembers nothing."""
+"""The private terms of a price book, and which rates apply to a call under them. It keeps no state."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
 
 class Terms(NamedTuple):
-    """Private rates, and what hosts and deployments really are.
+    """Private rates, and the providers and models behind hosts and deployments.
 
     Attributes:
         overrides: the private rates.
         multipliers: factors on list prices by base URL.
-        models: what a deployment really is, by its name, then by base URL.
-        hosts: who is paid behind a base URL.
+        models: the model behind a deployment, by its name, then by base URL.
+        hosts: the provider behind a base URL.
     """
 
     overrides: tuple[Rates, ...]
@@ -40,23 +40,23 @@ class Terms(NamedTuple):
     hosts: PlaceMap[str]
 
     def digest(self, *more: object) -> str:
-        """Twelve letters that change with what was given; empty when nothing was."""
+        """A digest of twelve letters; empty without any terms."""
         rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
         models = sorted((name, places.rows) for name, places in self.models.items())
         given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
         return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
-        """Return who is paid for calls to *base_url*; `None` when nobody knows."""
+        """Return the provider of calls to *base_url*; `None` when it is not known."""
         if not base_url:
             return None
         return self.hosts.get(base_url) or known_provider(base_url)
 
     def find(self, call: Call) -> Entry:
-        """Resolve who is paid, for which model, in which tier, and by whose rates.
+        """Resolve the provider, the model, the tier and the rates of a call.
 
         Raises:
-            UnpriceableError: nobody says what such a call costs.
+            UnpriceableError: no price is known for such a call.
         """
         where = call.base_url or call.host or ""
         provider = self.provider_of(where) or call.provider
@@ -86,7 +86,7 @@ class Terms(NamedTuple):
         return entry_of(price, call.api, None if factor == 1 else factor)
 
     def _model(self, call: Call, where: str) -> tuple[str, str | None]:
-        """Return the model to price and, when the answer names a dated snapshot of it, the name that was asked."""
+        """Return the model to price and, when the answer names a dated snapshot of it, the requested name."""
         served, asked = (name and name.strip().lower() for name in (call.response_model, call.request_model))
         for name in (served, asked):
             places = self.models.get(name or "")
@@ -122,10 +122,10 @@ def terms_of(
     models: Mapping[tuple[str, str], str] | None,
     hosts: Mapping[str, str] | None,
 ) -> Terms:
-    """Read what a `PriceBook` was given.
+    """Read the arguments of a `PriceBook`.
 
     Raises:
-        ConfigError: something of it cannot be meant.
+        ConfigError: an argument is not valid.
     """
     rows = _distinct(tuple(overrides))
     by_name: dict[str, list[tuple[Place, str]]] = {}
@@ -148,7 +148,7 @@ def terms_of(
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
-    """Check that private rates are such, and none of them twice."""
+    """Check that private rates are `Rates`, and that none comes twice."""
     seen: set[tuple[str | None, ...]] = set()
     for row in rows:
         if not isinstance(row, Rates):

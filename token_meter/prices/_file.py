@@ -19,7 +19,7 @@ def read_book(path: Path) -> dict[str, Any]:
     """Read the arguments of a `PriceBook` from *path*; numbers in the file are taken as they are written.
 
     Raises:
-        ConfigError: the file cannot be read, or says something that cannot be meant.
+        ConfigError: the file cannot be read, or is not valid.
     """
     try:
         text = path.read_text(encoding="utf-8")

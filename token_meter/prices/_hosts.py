@@ -1,7 +1,7 @@
-"""Who is paid, read from a base URL and from nothing else. It knows no price.
+"""The provider, read from a base URL and from nothing else. It knows no price.
 
 Matching is anchored: `https://api.openai.com.evil.example` is not OpenAI, and a model's name is never a hint,
-because a local server may call its models what it likes.
+because a local server may give its models any names.
 """
 
 from __future__ import annotations

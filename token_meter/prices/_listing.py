@@ -1,4 +1,4 @@
-"""The prices themselves, as plain rows for people to read. It prices no call."""
+"""The prices as plain rows for people. It prices no call."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class PriceRow(NamedTuple):
         provider: the provider's id.
         model: the model.
         tier: `standard`, a service tier, or `batch`.
-        unit: what is paid for: `input`, `cached_input`, `output`, …
+        unit: the unit that is paid for: `input`, `cached_input`, `output`, …
         rate: US dollars.
         per: how much of the unit that buys.
         above: the rate is for calls with more input tokens than this.
-        source: who says so.
+        source: where the rate is published.
     """
 
     provider: str

@@ -1,4 +1,4 @@
-"""How one kind of call is priced by what is published: the overlay on the public list. It knows no private rate."""
+"""Prices one kind of call by published rates: the overlay on the public list. It knows no private rate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Published(NamedTuple):
     Attributes:
         sheet: its rates; `None` when only `calc_price` understands them.
         public: what the public list says, unless the overlay says it all.
-        source: who says so.
+        source: where it is published.
         since: it holds from this second of the epoch on,
         until: and before this one.
     """
@@ -83,9 +83,9 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
         card = RateCard(price.sheet, api=api, factor=factor)
-        # Free of charge is what somebody wrote down; a public 0 may be a gap.
+        # Only a written row makes a model free of charge; a public 0 may be a gap.
         return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
-    assert price.public is not None  # no sheet: there is something to ask
+    assert price.public is not None  # no sheet: the price is asked for each call
     ask = price.public.ask
 
     def cost(usage: Usage) -> Decimal:

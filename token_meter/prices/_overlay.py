@@ -1,7 +1,7 @@
 """Rates that the public list lacks or has wrong, as data: every row with its source and the date it was read.
 
 A row goes as soon as genai-prices has it (`tests/prices/test_prices_overlay.py` asks for each: still needed?).
-A price that nobody published is not here: such calls stay unpriced.
+Unpublished prices are not here: such calls stay unpriced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LIST_2026_02 = "OpenAI's price list, copy of 2026-02-07 (karstenheld3/SharePoin
 
 
 class Row(NamedTuple):
-    """What the overlay says about some models of one provider.
+    """The overlay's row about some models of one provider.
 
     Attributes:
         provider: the provider's id.
@@ -60,7 +60,7 @@ class Row(NamedTuple):
         return bool(self.rates) and not self.adds
 
     def covers(self, provider: str, model: str, tier: str, processing: str) -> bool:
-        """Whether the row speaks about this model in this tier."""
+        """Whether the row applies to this model in this tier."""
         return (
             self.provider == provider
             and self.tier in ("*", tier)
@@ -241,7 +241,7 @@ NO_USD = {
 
 
 def regional_factor(model: str) -> Decimal | None:
-    """Return what OpenAI's regional hosts multiply the price of *model* by; `None` when its age is not known."""
+    """Return the factor of OpenAI's regional hosts on the price of *model*; `None` when its age is not known."""
     if (dated := _DATED.search(model)) and not model.startswith("ft:"):
         return REGIONAL_FACTOR if dated[1] >= _REGIONAL_SINCE else Decimal(1)
     if any(matches(pattern, model) for pattern in _REGIONAL_NEWER):
@@ -255,7 +255,7 @@ def rows_for(provider: str, model: str, tier: str, processing: str) -> list[Row]
 
 
 def complete(sheet: RateTable, row: Row) -> RateTable:
-    """Add the rates of *row* to a public price, band by band; what the public list has stays."""
+    """Add the rates of *row* to a public price, band by band; the public list's own rates stay."""
     bands = []
     own = dict(row.sheet[0][1])
     for start, rates in sheet:

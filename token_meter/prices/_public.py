@@ -1,6 +1,6 @@
-"""The public list prices, as genai-prices has them: imported at the first price, asked through `calc_price` only.
+"""The public list prices of genai-prices: imported at the first price, asked through `calc_price` only.
 
-It never starts `UpdatePrices` and never reaches for the network; prices that the app itself updates are honoured.
+It never starts `UpdatePrices` and never uses the network; prices that the app itself updates are used.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _get_snapshot: Callable[[], object] | None = None
 
 
 def snapshot() -> object:
-    """Return the price data in force, an object that an update replaces; loads it when that is still to do."""
+    """Return the price data in force, loading it if necessary; an update replaces the object."""
     global _get_snapshot
     if _get_snapshot is None:
         from genai_prices.data_snapshot import get_snapshot
@@ -54,7 +54,7 @@ def snapshot() -> object:
 
 
 def current() -> object:
-    """Return the price data in force, or `None` as long as nothing needed it."""
+    """Return the price data in force, or `None` before it is loaded."""
     return None if _get_snapshot is None else _get_snapshot()
 
 
@@ -91,7 +91,7 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     from genai_prices import calc_price
 
     found: Any = snapshot()
-    # calc_price keeps every name that it was ever asked for; a name without a price must not get that far.
+    # calc_price keeps every name that it is ever asked for, so a name without a price must not get there.
     try:
         priced = found.find_provider(None, provider, None).find_model(model, all_providers=found.providers)
     except LookupError:
@@ -151,7 +151,7 @@ def _without_inherited(
 ) -> RateTable:
     """Leave out the rates that a tier takes over from the standard price because its own are not published.
 
-    Batches of gpt-4.1 are half price, but what their cached input costs nobody says: not the standard rate.
+    Batches of gpt-4.1 are half price, but the rate of their cached input is not published; it is not the standard rate.
     """
     own = {
         key
@@ -176,7 +176,7 @@ def _contexts(answer: PriceCalculation, when: datetime) -> tuple[tuple[str, str]
 
 
 def _valid(model: ModelInfo, at_s: float) -> tuple[float, float]:
-    """Return between which two seconds the price of *model* cannot change."""
+    """Return the two seconds between which the price of *model* cannot change."""
     limits = [row.constraint for row in model.prices] if isinstance(model.prices, list) else []
     limits += [row.constraint for row in model.price_variants or ()]
     midnight = datetime.fromtimestamp(at_s, UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Rates and the arithmetic over them: a card says what one usage costs. It knows no provider, no file, no library.
+"""Rates and their arithmetic: a card computes what one usage costs. It knows no provider, no file, no library.
 
 Rates are turned into whole numbers once, so that pricing a call is a handful of integer products: 30 times
 faster than asking `calc_price` again, exact, and independent of the decimal context of the caller's thread.
@@ -25,7 +25,7 @@ TOKEN_UNITS = (
     "cached_image",
     "output_image",
 )
-"""What has a rate per 1M tokens. Totals include their parts; a part with a rate is taken out of its total."""
+"""The units with a rate per 1M tokens. Totals include their parts; a part with a rate is taken out of its total."""
 
 UNITS = (*TOKEN_UNITS, "audio_minute")
 """Every rate there is: the token units, and a minute of audio where the provider bills by duration."""
@@ -42,7 +42,7 @@ WORDS = {
     "cached_image": "cached images",
     "audio_minute": "seconds of audio",
 }
-"""How a missing rate is named to the user."""
+"""The names of units in messages about a missing rate."""
 
 RateTable: TypeAlias = tuple[tuple[int, Mapping[str, Decimal]], ...]
 """Rates per band, ascending: `((0, {...}), (272_000, {...}))`; a band holds for more input tokens than its start."""

@@ -1,4 +1,4 @@
-"""Private rates as the user writes them, checked at the border. It knows no provider's list price."""
+"""Private rates as the user writes them, checked when they are read. It knows no provider's list price."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _NAMES = frozenset({*UNITS, "provider", "model", "tier", "processing", "as_of", 
 
 
 class Rates:
-    """What one provider takes for one model, in US dollars per 1M tokens; `audio_minute` per minute.
+    """The rates of one provider for one model, in US dollars per 1M tokens; `audio_minute` per minute.
 
-    A row is complete: what it does not name has no price, also when the public list has one. Rates are strings,
+    A row is complete: a unit that it does not name has no price, also when the public list has one. Rates are strings,
     `Decimal` or whole numbers; a float is refused, because 0.1 is not a tenth.
 
     Args:
         provider: the provider's id, such as `openai` (see `PriceBook.provider_of`).
-        model: the model as the answer names it; a `*` at the end stands for any ending (`ft:gpt-4o-*`).
+        model: the model as the answer names it; a `*` at the end matches any ending (`ft:gpt-4o-*`).
         tier: the service tier that the row is for; `None`: the standard one.
         processing: `batch` for a row that is for batches only.
         above: other rates for calls with more input tokens than the key: `{272_000: {"input": "4", ...}}`.
         as_of: the date of the agreement; shown in reports.
-        note: where it is written; shown in reports.
+        note: where the agreement is written; shown in reports.
         rates: `input`, `cached_input`, `cache_write`, `cache_write_long`, `output`, `input_audio`, `cached_audio`,
             `output_audio`, `input_image`, `cached_image`, `output_image`, `audio_minute`.
     """
@@ -102,7 +102,7 @@ class Rates:
 
     @property
     def source(self) -> str:
-        """How a price by this row names its source."""
+        """The source that a price by this row names."""
         words = ["override", self.note, self.as_of and f"of {self.as_of}"]
         return " ".join(word for word in words if word)
 

@@ -1,4 +1,4 @@
-"""Our rates and counts in the words of genai-prices, and back. It looks up no price and knows no provider."""
+"""Translates rates and counts to the names of genai-prices, and back. It looks up no price and knows no provider."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS = {
 
 _UNITS = {key: unit for unit, key in KEYS.items()}
 
-# Rates for what no usage of ours ever counts: they can change no price.
+# Rates for units that no usage of ours counts: they can change no price.
 _UNCOUNTED = frozenset(
     f"{name}_{per}"
     for name, per in (
@@ -101,7 +101,7 @@ def counts_of(usage: Usage, api: str) -> dict[str, int | float]:
 
 
 def check_covered(price: ModelPrice, usage: Usage) -> None:
-    """Refuse what calc_price would bill as 0, or at another unit's rate, without a word."""
+    """Refuse counts that calc_price would silently bill as 0 or at another unit's rate."""
     known = {key for key, rate in vars(price).items() if rate is not None}
     needs = (
         (usage.prompt_tokens, {"input_mtok"}, "input tokens"),

@@ -1,4 +1,4 @@
-"""What a user may write in a price book, checked at the border. It knows no price."""
+"""Checks the values that a user writes in a price book. It knows no price."""
 
 from __future__ import annotations
 

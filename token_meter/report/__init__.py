@@ -1,4 +1,4 @@
-"""Rows to a summary, a summary to whatever reads it. It knows no meter, and judges by one verdict."""
+"""Turns rows into a summary, and a summary into each report format. It knows no meter, and has one verdict."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from token_meter.report._summary import ZERO, Kind, Tokens, Totals
 from token_meter.types import Price, Usage
 
 MOST_USAGES = 32
-"""Different usages that are kept of a line; with more of them it cannot be priced anew exactly."""
+"""The most distinct usages that are kept of a line; with more of them it cannot be priced again exactly."""
 
 
 class Leaf:
@@ -63,7 +63,7 @@ class Leaf:
             if price.cost is not None:
                 cost += price.cost if n == 1 else price.cost * n
                 self.source = price.source
-            elif usage is not None or not failed:  # a refused call without usage costs nothing that anybody knows of
+            elif usage is not None or not failed:  # a refused call without usage has no known cost
                 self.unpriced += n
                 self.reason = price.reason
             if call.certainty != "exact" and (usage is not None or not failed):
@@ -114,7 +114,7 @@ def usages_of(row: Row) -> tuple[tuple[Usage | None, int], ...]:
 
 
 def _plus(sum_: int | None, counts: Sequence[int | None], times: Sequence[int]) -> int | None:
-    """Add each count as often as it came; what nobody reported stays unknown."""
+    """Add each count as often as it came; an unreported count stays unknown."""
     known = [count for count in counts if count is not None]
     if not known:
         return sum_

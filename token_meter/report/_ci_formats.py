@@ -1,4 +1,4 @@
-"""`Summary` to what CI hosts read: annotations, code quality, logging commands. It posts nothing anywhere."""
+"""`Summary` to the formats of CI hosts: annotations, code quality, logging commands. It posts nothing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from token_meter.report._markdown import render_markdown
 from token_meter.report._summary import Check, Group, Notice, Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 
-_GITHUB_SHOWS = 9  # of each kind and step it shows ten; the tenth says how many are missing
+_GITHUB_SHOWS = 9  # GitHub shows ten of each kind and step; the tenth says how many are missing
 _WORST = ("ok", "warn", "unknown", "exceeded")
 _LEVEL = {"exceeded": "error", "warn": "warning", "unknown": "warning"}
 
 
 class Finding(NamedTuple):
-    """One annotation, for whatever host."""
+    """One annotation, for any host."""
 
     level: str
     title: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 def findings(checks: tuple[Check, ...], groups: tuple[Group, ...], notices: tuple[Notice, ...]) -> list[Finding]:
-    """List what deserves an annotation, errors first; `key` stays the same when only the amounts change."""
+    """List the annotations, errors first; `key` stays the same when only the amounts change."""
     places = {g.id: (g.file, g.line) for g in groups}
     found = []
     for check in checks:
@@ -77,12 +77,12 @@ def github_lines(found: list[Finding]) -> list[str]:
 
 
 def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, no name that anybody chose."""
+    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, no foreign name."""
     return output_lines(summary, max((c.status for c in summary.checks), key=_WORST.index, default="ok"))
 
 
 def output_lines(summary: Summary, status: str, delta: Decimal | None = None) -> str:
-    """Write the outputs; *delta* is a comparison's change in US dollars. What is not known is empty."""
+    """Write the outputs; *delta* is a comparison's change in US dollars. Unknown values are empty."""
     t = summary.totals
     outputs = {"cost": exact(t.cost) if is_known(t) else "", "spent": exact(t.spent) if is_known(t, spent=True) else ""}
     outputs |= {"tokens": str(t.total_tokens), "calls": str(t.calls)}
@@ -121,7 +121,7 @@ def render_buildkite(summary: Summary, view: View = DEFAULT_VIEW) -> str:
 
 
 def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write github-action-benchmark's `customSmallerIsBetter` array. What has no price has no bar."""
+    """Write github-action-benchmark's `customSmallerIsBetter` array. A model without a price has no bar."""
     rows: list[tuple[str, str, str]] = []
     totals = summary.totals
     if is_known(totals):

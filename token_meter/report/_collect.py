@@ -33,7 +33,7 @@ _MOST_MODELS = 1_000
 
 
 class Pricing(Protocol):
-    """What reports ask of a price book."""
+    """What reports need of a price book."""
 
     @property
     def version(self) -> str:
@@ -194,7 +194,7 @@ def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
 
 
 def _bounded(name: str, known: set[str], most: int) -> str:
-    """Keep a hostile stream of ever new names from filling the memory and the page."""
+    """Bound the number of names, so that endless new ones fill neither the memory nor the page."""
     if name in known:
         return name
     if len(known) >= most:
@@ -204,7 +204,7 @@ def _bounded(name: str, known: set[str], most: int) -> str:
 
 
 def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """What calls would cost, had they gone to *as_model*."""
+    """What the calls would cost with *as_model*."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:

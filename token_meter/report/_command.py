@@ -1,4 +1,4 @@
-"""A command line without what it was told: arguments are prompts, keys and URLs often enough. It runs nothing."""
+"""A command line without its arguments, which may be prompts, keys or URLs. It runs nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PROGRAMS = {
     "coverage": re.compile(_FOLDER + r"coverage[\d.-]*(?:\.exe)?"),
 }
 _SCRIPT = re.compile(_FOLDER + r"[\w.-]+\.pyw?")
-_OF_PYTHON = re.compile(r"(?:[A-Za-z]:(?!//))?[\w ./\\@+~()-]+\.pyw?")  # where nothing but a script can stand
+_OF_PYTHON = re.compile(r"(?:[A-Za-z]:(?!//))?[\w ./\\@+~()-]+\.pyw?")  # where only a script can stand
 _TEST = re.compile(rf"({_FOLDER}[\w.-]+\.py(?:::\w+)*)(\[.*)?", re.DOTALL)
 _MODULE = re.compile(r"[^\W\d][\w.]*")
 _LONG = re.compile(r"(--[A-Za-z][\w-]*)(=.*)?", re.DOTALL)
@@ -46,7 +46,7 @@ def safe_command(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _kept(words: Sequence[str]) -> Iterator[str]:
-    runs = ""  # what reads the words: a program that we know, a "script", or nobody yet
+    runs = ""  # what reads the words: a known program, a "script", or "" as long as that is open
     awaited = ""  # the letter of the option whose value the next word is
     for at, word in enumerate(words):
         before, awaited = awaited, ""

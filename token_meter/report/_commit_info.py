@@ -1,4 +1,4 @@
-"""Where the code stands: the CI's environment first, then git with a timeout. It never fails; it may not know."""
+"""The commit: from the CI's environment, else from git with a timeout. It never fails; the commit may be unknown."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _md(text: str) -> str:
 
 
 def footnotes(diff: Diff) -> list[str]:
-    """Name the base, how whole it is, and how a change splits."""
+    """Name the base, whether it is complete, and how a change splits."""
     base = diff.base
     if base is None:
         return ["no base: nothing was compared", f"prices {diff.head.prices}"]

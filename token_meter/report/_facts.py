@@ -1,4 +1,4 @@
-"""What is known of a run, and what keeps its numbers from being the whole truth. It knows no row and no price."""
+"""What is known of a run, and why its numbers may be incomplete. It knows no row and no price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_meter.report._summary import ModelLine, Notice, Run, Totals
 
 
 def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str]) -> Run:
-    """What is known of the run as a whole; *labels* win over those on record, and of *command* its names are kept."""
+    """Facts of the whole run; *labels* win over recorded ones, and of *command* only names are kept."""
     status = facts.run.get("exit_status")
     known = facts.run.get("labels")
     merged = {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
@@ -35,7 +35,7 @@ def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str])
 def notices_of(
     totals: Totals, models: Iterable[ModelLine], facts: RunFacts, as_model: str | None
 ) -> tuple[Notice, ...]:
-    """Say what keeps the numbers from being the whole truth."""
+    """List the reasons why the numbers may be incomplete."""
     found = []
     for line in models:
         n = line.totals.unpriced

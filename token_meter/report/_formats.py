@@ -1,4 +1,4 @@
-"""The table of formats, and `TYPE[:DEST]`, read in one place for every face. It writes files, and prints nothing."""
+"""The table of formats, and `TYPE[:DEST]`, read in one place for every command. It writes files, and prints nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _HOSTS: dict[str | None, tuple[str, ...]] = {
 
 
 class Target(NamedTuple):
-    """Where one report goes: `TYPE[:DEST]`; without a destination to the face's own output."""
+    """Where one report goes: `TYPE[:DEST]`; without a destination to the command's own output."""
 
     format: str
     destination: str | None = None
@@ -72,7 +72,7 @@ def expanded(
 ) -> list[str]:
     """Put what this CI host reads in the place of `ci`: the table where there is no CI, or none that we know.
 
-    With *compared*, only what has a face for a comparison.
+    With *compared*, only formats that can show a comparison.
     """
     env = os.environ if environment is None else environment
     found: list[str] = []
@@ -120,7 +120,7 @@ def render(what: Summary | Diff, target: Target | str, view: View = DEFAULT_VIEW
     """Write a summary or a comparison in a target's format.
 
     Raises:
-        ConfigError: the format is unknown, has no face for a comparison, or needs something that is not installed.
+        ConfigError: the format is unknown, cannot show a comparison, or needs something that is not installed.
     """
     target = parse_target(target) if isinstance(target, str) else target
     chosen = FORMATS[target.format]

@@ -1,7 +1,7 @@
 """How numbers and foreign names are shown, once for every format. It knows no summary's shape beyond its sums.
 
-Names come from models, tests and labels: anybody may have chosen them. Each format has one function here that makes a
-name inert for it.
+Names come from models, tests and labels, and may be hostile. Each format has one function here that makes a name inert
+for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green
 
 
 def cost_text(totals: Totals, *, spent: bool = False) -> str:
-    """Show a sum that may be partly a guess or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
+    """Show a sum that may be partly estimated or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
     amount = totals.spent if spent else totals.cost
     guessed = "~" if totals.estimated else ""
     if spent and not totals.live:
@@ -33,14 +33,14 @@ def cost_text(totals: Totals, *, spent: bool = False) -> str:
 
 
 def is_known(totals: Totals, *, spent: bool = False) -> bool:
-    """Whether there is a sum to tell, be it a lower bound: without any price there is none, and 0 would be a lie."""
+    """Whether there is a sum, if only a lower bound. Without any price there is none, and 0 would be wrong."""
     if spent:
         return bool(totals.spent) or not totals.unpriced or not totals.live
     return bool(totals.cost) or not totals.unpriced
 
 
 def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
-    """Show a sum with the reason why it is no more than a lower bound: `>=$0.0123 (2 calls unpriced: acme-7b)`."""
+    """Show a sum with the reason why it is only a lower bound: `>=$0.0123 (2 calls unpriced: acme-7b)`."""
     text = cost_text(totals)
     if not totals.unpriced:
         return text
@@ -51,7 +51,7 @@ def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
 
 
 def tone_of(line: str) -> str | None:
-    """The colour of a line of a table, where a terminal has colours: what is wrong shall be seen first."""
+    """The colour of a line of a table, so that problems stand out in a terminal with colours."""
     if line.startswith("budget  "):
         return _TONES.get(line.rpartition("  ")[2])
     if line.startswith("warning: "):
@@ -83,7 +83,7 @@ def counted(n: int, what: str, more: str = "s") -> str:
 
 
 def count_text(count: int | None) -> str:
-    """Show a count; one that nobody reported is a dash."""
+    """Show a count; an unreported one is a dash."""
     return "-" if count is None else f"{count:,}"
 
 
@@ -93,7 +93,7 @@ def exact(amount: Decimal) -> str:
 
 
 def visible(name: str) -> str:
-    """Make every character visible that could move a cursor, reverse a line, end it or hide in it.
+    """Make each character visible that could move the cursor, reverse or end a line, or be invisible.
 
     Also `##`: `##[` and `##vso[` are commands to a CI's log reader, wherever in a line they stand.
     """
@@ -119,7 +119,7 @@ def cells(text: str) -> int:
 
 
 def shortened(name: str, width: int) -> str:
-    """Cut in the middle, to *width* columns: a test's file and its last words both help to find it."""
+    """Cut in the middle, to *width* columns, because a test's file and its last words both help to find it."""
     if cells(name) <= width:
         return name
     if width < 8:
@@ -141,7 +141,7 @@ def _first(name: str, width: int) -> str:
 def terminal(name: str, width: int = 10_000) -> str:
     """Make a name inert for a CI's log reader, which takes `::error::` at the start of a line for a command.
 
-    After a blank too: a line may be broken there, and blanks before a command count for nothing.
+    After a blank too: a line may be broken there, and a reader ignores blanks before a command.
     """
     return shortened(_COMMAND.sub(r"\1\\x3a:", visible(name)), width)
 
@@ -165,7 +165,7 @@ def csv_cell(name: str) -> str:
 
 
 def xml(name: str) -> str:
-    """Leave nothing that XML 1.0 forbids; `<` and `&` are the writer's to escape."""
+    """Remove all that XML 1.0 forbids; the writer escapes `<` and `&`."""
     return visible(name)
 
 

@@ -1,4 +1,4 @@
-"""What each run came to, a line each, beside the runs themselves. It knows no call and no format."""
+"""The history: one line of sums for each run, next to the runs' directories. It knows no call and no format."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Point(NamedTuple):
 
     @property
     def totals(self) -> Totals:
-        """Its sums, as far as they are kept."""
+        """Its sums, as far as the history keeps them."""
         live = self.calls if self.live is None else self.live
         return Totals(self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
 
@@ -54,7 +54,7 @@ class Point(NamedTuple):
 
 
 def point_of(summary: Summary) -> Point:
-    """What the history keeps of a summary."""
+    """The line of a summary in the history."""
     vcs, t = summary.vcs, summary.totals
     return Point(
         summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
@@ -104,7 +104,7 @@ def _point(line: bytes) -> Point | None:
         counts["live"] = int(data.get("live", counts["calls"]))
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
-        return None  # torn, or somebody else's
+        return None  # torn, or written by another program
     if not (cost.is_finite() and spent.is_finite() and 0 <= cost < _MOST and 0 <= spent < _MOST):
         return None
     if not all(0 <= count < _MOST for count in counts.values()):

@@ -47,7 +47,7 @@ def _tables(summary: Summary, view: View) -> list[dict[str, Any]]:
 
 
 def about(summary: Summary) -> str:
-    """Say what was run, where the code stood, and when."""
+    """Say what ran, at which commit, and when."""
     vcs = summary.vcs
     parts = [" ".join(summary.run.command)[:200]]
     if vcs is not None:
@@ -58,7 +58,7 @@ def about(summary: Summary) -> str:
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
-    """What a reader checks last: prices, how whole the record is, who made the page."""
+    """The foot of the page: prices, completeness of the record, version."""
     run, vcs = summary.run, summary.vcs
     found = [("prices", summary.prices)]
     if run.processes:

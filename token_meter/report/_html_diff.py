@@ -18,7 +18,7 @@ _MOST_ROWS = 2_000
 
 
 def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the page: the change, the rules, what changed by how much.
+    """Write the page: the change, the rules, and each group's change.
 
     Raises:
         ConfigError: Jinja2 is not installed.

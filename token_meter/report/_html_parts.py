@@ -82,7 +82,7 @@ def signed(change: Decimal, most: Decimal) -> list[Part]:
 
 
 def filled(check: Check) -> list[Part]:
-    """How much of a limit is used; nothing where that is no share of anything."""
+    """A bar for the used share of a limit; empty where there is no share."""
     if check.status == "unknown" or check.limit <= 0 or check.actual < 0:
         return []
     width = min(check.actual / check.limit * 100, Decimal(100))
@@ -90,7 +90,7 @@ def filled(check: Check) -> list[Part]:
 
 
 def columns(sizes: Sequence[Decimal], titles: Sequence[str], height: int, *, is_last_ours: bool) -> list[Part]:
-    """Columns side by side, oldest first; one that is ours stands out."""
+    """Columns side by side, oldest first; the present run's stands out."""
     most = max(sizes, default=ZERO)
     step = Decimal(100) / max(len(sizes), 12)
     found = []
@@ -109,7 +109,7 @@ def broken(name: str) -> list[str]:
 
 
 def filed(name: str) -> tuple[list[str], list[str]]:
-    """A test's file and its name; what is no test has no file."""
+    """A test's file and its name; other groups have no file."""
     file, colons, test = name.partition("::")
     return (broken(file + colons), broken(test)) if colons and file and test else ([], broken(name))
 
@@ -124,10 +124,10 @@ def judged(checks: Iterable[Check]) -> list[dict[str, Any]]:
 
 
 def money_cell(text: str) -> Cell:
-    """A sum: what has no price stands out, what is nothing steps back."""
+    """A sum: one without a price is emphasised, a zero is dimmed."""
     return Cell(text.replace(">=", "≥ "), "unpriced" if text == "unpriced" else "none" if text == "$0.00" else "")
 
 
 def count_cell(text: str) -> Cell:
-    """A count: nothing and unknown step back."""
+    """A count: zero and unknown are dimmed."""
     return Cell(text, "none" if text in ("0", "-") else "")

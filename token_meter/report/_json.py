@@ -21,7 +21,7 @@ READABLE = frozenset({SCHEMA, "token-meter/report/v1"})
 
 
 def render_json(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write the whole summary; every group is in it, whatever *view* shows elsewhere."""
+    """Write the whole summary; *view* leaves no group out."""
     return dumps(summary_data(summary))
 
 
@@ -140,7 +140,7 @@ def check_data(check: Check) -> dict[str, Any]:
 
 
 def vcs_data(vcs: Vcs | None) -> dict[str, Any] | None:
-    """Give where the code stood as plain data."""
+    """Give the commit as plain data."""
     if vcs is None:
         return None
     names = ("commit", "branch", "dirty", "merge_base", "ci", "run_url", "pr")

@@ -10,7 +10,7 @@ from token_meter.report._view import DEFAULT_VIEW, View
 
 
 def render_junit(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write the checks; without any, one passing case that tells the cost."""
+    """Write the checks; without any, one passing case that states the cost."""
     checks = summary.checks
     failures = sum(c.status == "exceeded" for c in checks)
     suite = ElementTree.Element(

@@ -35,14 +35,14 @@ from token_meter.types import Usage
 
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 _DIGITS = 31  # more than a limit may have
-_TOO_MUCH = "a number that nobody means"
+_TOO_MUCH = "a number out of range"
 
 
 def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | None = None) -> Summary:
     """Read `git:REF:PATH`, `-` (stdin), a JSON report, or a ledger (a file, a run or a data directory).
 
     Raises:
-        LedgerError: there is nothing there, or it is not ours.
+        LedgerError: nothing is there, or it is no report or ledger of token_meter.
     """
     given = str(source)
     if given.startswith("git:"):

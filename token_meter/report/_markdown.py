@@ -62,7 +62,7 @@ def check_text(check: Check) -> str:
 
 
 def code_text(text: str) -> str:
-    """Write a sentence that may hold foreign names: all of it as a code span, where nothing in it means anything."""
+    """Write a sentence that may hold foreign names as one code span, where Markdown has no effect."""
     return markdown(text)
 
 
@@ -82,7 +82,7 @@ def _row(name: str, totals: Totals) -> str:
 
 
 def spent_line(t: Totals) -> str:
-    """Say what this run paid, and which calls cost nothing."""
+    """Say what this run spent, and which calls cost nothing."""
     cost = cost_text(t, spent=True).replace("<", "&lt;").replace(">", "&gt;").replace("~", "\\~")
     return f"spent in this run: {cost} ({t.live:,} live, {t.replayed:,} replayed, {t.mocked:,} mocked)"
 

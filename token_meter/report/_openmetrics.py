@@ -20,7 +20,7 @@ def render_openmetrics(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     lines.append(f"token_meter_calls {totals.calls}")
     lines += _family("unpriced_calls", "API calls whose price is not known.")
     lines.append(f"token_meter_unpriced_calls {totals.unpriced}")
-    lines += _family("tokens", "Tokens by kind; a kind that nobody reported is left out.")
+    lines += _family("tokens", "Tokens by kind; a kind that was not reported is left out.")
     lines += [
         f'token_meter_tokens{{kind="{kind}"}} {count}'
         for kind, count in totals.tokens._asdict().items()

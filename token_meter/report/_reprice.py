@@ -1,4 +1,4 @@
-"""A report's tokens at another book's prices, so that what is left of a change is usage. It knows no rule."""
+"""Prices a report's tokens by another book, so that the remaining change is usage. It knows no rule."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from token_meter.types import Call, Usage
 class Repricer:
     """Prices one side of a comparison by *book*, as of one moment.
 
-    Whatever it does it does to both sides, so that a report never differs from itself. What cannot be priced anew stays
-    as it is when the report was priced by a book of the same version; else it is unpriced, or an approximation.
+    It treats both sides alike, so that a report never differs from itself. A line that cannot be priced again stays as
+    it is when the report was priced by a book of the same version; else it is unpriced, or an approximation.
     """
 
     def __init__(self, book: Pricing, side: Summary, at_s: float) -> None:
@@ -24,7 +24,7 @@ class Repricer:
         self.approximate = False
 
     def line(self, line: ModelLine) -> Totals:
-        """Give the line's sums with another cost; what has no price now is unpriced."""
+        """Give the line's sums with another cost; a line without a price now is unpriced."""
         t = line.totals
         usages = line.usages
         unpriced = 0 if usages is None else min(t.unpriced, t.calls - sum(n for _, n in usages))  # those without usage
@@ -60,7 +60,7 @@ def is_priced_by(book: Pricing, side: Summary) -> bool:
 
 
 def _live(totals: Totals) -> Decimal:
-    """How much of the cost live calls caused."""
+    """The live calls' part of the cost."""
     if totals.cost:
         return totals.spent / totals.cost
     return Decimal(totals.live) / totals.calls if totals.calls else ZERO

@@ -1,4 +1,4 @@
-"""Rules against what changed. It knows how to count, and neither files nor prices."""
+"""Checks rules against the changes. It knows no files and no prices."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     doubtful = bool(old.unpriced or now.unpriced)
     found = change
     if rule.relative:
-        # From nothing to something is no percentage; it is new, and `new.` or a rule in dollars judges it.
+        # A change from 0 has no percentage; `new.cost` or an absolute limit judges it.
         found = change / before * 100 if before > 0 else ZERO
     exceeded = found < rule.limit if rule.limit < 0 else found > rule.limit
     if exceeded and not doubtful and abs(now.cost - old.cost) < floor:
@@ -53,7 +53,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
         return Check(scope, rule.field, rule.limit, found, "unknown", text, rule.text, culprit)
     shown = change_text(change) if money else f"{change:+,}"
     percent = percent_text(change, before)
-    if doubtful and money:  # over it, and nobody knows by how much
+    if doubtful and money:  # over the limit, by an unknown amount
         shown, percent = f"at least {shown}", None
     text = f"{visible(scope)}: {rule.field} {shown}{f' ({percent})' if percent and change else ''}"
     text += f", {'within' if status == 'ok' else 'over'} {rule.text}"
@@ -65,7 +65,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
 def _unpriced(
     rule: Rule, changes: list[Change], models: Mapping[str, tuple[Totals, Totals]], head: Summary
 ) -> list[Check]:
-    # As the head was recorded: another book's gaps are not its.
+    # As the head was recorded: gaps of another price book do not count.
     common = {c.id for c in changes if c.base is not None and c.head is not None}
     if rule.scope == "total":
         counts = {"total": head.totals.unpriced}

@@ -37,7 +37,7 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
     """Read `cost:10%`, `test.cost:0.05`, `calls:0`, `new.cost:0.10`, `cost:-30%`, ….
 
     Raises:
-        ConfigError: it is none; the message says what was expected.
+        ConfigError: it is no rule; the message says what was expected.
     """
     head, colon, amount = text.strip().partition(":")
     scope, dot, field = head.rpartition(".")

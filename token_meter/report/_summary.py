@@ -1,4 +1,4 @@
-"""What a report says, as frozen values. They know no file, no price book and no format."""
+"""The contents of a report, as frozen values. They know no file, no price book and no format."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run behind a report, and how whole its record is."""
+    """The run behind a report, and whether its record is complete."""
 
     id: str | None = None
     command: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Vcs:
-    """Where the code stood."""
+    """The commit of a run."""
 
     commit: str | None = None
     branch: str | None = None
@@ -184,7 +184,7 @@ class Vcs:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One limit or rule and what became of it.
+    """One limit or rule and its result.
 
     Attributes:
         scope: `run`, a test id, `total` of a diff, …
@@ -208,7 +208,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the reader must know; `code` is stable, `text` is for people."""
+    """A notice for the reader; `code` is stable, `text` is for people."""
 
     code: str
     text: str

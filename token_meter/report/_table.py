@@ -13,7 +13,7 @@ _NAME = 40
 
 
 def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Show the groups, the total, what was spent, and whatever the reader must know beside it."""
+    """Show the groups, the total, what was spent, and the notices."""
     groups, rest, others = selected(summary, view)
     wide = view.width >= _WIDE
     headers = [summary.by, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
@@ -88,7 +88,7 @@ def _below(summary: Summary, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break at blanks; what it begins a line with is as inert as what a text begins with."""
+    """Break at blanks; the start of each line is made inert, as the start of a text is."""
     lines: list[str] = []
     for word in terminal(text).split():
         if lines and cells(lines[-1]) + 1 + cells(word) <= width:

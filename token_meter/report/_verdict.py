@@ -1,4 +1,4 @@
-"""Limits against a summary, and one verdict for every face: marker, plugin and command line. It prints nothing."""
+"""Checks limits against a summary; one verdict for markers, plugin and command line. It prints nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OK, BROKEN, EXCEEDED = 0, 1, 3
 OnExceed: TypeAlias = Literal["warn", "fail", "stop"]
 FIELDS = ("cost", "spent", "tokens", "calls")
 _MONEY = ("cost", "spent")
-_LEAST = Decimal("0.005")  # what is above zero is not 0%
+_LEAST = Decimal("0.005")  # a share above zero is never shown as 0%
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Limit:
         """Read a limit as a user writes it.
 
         Raises:
-            ConfigError: the field or the amount cannot be meant.
+            ConfigError: the field or the amount is not valid.
         """
         if field not in FIELDS:
             msg = f"a limit is for one of {', '.join(FIELDS)}, not for {field!r}"
@@ -54,7 +54,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of all limits and rules.
+    """The result of all limits and rules.
 
     Attributes:
         status: the worst of all: `exceeded`, `unknown`, `warn` or `ok`.
@@ -87,7 +87,7 @@ def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]
 
 
 def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = None) -> Check:
-    """Compare one sum with one limit: over it is over it, whatever its display would round to."""
+    """Compare one sum with one limit exactly, not as they are displayed."""
     actual = _actual(totals, limit.field)
     money = limit.field in _MONEY
     exceeded = actual > limit.limit
@@ -99,7 +99,7 @@ def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = Non
     word = {"cost": "cost", "spent": "spent", "tokens": "used", "calls": "made"}[limit.field]
     had = cost_text(totals, spent=limit.field == "spent") if money else _counted(actual, limit.field)
     allowed = format_usd(limit.limit) if money else _counted(limit.limit, limit.field)
-    if exceeded and had == allowed:  # rounding must not make them look equal
+    if exceeded and had == allowed:  # rounding must not make the two look equal
         had, allowed = f"${actual.normalize():f}", f"${limit.limit.normalize():f}"
     who = visible(scope)
     fitted = f"{who} {word} {had if money else f'{actual:,}'} of {allowed}"
@@ -115,7 +115,7 @@ def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = Non
 
 
 def judge(checks: Iterable[Check], *, unpriced: Literal["warn", "fail", "ignore"] = "warn") -> Verdict:
-    """Give the verdict. *unpriced* says what a limit counts for that unpriced calls make undecidable."""
+    """Give the verdict. *unpriced* is the status of a limit that unpriced calls make undecidable."""
     every = tuple(checks)
     bad = [c for c in every if c.status == "exceeded" or (c.status == "unknown" and unpriced == "fail")]
     doubt = [c for c in every if c.status == "unknown" and unpriced == "warn"]

@@ -1,4 +1,4 @@
-"""What the reader of a report asked to see: order, number of rows, width. It knows no format."""
+"""The view of a report: order, number of rows, width. It knows no format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BASE against HEAD: what changed, why, and whether it may. It knows no file and no format."""
+"""Compares BASE with HEAD: what changed, why, and whether a rule allows it. It knows no file and no format."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ IfNoBase: TypeAlias = Literal["pass", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """A whole comparison. With no base there is nothing but the head, and the words say so.
+    """A whole comparison. Without a base there is only the head, and the headline says so.
 
     Attributes:
         base: the base as it was recorded; `None` when there is none.
         changes: every group, the largest change first.
         common_base: sums over the groups that both sides have, priced as the comparison is.
         common_head: the same of the head.
-        recorded_change: what they cost more, each as it was priced then; `None` when that is not known.
-        price_change: the part of it that is no usage; `None` when nothing was priced again, or not everything could be.
+        recorded_change: the change of their cost, each as it was priced then; `None` when that is not known.
+        price_change: the part of it that prices caused; `None` when not everything was priced again.
         approximate: some tokens could only be priced again as averages.
         priced_by: the version of the prices that are compared; the head's, unless both sides were priced again.
         age: commits between base and head.
@@ -57,12 +57,12 @@ class Diff:
 
     @property
     def usage_change(self) -> Decimal | None:
-        """What the tests that both sides have cost more, prices aside; two lower bounds have no difference: `None`."""
+        """The change of the common groups' cost at equal prices; `None` if a side is a lower bound."""
         return _difference(self.common_base, self.common_head)
 
     @property
     def has_common(self) -> bool:
-        """Whether there is anything to compare: a group that both sides have, or nothing on either side."""
+        """Whether a comparison is possible: the sides have a group in common, or are both empty."""
         return not self.changes or any(c.base is not None and c.head is not None for c in self.changes)
 
     @property
@@ -76,7 +76,7 @@ class Diff:
 
     @property
     def change_text(self) -> str:
-        """How much more or less, in a few words."""
+        """The change in a few words."""
         change = self.usage_change
         if change is None:
             return "change unknown"
@@ -85,7 +85,7 @@ class Diff:
 
     @property
     def listed(self) -> tuple[Change, ...]:
-        """The changes worth a row: what is new, gone, not comparable, or changed by at least `min_change`."""
+        """The changes worth a row: new, gone, not comparable, or changed by at least `min_change`."""
         return tuple(
             c
             for c in self.changes
@@ -109,12 +109,12 @@ def compare(
 ) -> Diff:
     """Compare two reports.
 
-    With `prices="head"` and a *book*, the tokens of both are priced by it: what is left is a change of usage, and the
-    change of prices is told apart. Two reports that were priced alike, by a version that *book* is not, are compared as
+    With `prices="head"` and a *book*, the tokens of both are priced by it: the remaining change is usage, and that of
+    prices is shown apart. Two reports that were priced alike, by another version than *book*'s, are compared as
     they are. Percentages are over the groups that both have.
 
     Raises:
-        ConfigError: a rule cannot be meant, or the reports are grouped in different ways.
+        ConfigError: a rule is not valid, or the reports are grouped in different ways.
     """
     rules = [r if isinstance(r, Rule) else parse_rule(r) for r in fail_on]
     rules += [r._replace(warn=True) if isinstance(r, Rule) else parse_rule(r, warn=True) for r in warn_on]
@@ -161,7 +161,7 @@ def compare(
 
 
 def _are_alike_and_foreign(base: Summary, head: Summary, book: Pricing) -> bool:
-    """Whether both sides were priced by one book that is not *book*; of old reports nobody knows."""
+    """Whether both sides were priced by one book that is not *book*; unknown, hence false, for old reports."""
     alike = (base.prices, base.digest) == (head.prices, head.digest) and base.digest != "unknown"
     return alike and not is_priced_by(book, head)
 

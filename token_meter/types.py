@@ -26,8 +26,8 @@ Source: TypeAlias = Literal["live", "replay", "mock"]
 class Usage(NamedTuple):
     """Token counts of one call, as the provider reported them. `None` means "not reported", never 0.
 
-    The first three are totals; every other `*_tokens` field is a part of `prompt_tokens` or `completion_tokens`
-    and is never added to them. Two usages add up field by field; an unknown plus a number is the number.
+    The first three are totals; every other `*_tokens` field is a part of prompt or completion and never added to them.
+    Two usages add up field by field; an unknown plus a number is the number.
 
     Attributes:
         prompt_tokens: tokens sent, cached and written ones included.
@@ -46,8 +46,7 @@ class Usage(NamedTuple):
         output_text_tokens: part of an image model's completion that was text.
         audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
         web_searches: billable web searches; their fee is not a token price.
-        tool_usage_tokens: tokens reported *apart from* the usage and billed at another model's price
-            (`tool_usage.image_gen`, `svg_usage`); not part of any total.
+        tool_usage_tokens: tokens apart from the usage, at another model's price (`svg_usage`); in no total.
         provider_cost: US dollars the provider itself says it charged.
     """
 
@@ -310,7 +309,7 @@ class Handler(Protocol):
         """A chat call starts; without this method, `on_llm_start` is called instead."""
 
     def on_llm_start(self, serialized: Mapping[str, Any], prompts: list[str], **kwargs: Any) -> Any:
-        """A call departs."""
+        """A call starts."""
 
     def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
         """A piece of a streamed answer passes."""

@@ -65,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     option("--meter-sort", metavar="[-]KEY", dest="meter_sort", help="cost, tokens, calls or name")
     option("--meter-top", metavar="N", dest="meter_top", help="rows of the table")
     option("--meter-unpriced", choices=("ignore", "warn", "fail"), dest="meter_unpriced",
-           help="what a model without a price is")  # fmt: skip
+           help="how to treat a model without a price")  # fmt: skip
     option("--meter-prices", metavar="FILE", dest="meter_prices", help="private prices, TOML or JSON")
     option("--meter-data", metavar="DIR", dest="meter_data", help="where runs are kept (.token_meter)")
     option("--meter-append", action="store_true", dest="meter_append", help="add to the latest run")

@@ -24,8 +24,8 @@ Source: TypeAlias = Literal["live", "replay", "mock"]
 class Usage(NamedTuple):
     """Token counts of one call, as the provider reported them. `None` means "not reported", never 0.
 
-    The first three are totals; every other `*_tokens` field is a part of `prompt_tokens` or `completion_tokens`
-    and is never added to them. Two usages add up field by field; an unknown plus a number is the number.
+    The first three are totals; every other `*_tokens` field is a part of prompt or completion and never added to them.
+    Two usages add up field by field; an unknown plus a number is the number.
 
     Attributes:
         prompt_tokens: tokens sent, cached and written ones included.
@@ -305,7 +305,7 @@ class Handler(Protocol):
         """A chat call starts; without this method, `on_llm_start` is called instead."""
 
     def on_llm_start(self, serialized: Mapping[str, Any], prompts: list[str], **kwargs: Any) -> Any:
-        """A call departs."""
+        """A call starts."""
 
     def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
         """A piece of a streamed answer passes."""

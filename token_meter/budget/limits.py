@@ -119,7 +119,7 @@ class MeterBudget:
         if forecast.is_free:
             return Decimal(0), None
         if not forecast.endpoint.route.api.is_metered:
-            return None, f"answers of {forecast.endpoint.route.api.name} never say what they used"
+            return None, f"answers of {forecast.endpoint.route.api.name} never report their usage"
         price = self._meter.price_of
         if forecast.tokens is not None:
             usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)

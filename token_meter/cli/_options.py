@@ -43,10 +43,10 @@ _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--max-calls", metavar="N", help="Limit on calls."),
         click.option(
             "--on-exceed", type=click.Choice(["warn", "fail", "stop"]),
-            help="Over a limit: warn says so; fail and stop exit with 3, and `run` refuses the call.",
+            help="Over a limit: warn prints a warning; fail and stop exit with 3, and `run` refuses the call.",
         ),
         click.option("--unpriced", type=click.Choice(["ignore", "warn", "fail"]),
-                     help="What a call without a price is."),
+                     help="How to treat a call without a price."),
     ],
     "run": [
         click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Label all calls; repeatable."),

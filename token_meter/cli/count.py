@@ -53,7 +53,7 @@ class _Row(NamedTuple):
 
 @click.command("count", epilog=examples("count request.json", "count -m gpt-4o prompt.txt", "count < book.txt"))
 @click.argument("files", nargs=-1, metavar="[FILES|-]...")
-@click.option("-m", "--model", metavar="MODEL", help="Whose tokens, and whose price; without it a request's own.")
+@click.option("-m", "--model", metavar="MODEL", help="The model that counts and prices; without it a request's own.")
 @click.option(
     "--as",
     "kind",

@@ -23,10 +23,10 @@ from token_meter.cli._options import config_from, examples, formats_option, opti
 @click.option(
     "--fail-on", metavar="EXPR", multiple=True, help="Exit with 3 beyond it: cost:10%, test.cost:0.05, calls:0."
 )
-@click.option("--warn-on", metavar="EXPR", multiple=True, help="Say so beyond it.")
-@click.option("--min-change", metavar="USD", help="Below it nothing fails or is listed.")
+@click.option("--warn-on", metavar="EXPR", multiple=True, help="Warn beyond it.")
+@click.option("--min-change", metavar="USD", help="Ignore smaller changes: they neither fail nor are listed.")
 @click.option(
-    "--if-no-base", type=click.Choice(["pass", "warn", "fail"]), help="What a missing BASE is.  [default: pass]"
+    "--if-no-base", type=click.Choice(["pass", "warn", "fail"]), help="How to treat a missing BASE.  [default: pass]"
 )
 @click.option("--as-recorded", is_flag=True, help="Compare the costs on record; price nothing again.")
 @options("view")
@@ -68,7 +68,7 @@ def command(
         before = None
     if before is not None and before.as_model != now.as_model and not as_recorded:
         old, new = (repr(side.as_model) if side.as_model else "the models that were called" for side in (before, now))
-        msg = f"the base is priced as {old} and the head as {new}: no usage; compare the costs with --as-recorded"
+        msg = f"the base is priced as {old} and the head as {new}; compare the costs with --as-recorded"
         raise ConfigError(msg)
     age = None
     if before is not None and before.vcs is not None and now.vcs is not None:

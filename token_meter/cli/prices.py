@@ -11,7 +11,7 @@ import click
 from token_meter.cli._options import wrapped
 from token_meter.prices import DEFAULT_PROVIDER
 
-_provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="Who is paid.")
+_provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="The provider of the model.")
 _prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 
 

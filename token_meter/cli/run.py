@@ -79,7 +79,7 @@ def command(
     view = view_of(given, config, with_history=True)
 
     if missing:
-        click.echo(f"token_meter: {missing}: this report lacks calls, or what became of them", err=True)
+        click.echo(f"token_meter: {missing}: this report lacks calls, or how they ended", err=True)
     elif not summary.totals.calls:
         n = summary.run.processes
         click.echo(f"token_meter: 0 LLM calls seen in {n} Python process{'' if n == 1 else 'es'}", err=True)

@@ -123,8 +123,8 @@ class Subscriber:
         if not health.is_known_bad:
             health.is_known_bad = True
             logger.warning(
-                "token_meter: %s of the handler %s raised %s; calls go on, this is said once, and after %d failures "
-                "in a row the handler is not told any more",
+                "token_meter: %s of the handler %s raised %s; calls go on, this is logged once, and after %d failures "
+                "in a row the handler is switched off",
                 event, self.name, type(error).__qualname__, FAILURES_LIMIT,
             )  # fmt: skip
 
@@ -134,7 +134,7 @@ class Subscriber:
             self.health.is_known_slow = True
             logger.warning(
                 "token_meter: %s of the handler %s held the event loop for %.0f ms; make it `async def`, or let it "
-                "hand its work to a queue or thread (this is said once)",
+                "hand its work to a queue or thread (this is logged once)",
                 event, self.name, seconds * 1000,
             )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The vocabularies in the wheel, loaded when first needed. It knows no models and no counting rules.
 
 tiktoken would download them and trust a cache folder that environment variables name. Here nothing is downloaded,
-and no environment variable is read or set: the files lie beside this package (`tools/pack_vocabulary.py` says how
+and no environment variable is read or set: the files lie next to this package (`tools/pack_vocabulary.py` says how
 they were made). They cost about 0.2 s and 80 MiB, so nothing here runs at import.
 """
 

@@ -49,10 +49,10 @@ class CallbackHandler:
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Unpack[_Every]
     ) -> Any:
-        """A chat departs; without this method, `on_llm_start` is told with the messages as text."""
+        """A chat starts; without this method, `on_llm_start` gets the messages as text."""
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Unpack[_Every]) -> Any:
-        """A call departs."""
+        """A call starts."""
 
     def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
         """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
@@ -70,10 +70,10 @@ class AsyncCallbackHandler(CallbackHandler):
     async def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[Any]], **kwargs: Unpack[_Every]
     ) -> Any:
-        """A chat departs; without this method, `on_llm_start` is told with the messages as text."""
+        """A chat starts; without this method, `on_llm_start` gets the messages as text."""
 
     async def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], **kwargs: Unpack[_Every]) -> Any:
-        """A call departs."""
+        """A call starts."""
 
     async def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
         """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""

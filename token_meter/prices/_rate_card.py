@@ -97,7 +97,7 @@ class RateCard:
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
         ) = usage  # fmt: skip
         if beside:
-            msg = f"{beside} tokens were reported beside the usage and are billed at another model's price"
+            msg = f"{beside} tokens stand outside the usage and are billed at another model's price"
             raise UnpriceableError(msg)
         band = self._base
         if prompt is None:
@@ -175,7 +175,7 @@ def _modalities(
     """Return what audio and images add to the amount at the text rates.
 
     Audio without a rate of its own has no price (the text rate is up to 37 times too low); images without one
-    are billed like the text beside them.
+    are billed like the text with them.
     """
     amount = parts_in = 0
     if (audio[2] or 0) + (image[2] or 0) > cached:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from token_meter.config import LIMITS, ON_EXCEED
-
 if TYPE_CHECKING:
     from token_meter._pytest.testmeter import TestMeter
 
@@ -35,6 +33,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """All options say `--meter-…`; defaults are `None`, so that environment and files can speak."""
+    from token_meter.config import LIMITS, ON_EXCEED
+
     group = parser.getgroup("token_meter", "what LLM calls cost")
 
     def option(name: str, **how: Any) -> None:
@@ -79,6 +79,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from token_meter.config import LIMITS
+
     config.addinivalue_line(
         "markers",
         f"token_budget({', '.join(f'{name}=' for name in LIMITS)}, on_exceed='fail'): limit the LLM calls of a test",

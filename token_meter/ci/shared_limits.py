@@ -170,7 +170,7 @@ class SharedAccount(Account):
 
     With *live_only*, what counts is what live calls cost. Whether a call will be live is not known before it is sent
     where answers may come from a cassette or a mock: with `reserves` false only what was spent counts, and the calls in
-    attempt when the limit is reached are beyond it.
+    flight when the limit is reached are beyond it.
     """
 
     def __init__(self, limits: Amounts, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:

@@ -471,7 +471,7 @@ def test_combining_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_combined_file_keeps_what_is_known_of_a_crash(tmp_path: Path) -> None:
-    """In-attempt calls and unclean processes are still visible after combining."""
+    """In-flight calls and unclean processes are still visible after combining."""
     ledger = Ledger.create(tmp_path)
     ledger.start("00000000000000a1-0", "m", context="t")
     facts = combine([ledger.run_dir], tmp_path / "all.jsonl")

@@ -168,7 +168,7 @@ def test_f113_without_a_meter_a_call_passes_one_check(monkeypatch):
     with meter():
         pass
     asked: list[Any] = []
-    monkeypatch.setattr(HUB, "depart", lambda *given: asked.append(given))
+    monkeypatch.setattr(HUB, "on_request", lambda *given: asked.append(given))
     with telling(json_body(USAGE)) as client:
         ask(client)
 

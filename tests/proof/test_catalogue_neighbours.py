@@ -181,7 +181,7 @@ def test_f02_an_internal_error_is_logged_once_and_without_its_text(monkeypatch, 
     def fail(*_: Any) -> Any:
         raise ValueError("secret of a body")
 
-    monkeypatch.setattr(HUB, "endpoint_of", fail)
+    monkeypatch.setattr(HUB, "_on_request", fail)
     with caplog.at_level(logging.DEBUG, "token_meter"), telling(json_body(USAGE)) as client, meter() as cb:
         ask(client)
         ask(client)

@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# In one process each, and with few sockets; the rest starts commands, pytests and servers, or makes up random programs.
-QUICK  := tests/wire tests/providers tests/estimate tests/prices tests/budget tests/meter tests/handlers tests/report tests/test_config.py tests/test_forecast.py tests/test_house.py
+# Each in one process, most without a socket; the rest starts commands, pytests and servers, or makes up random programs.
+QUICK  := tests/wire tests/estimate tests/prices tests/budget tests/ledger tests/test_config.py tests/test_forecast.py tests/test_house.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test coverage check fix bench peers soak compat clean

@@ -18,14 +18,14 @@ import pytest
 from tests.conftest import take_internal_errors
 from tests.seams.sockets import NAMES
 from token_meter import meter
-from token_meter.call.stream_usage import UsageChunkFilter, is_report, request_with_usage
+from token_meter.call.stream_usage import UsageChunkFilter, body_with_usage, is_report
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.context.threads import ThreadSeam
 from token_meter.patching.import_hook import ImportHook
 from token_meter.patching.patch import Patch
 from token_meter.runtime.hub import HUB
 from token_meter.transports import gates, httpx_body, websockets
-from token_meter.transports.httpx import _was_sent
+from token_meter.transports.httpx import HttpxRequest, _was_sent
 from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
 
 REPORT = b'data: {"choices": [], "usage": {"total_tokens": 1}}'
@@ -90,7 +90,8 @@ def test_an_event_too_long_to_be_a_report_goes_on(monkeypatch):
 def test_a_copy_asks_for_the_usage_where_that_adds_something(content, headers, asks):
     """The caller's own request stays as it is."""
     request = httpx2.Request("POST", "https://x/v1/chat/completions", content=content, headers=headers)
-    copy = request_with_usage(request)
+    changed = body_with_usage(request.content)
+    copy = None if changed is None else HttpxRequest(request, None).with_body(changed)
 
     assert (copy.content if copy is not None else None) == asks
     assert request.content == content

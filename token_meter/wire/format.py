@@ -80,7 +80,7 @@ class Format(NamedTuple):
         has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
             exact prompt, and an output that is still to be counted.
         is_array: a stream is one JSON array that grows, not server-sent events.
-        deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
+        deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -95,7 +95,7 @@ class Format(NamedTuple):
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
     is_array: bool = False
-    deep_key: bytes | None = None
+    deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
 
     @property

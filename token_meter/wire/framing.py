@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from token_meter.wire.json_scan import Object, parse_object
+from token_meter.wire.json_scan import Object, parse_object, start_of
 
 _BOM = b"\xef\xbb\xbf"
 _PRELUDE = 12
@@ -30,10 +30,9 @@ class Frame(NamedTuple):
 
 def several(raw: bytes, *, is_array: bool) -> Iterator[Object]:
     """The objects of a body that is no one object: a line's each, or an array's where the layout says so; else none."""
-    head = raw[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if is_array:
         yield from json_array(raw)
-    elif head == b"{" and _LINE_END.search(raw):
+    elif raw.startswith(b"{", start_of(raw)) and _LINE_END.search(raw):
         yield from json_lines(raw)
 
 

@@ -69,10 +69,11 @@ class Usage(NamedTuple):
 
     @property
     def billable_output_tokens(self) -> int | None:
-        """Tokens billed as output: `max(completion, total - prompt)`, right with and without reasoning in the count."""
-        if self.completion_tokens is None or self.total_tokens is None or self.prompt_tokens is None:
-            return self.completion_tokens
-        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
+        """Tokens billed as output: the completion, and its reasoning where only the total includes that."""
+        sent, made, total = self[:3]
+        if sent is None or made is None or total is None or total - sent - made != self.reasoning_tokens:
+            return made
+        return total - sent
 
     @property
     def audio_tokens(self) -> int | None:
@@ -172,9 +173,9 @@ class Price(NamedTuple):
     """What a usage costs, and the source of the price.
 
     Attributes:
-        cost: US dollars, exact; `None` when no price is known.
+        cost: US dollars, exact, or at least so much where there is a reason too; `None` when no price is known.
         source: where the price comes from: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
-        reason: why there is no price, in words for the user; `None` when there is one.
+        reason: why there is no price, or none of the whole, in words for the user; else `None`.
     """
 
     cost: Decimal | None = None
@@ -199,7 +200,7 @@ class Call(NamedTuple):
         outcome: how the call ended.
         status: HTTP status, when an answer came.
         error: class name of the exception, or type of the error that ended the call.
-        service_tier: the tier that served the call.
+        service_tier: the tier that served the call; `flex?` where `flex` was asked for and the answer names none.
         attempt: 0 for the first try, 1 for the first retry of the SDK, …
         streamed: the answer came as a stream.
         tags: the labels of the meters that the call belongs to.
@@ -243,7 +244,7 @@ class Call(NamedTuple):
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars, exact; `None` when unknown."""
+        """US dollars, exact, or at least so much (`price.reason` says why); `None` when unknown."""
         return self.price.cost if self.price is not None else None
 
     @property

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from token_meter.report import Totals
 
 
+def _is_unpriced(call: Call) -> bool:
+    """Whether the call has no price, or none of the whole."""
+    is_priced = call.price is not None and call.price.cost is not None and call.price.reason is None
+    return not is_priced and (call.usage is not None or call.is_success)
+
+
 class TestMeter(Meter):
     """The cost of this test's calls so far; calling it gives a new meter, as `token_meter.meter` does."""
 
@@ -53,7 +59,7 @@ class TestMeter(Meter):
             live=sum(c.source == "live" for c in calls),
             replayed=sum(c.source == "replay" for c in calls),
             mocked=sum(c.source == "mock" for c in calls),
-            unpriced=sum(c.cost is None and (c.usage is not None or c.is_success) for c in calls),
+            unpriced=sum(_is_unpriced(c) for c in calls),
             tokens=tokens,
             cost=self.cost,
             spent=self.spent,

@@ -19,6 +19,10 @@ from token_meter.wire.stream import KEPT_LIMIT
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
 
+_USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "on_demand"})
+"""Tiers that a request may name and that promise nothing but the standard price."""
+_ROUTER = b"router"
+"""In the name of a model that chooses another one: the answer names that one, and the router has a fee of its own."""
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
 
@@ -55,9 +59,12 @@ def call_of(
         name, end = reading.error, "error"
     elif not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
+    tier = reading.service_tier
+    if tier is None and usage is not None:
+        tier = _asked_tier(attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
-    if asked is None and (is_shown or reading.model is None):
+    if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):
         asked = attempt.request_says().model
     return Call(
         attempt.events_out.run_id if attempt.events_out is not None else attempt._id or new_id(),
@@ -72,7 +79,7 @@ def call_of(
         end,
         attempt._status,
         name,
-        reading.service_tier,
+        tier,
         attempt._first_token_s,
         attempt.attempt if is_shown else 0,
         attempt._streamed,
@@ -83,6 +90,14 @@ def call_of(
         None,
         attempt.endpoint.base_url,
     )
+
+
+def _asked_tier(attempt: EndedAttempt) -> str | None:
+    """`flex?` where `flex` was asked for: for an answer that does not say which tier served it."""
+    if attempt.request_body().rfind(b'"service_tier"') < 0:
+        return None
+    tier = attempt.request_says().service_tier
+    return None if tier is None or tier in _USUAL_TIERS else f"{tier}?"
 
 
 def pending_estimate_of(

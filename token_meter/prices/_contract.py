@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
-from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of
-from token_meter.prices._lookup import Entry, entry_of, published
+from token_meter.prices._hosts import REGIONAL, STATES_DOLLARS, Place, PlaceMap, known_provider, place_of
+from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
 from token_meter.types import Call
@@ -52,12 +52,32 @@ class Terms(NamedTuple):
             return None
         return self.hosts.get(base_url) or known_provider(base_url)
 
+    def states_dollars(self, call: Call) -> bool:
+        """Whether the charge that the answer states is one in US dollars; what was recorded by hand is."""
+        where = call.base_url or call.host
+        provider = self.provider_of(where) or call.provider
+        return provider in STATES_DOLLARS or (where is None and provider is None)
+
     def find(self, call: Call) -> Entry:
         """Resolve the provider, the model, the tier and the rates of a call.
 
         Raises:
             UnpriceableError: no price is known for such a call.
         """
+        tier = call.service_tier or ""
+        if not tier.endswith("?"):
+            return self._find(call)
+        asked = tier.removesuffix("?")
+        standard = self._find(call._replace(service_tier=None))
+        try:
+            other = self._find(call._replace(service_tier=asked))
+        except UnpriceableError:
+            if asked not in _overlay.DEARER_TIERS:
+                raise
+            other = standard
+        return cheaper_of(standard, other, f"tier {asked} was asked for, and the answer does not say which one served")
+
+    def _find(self, call: Call) -> Entry:
         where = call.base_url or call.host or ""
         provider = self.provider_of(where) or call.provider
         if provider is None:
@@ -65,12 +85,13 @@ class Terms(NamedTuple):
             shown = "unknown" if place is None else str(place._replace(path=""))
             msg = f'host {shown} has no known provider; map it with PriceBook(hosts={{"{shown}": "openai"}})'
             raise UnpriceableError(msg)
-        model, also = self._model(call, where)
+        spelled, also = self._model(call, where)
+        model = _overlay.plain_name(provider, spelled)
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)
         processing = call.processing or ""
         if tier == "batch":  # Anthropic names a batch in the place of the tier
             tier, processing = "", "batch"
-        own = self._override(provider, (model, also), tier, processing)
+        own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free)
@@ -83,7 +104,11 @@ class Terms(NamedTuple):
                 raise UnpriceableError(msg)
             factor = uplift if factor is None else EXACT.multiply(factor, uplift)
         price = published(provider, model, tier, processing, call.started_s)
-        return entry_of(price, call.api, None if factor == 1 else factor)
+        entry = entry_of(price, call.api, None if factor == 1 else factor)
+        fee = _overlay.router_fee(provider, call.request_model)
+        if provider in _overlay.REST_IS_OUTPUT:
+            entry = entry._replace(counts_rest=True)
+        return entry if fee is None else with_fee(entry, fee if factor is None else EXACT.multiply(fee, factor))
 
     def _model(self, call: Call, where: str) -> tuple[str, str | None]:
         """Return the model to price and, when the answer names a dated snapshot of it, the requested name."""

@@ -14,7 +14,11 @@ from token_meter.types import Price, Usage
 
 
 class Entry(NamedTuple):
-    """How to price one kind of call, between two moments: by `cost`, or not at all, for a reason."""
+    """How to price one kind of call, between two moments: by `cost`, or not at all, for a reason.
+
+    With a *doubt*, `cost` gives the least that it can be. What a total has on top of its parts is output where
+    *counts_rest* says so.
+    """
 
     since: float
     until: float
@@ -22,6 +26,8 @@ class Entry(NamedTuple):
     source: str | None
     refusal: Price | None
     free: bool
+    doubt: str | None = None
+    counts_rest: bool = False
 
 
 class Published(NamedTuple):
@@ -93,3 +99,30 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         return amount if factor is None else EXACT.multiply(amount, factor)
 
     return Entry(price.since, price.until, cost, source, None, free=False)
+
+
+def with_fee(entry: Entry, per_million: Decimal) -> Entry:
+    """*entry* with a fee for each input token on top of what the model costs."""
+    base = entry.cost
+    if base is None:
+        return entry
+
+    def cost(usage: Usage) -> Decimal:
+        fee = EXACT.multiply(per_million, Decimal(usage.prompt_tokens or 0)).scaleb(-6, EXACT)
+        return EXACT.add(base(usage), fee)
+
+    return entry._replace(cost=cost, source=f"{entry.source} + router")
+
+
+def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
+    """The least that a call costs which is priced by one of two entries, and nobody says by which."""
+    first, second = one.cost, other.cost
+    if first is None or second is None:
+        return one if first is None else other
+
+    def cost(usage: Usage) -> Decimal:
+        return min(first(usage), second(usage))
+
+    since, until = max(one.since, other.since), min(one.until, other.until)
+    source = one.source if one.source == other.source else f"{one.source} or {other.source}"
+    return Entry(since, until, cost, source, None, one.free and other.free, doubt, one.counts_rest)

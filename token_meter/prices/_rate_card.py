@@ -69,6 +69,14 @@ class _Band(NamedTuple):
     minute: Decimal | None
 
 
+def unexplained(usage: Usage) -> int:
+    """What a total has on top of prompt and completion; 0 where one of them is unknown."""
+    prompt, completion, total = usage[:3]
+    if prompt is None or completion is None or total is None:
+        return 0
+    return max(0, total - prompt - completion)
+
+
 class RateCard:
     """What a usage costs by one sheet of rates, immutable.
 
@@ -93,7 +101,7 @@ class RateCard:
             UnpriceableError: a count has no rate, is missing or contradicts another.
         """
         (
-            prompt, completion, total, cached, write, write_long, _reasoning, in_audio, out_audio, c_audio,
+            prompt, completion, total, cached, write, write_long, reasoning, in_audio, out_audio, c_audio,
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
         ) = usage  # fmt: skip
         if beside:
@@ -117,8 +125,8 @@ class RateCard:
             out = 0
         else:
             out = completion
-            # xAI leaves reasoning out of the completion tokens, but not out of the total.
-            if total is not None and total - prompt > out:
+            # Some leave reasoning out of the completion tokens, but not out of the total.
+            if reasoning and total is not None and total - prompt - out == reasoning:
                 out = total - prompt
         amount = 0
         if prompt:

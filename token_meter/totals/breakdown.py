@@ -25,13 +25,14 @@ class Breakdown:
             self.by_tag[tag].count(call)
 
     def charge(self, call: Call, price: Price) -> str | None:
-        """Add what a counted call cost; give the reason when its model turns out to have no price."""
-        self.sums.charge(price.cost)
+        """Add what a counted call cost; give the reason when its model turns out to have no price, or not of all."""
+        cost, is_whole = price.cost, price.reason is None
+        self.sums.charge(cost, is_whole=is_whole)
         model = call.model or "(unknown)"
-        self.by_model[model].charge(price.cost)
+        self.by_model[model].charge(cost, is_whole=is_whole)
         for tag in call.tags:
-            self.by_tag[tag].charge(price.cost)
-        if price.cost is not None or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
+            self.by_tag[tag].charge(cost, is_whole=is_whole)
+        if (is_whole and cost is not None) or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
             return None
         self.reasons[model] = price.reason or "no price"
         return self.reasons[model]

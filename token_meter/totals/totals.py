@@ -71,11 +71,11 @@ class Totals:
         if usage.tool_usage_tokens:
             self.tool_usage_tokens += usage.tool_usage_tokens
 
-    def charge(self, cost: Decimal | None) -> None:
-        """Add what a counted call cost; `None` when that is not known."""
-        if cost is None:
+    def charge(self, cost: Decimal | None, *, is_whole: bool = True) -> None:
+        """Add what a counted call cost; `None` when that is not known, and not whole when it is the least of it."""
+        if cost is None or not is_whole:
             self.unpriced_calls += 1
-        else:
+        if cost is not None:
             self.priced_calls += 1
             self.cost = add_usd(self.cost, cost)
 
@@ -185,7 +185,7 @@ class TotalsView:
 
     @property
     def unpriced_calls(self) -> int:
-        """Calls whose tokens are known and whose price is not."""
+        """Calls whose tokens are known and whose price is not, or only in part."""
         return self._charged().unpriced_calls
 
     @property

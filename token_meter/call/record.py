@@ -14,13 +14,16 @@ from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
 from token_meter.wire import read_answer, read_body
+from token_meter.wire.format import no_parts
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
+    from token_meter.providers import Api
 
 _USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "on_demand"})
 """Tiers that a request may name and that promise nothing but the standard price."""
+_DONE = (None, "complete")
 _ROUTER = b"router"
 """In the name of a model that chooses another one: the answer names that one, and the router has a fee of its own."""
 _numbers = itertools.count()
@@ -45,12 +48,19 @@ def call_of(
     """The record of an attempt that ended; it is not priced."""
     route, usage = attempt.endpoint.route, reading.usage
     certainty: Certainty = "exact"
+    doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in _DONE
+    if doubtful and usage is not None:
+        usage = _believed(usage, route.api, is_whole=end == "complete")
     if usage is None:
         if route.api.is_free and attempt._is_ok:
             usage = Usage()
         elif attempt._is_ok or (attempt._status is None and not unsent):
             certainty = "unmeasured"
-    elif end != "complete" or (route.api.format.has_running_output and not (reading.ended and reading.error is None)):
+    elif (
+        (doubtful and usage != reading.usage)
+        or end != "complete"
+        or (route.api.format.has_running_output and not (reading.ended and reading.error is None))
+    ):
         certainty = "lower_bound"
     name = None
     if error is not None:
@@ -92,6 +102,26 @@ def call_of(
     )
 
 
+def _believed(usage: Usage, api: Api, *, is_whole: bool) -> Usage | None:
+    """*usage* without a 0 that cannot be true: what was sent is never no prompt, what was shown never no completion.
+
+    An estimate takes the place of such a 0, and takes it back where nothing was shown. `None` where no count is left.
+    """
+    prompt, completion = usage[:2]
+    if usage.audio_seconds is not None:
+        return usage
+    # Of an api without rules only a prompt of 0 beside it makes a completion of 0 doubtful: it may have been silence.
+    is_doubtful = prompt == 0 if api.rules is None else api.format.body_parts is not no_parts
+    if completion == 0 and is_whole and is_doubtful:
+        completion = None
+    if prompt == 0:
+        prompt = None
+    if (prompt, completion) == usage[:2]:
+        return usage
+    kept = usage._replace(prompt_tokens=prompt, completion_tokens=completion, total_tokens=None)
+    return kept if any(kept) else None
+
+
 def _asked_tier(attempt: EndedAttempt) -> str | None:
     """`flex?` where `flex` was asked for: for an answer that does not say which tier served it."""
     if attempt.request_body().rfind(b'"service_tier"') < 0:
@@ -105,19 +135,21 @@ def pending_estimate_of(
 ) -> PendingEstimate | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     api = attempt.endpoint.route.api
-    if call.usage is not None and (call.certainty == "exact" or not api.format.has_running_output):
+    usage = call.usage
+    if usage is not None and (call.certainty == "exact" or not (api.format.has_running_output or None in usage[:2])):
         return None
     is_silent = call.certainty != "exact" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.
     if api.rules is None or not is_silent or attempt.inner is not None or not (attempt._reader or body):
         return None
     request, reader = attempt.request_body(), attempt._reader
+    is_stream = reader is not None and not (is_ended and reader.is_json)
     if reader is not None:
         answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
     else:
         answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(
-        call, api.rules, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
+        call, api.rules, request, answer, size=size + len(request), is_stream=is_stream, is_ended=is_ended,
         is_untruncated=is_untruncated,
     )  # fmt: skip
 

@@ -19,12 +19,14 @@ class Counted(NamedTuple):
         rules: the rules that the count rests on: `text`, `tools`, `calls`, `schema`, `images`.
         approximate: why the count may be some tokens off, in either direction.
         unseen: what could not be counted; the count is a lower bound.
+        at_most: what was counted at its largest, and may be far less; the count is then no lower bound.
     """
 
     tokens: int
     rules: tuple[str, ...] = ("text",)
     approximate: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    at_most: tuple[str, ...] = ()
 
 
 def all_is_seen(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:

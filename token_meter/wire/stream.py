@@ -46,6 +46,11 @@ class StreamReader:
         self._read_at = 0
         self.ended = False
 
+    @property
+    def is_json(self) -> bool:
+        """Whether what came is JSON, and no events."""
+        return is_json(self._chunks[0]) if self._chunks else False
+
     def feed(self, chunk: bytes) -> None:
         """Take the next piece of the stream."""
         self._chunks.append(chunk)

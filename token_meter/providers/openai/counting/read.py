@@ -49,6 +49,7 @@ class Prompt:
         is_legacy: the functions came by the old `functions` parameter.
         images: the images of all messages.
         has_stored_items: an item has an id, so the provider reads its own copy of it and not what was sent.
+        is_compacted: the provider may read fewer items than were sent: it has made, or may make, a summary of them.
         unseen: words for what no rule can count (`audio`, `file`, `hosted tools`, ...): the count is a lower bound.
     """
 
@@ -61,6 +62,7 @@ class Prompt:
         self.is_legacy = False
         self.images: list[Image] = []
         self.has_stored_items = False
+        self.is_compacted = False
         self.unseen: set[str] = set()
 
     @property

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
+from token_meter._text import is_digits, is_number
 from token_meter.exceptions import ConfigError
 
 EXACT = Context(prec=120)
@@ -64,8 +65,11 @@ def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
     wrong = f"{name} must be an amount of US dollars such as 0.05, not {_told(value)}"
     if isinstance(value, bool) or _is_endless(value):
         raise ConfigError(wrong)
+    text = "" if isinstance(value, Decimal) else str(value).strip().removeprefix("$")
+    if text and not is_number(text):
+        raise ConfigError(wrong)
     try:
-        amount = value if isinstance(value, Decimal) else Decimal(str(value).strip().removeprefix("$"))
+        amount = value if isinstance(value, Decimal) else Decimal(text)
     except InvalidOperation:
         raise ConfigError(wrong) from None
     if not amount.is_finite() or amount < 0:
@@ -76,15 +80,15 @@ def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
 
 
 def parse_count(value: int | str, *, name: str) -> int:
-    """Read a limit in tokens or calls: a whole number that is at least 0; `"5_000"` and `"5,000"` are read as 5000.
+    """Read a limit in tokens or calls: a whole number that is at least 0, or its plain digits.
 
     Raises:
         ConfigError: *value* is anything else.
     """
     wrong = f"{name} must be a whole number such as 5000, not {_told(value)}"
     if isinstance(value, str):
-        digits = value.strip().replace("_", "").replace(",", "")
-        if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
+        digits = value.strip()
+        if not is_digits(digits) or len(digits) > _DIGITS:
             raise ConfigError(wrong)
         return int(digits)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or _is_endless(value):

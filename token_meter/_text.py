@@ -1,8 +1,11 @@
-"""Foreign text, as it may be shown, and what a misspelt word was meant to be."""
+"""Foreign text: how it may be shown, what a misspelt word was meant to be, and whether it is a number."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def visible(text: str, limit: int = 60) -> str:
@@ -13,6 +16,16 @@ def visible(text: str, limit: int = 60) -> str:
         c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else f"\\u{ord(c):04x}" for c in text
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def is_digits(text: str) -> bool:
+    """Whether *text* is a whole number: `int` alone would also take `1_000`, ` 7 ` and full-width digits."""
+    return text.isascii() and text.isdigit()
+
+
+def is_number(text: str) -> bool:
+    """Whether *text* is a number without a sign: `Decimal` alone would also take `1_000` and full-width digits."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:

@@ -75,6 +75,14 @@ class StreamReader:
             self.ended = self._reading.ended
         return self._reading
 
+    def at_end(self) -> Reading | None:
+        """What it has said, once its end was seen; `None` where that is not worth another look.
+
+        A look goes over all that has come, and behind an end that said no usage anything may still come: so the next
+        look is when there is twice as much, or when the stream is over.
+        """
+        return self.finish() if self.ended and self._held >= 2 * self._read_at else None
+
     def answer(self) -> Answer:
         """What the stream has shown so far; nothing when part of it could not be kept."""
         try:

@@ -202,5 +202,8 @@ class PendingEstimate:
             self._settle(self._grown(self.call.usage, source, Answer((shown,), finish=answer.finish)), "lower_bound")
             return
         asked, made = count_text(_texts_in(source.request[:_CUT]), model), count_text(shown, model)
+        if not made.tokens and (self._says_nothing(source) or not asked.tokens):
+            self._settle(None, "unmeasured")
+            return
         usage = Usage(asked.tokens, made.tokens, asked.tokens + made.tokens)
         self._settle(usage, "estimated" if made.approximate else "lower_bound")

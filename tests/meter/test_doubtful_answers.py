@@ -10,6 +10,9 @@ import pytest
 
 from tests.proof.canned import DONE, MESSAGES, event, json_body, streaming, telling
 from token_meter import meter
+from token_meter.budget import admission
+from token_meter.call import lifecycle
+from token_meter.wire import read_request
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 
@@ -205,3 +208,39 @@ def test_f171_a_stream_that_is_left_is_a_lower_bound_only_where_nothing_was_coun
         stream.close()
 
     assert cb.calls[0].certainty == certainty
+
+
+class _Everything:
+    """A handler that is told of everything."""
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None: ...
+    def on_llm_end(self, *_: Any, **__: Any) -> None: ...
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", None])
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [({}, 1), ({"keep_calls": True}, 1), ({"handlers": [_Everything()]}, 1), ({"max_cost": "1"}, 2)],
+    ids=["plain", "kept", "told", "limited"],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_f165_a_request_is_read_once_at_its_gate_and_once_as_it_leaves(
+    monkeypatch: pytest.MonkeyPatch, model: str | None, options: dict[str, Any], most: int, streamed: bool
+) -> None:
+    reads: list[bytes] = []
+
+    def counted(content: bytes) -> Any:
+        reads.append(content)
+        return read_request(content)
+
+    monkeypatch.setattr(lifecycle, "read_request", counted)
+    monkeypatch.setattr(admission, "read_request", counted)
+    pieces = event(USAGE, model=model), DONE
+    with streaming(*pieces) if streamed else telling(json_body(USAGE, model=model)) as client, meter(**options) as cb:
+        more: dict[str, Any] = {"service_tier": "auto", "stream": streamed}
+        answered = client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, **more)
+        list(answered) if streamed else None
+
+    assert cb.total_tokens == 1100
+    assert cb.cost > 0
+    assert len(reads) <= most

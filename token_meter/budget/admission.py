@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -182,16 +181,10 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     from token_meter.budget import account
     from token_meter.estimate import reserve_tokens
 
-    model = read_request(body).model
+    says = read_request(body)
     if api.rules is None:
-        return CallForecast(endpoint, model, None, None, None)
+        return CallForecast(endpoint, says.model, None, None, None)
     prompt, cap = reserve_tokens(api.rules(), body)
-    return CallForecast(endpoint, model, _tier(body), prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
-
-
-def _tier(body: bytes) -> str | None:
-    if b'"service_tier"' not in body:
-        return None
-    data = json.loads(body)
-    tier = data.get("service_tier") if isinstance(data, dict) else None
-    return tier if isinstance(tier, str) else None
+    return CallForecast(
+        endpoint, says.model, says.service_tier, prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
+    )

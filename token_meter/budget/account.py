@@ -1,4 +1,4 @@
-"""Limits and reservations: whether one more call still fits. It knows no meter, no price and no HTTP.
+"""Limits and reservations: whether one more call still fits.
 
 A call reserves what it may need before it is sent, in the accounts of all limits over it at once, and gives the
 reservation back when its real usage has been counted. So parallel calls cannot spend the same dollar. A call whose size

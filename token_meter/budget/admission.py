@@ -1,4 +1,4 @@
-"""Decides whether a call may be sent, and keeps its reservation until it ends. It knows no sums and no prices."""
+"""Decides whether a call may be sent, and keeps its reservation until it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One meter's budget: what a call would take of it, and the errors and warnings about it. It knows no transport."""
+"""One meter's budget: what a call would take of it, and the errors and warnings about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a function with the context variable of its submitter. It knows no thread and no greenlet."""
+"""Runs a function with the context variable of its submitter."""
 
 from __future__ import annotations
 

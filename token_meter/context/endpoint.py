@@ -1,4 +1,4 @@
-"""Where requests go, by method and URL, computed once for each endpoint. It knows no meter and no body."""
+"""Where requests go, by method and URL, computed once for each endpoint."""
 
 from __future__ import annotations
 

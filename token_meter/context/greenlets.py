@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into greenlets of gevent and eventlet. It knows no meter.
+"""Carries one context variable, and only that, into greenlets of gevent and eventlet.
 
 A greenlet starts in an empty context (greenlet 3), where no block is open: its calls would pass every limit unseen.
 """

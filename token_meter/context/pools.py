@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into thread pools of multiprocessing. It knows no meter."""
+"""Carries one context variable, and only that, into thread pools of multiprocessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which handlers are attached to which client. It knows no SDK by name.
+"""Which handlers are attached to which client.
 
 Clients are keyed weakly, and nothing is put on them. A client that dies takes its attachment along, unless one of its
 handlers holds it.

@@ -1,6 +1,6 @@
 """What the context means for a call that starts now: its meters, its handlers, its limits.
 
-Worked out once for a stack of entries and kept until a meter opens or closes; it knows no request and no answer.
+A scope is computed once for each stack of entries and cached until a meter opens or closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one context variable: meters, handlers and calls, outermost first. It knows no entry beyond its kind.
+"""The one context variable: meters, handlers and calls, outermost first.
 
 The variable holds an immutable tuple. Entering sets a longer tuple; leaving removes the entry by identity, in any
 context: `ContextVar.reset` would raise when a generator or fixture is closed in another context.

@@ -1,4 +1,4 @@
-"""The events that one handler takes and how it is called, found out once when it is attached. It knows no calls.
+"""The events that one handler takes and how it is called, found out once when it is attached.
 
 A handler is any object with some of the `on_llm_*` methods, sync or `async def`, or a function, which is `on_llm_end`.
 """

@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into threads and thread pools. It knows no meter."""
+"""Carries one context variable, and only that, into threads and thread pools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts the tokens of a text of any size and content. It knows no requests.
+"""Counts the tokens of a text of any size and content.
 
 Three things would go wrong with a plain `encode`: `<|endoftext|>` in a user's text raises, a million spaces in a row
 overflow the stack of tiktoken's pattern engine (a `PanicException`, which no `except Exception` catches), and a long

@@ -1,4 +1,4 @@
-"""The encoding and the counting rules of a model. It knows no vocabularies.
+"""The encoding and the counting rules of a model.
 
 tiktoken's own `encoding_for_model` knows neither newer models nor Azure's and routers' names, and is wrong for
 `ft:gpt-4.1-mini`.

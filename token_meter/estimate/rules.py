@@ -1,4 +1,4 @@
-"""The types of an api's counting rules: its prompts, the cap on its output, its answers. It knows no api by name."""
+"""The types of an api's counting rules: its prompts, the cap on its output, its answers."""
 
 from __future__ import annotations
 

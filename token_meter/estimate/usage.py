@@ -1,4 +1,4 @@
-"""Estimates a call's usage by the rules of prompts and answers. It knows no wire and no meter.
+"""Estimates a call's usage by the rules of prompts and answers.
 
 Nothing here raises on odd input: a request that cannot be read makes the estimate weaker, and the estimate says so.
 """

@@ -1,4 +1,4 @@
-"""The vocabularies in the wheel, loaded when first needed. It knows no models and no counting rules.
+"""The vocabularies in the wheel, loaded when first needed.
 
 tiktoken would download them and trust a cache folder that environment variables name. Here nothing is downloaded,
 and no environment variable is read or set: the files lie next to this package (`tools/pack_vocabulary.py` says how

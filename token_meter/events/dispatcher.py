@@ -1,4 +1,4 @@
-"""Calls handlers with the events of one call, in order, in the caller's task or thread. It knows no sums.
+"""Calls handlers with the events of one call, in order, in the caller's task or thread.
 
 An attempt adds events; the transport dispatches them where handlers may run: at the start, before a chunk goes on to
 its reader, at the end. Events of a call that ends in the garbage collector wait for the next call.

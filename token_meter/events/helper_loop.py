@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end for a thread that cannot await. It knows no handler and no call.
+"""Runs a coroutine to its end for a thread that cannot await.
 
 All run in one loop of one thread of our own. Not in the caller's thread: a loop may be running there already, and
 `asyncio.run` would leave the main thread without its event loop. Not in a new loop each time: what a handler opened

@@ -1,4 +1,4 @@
-"""Calls what stands in a class as Python would. It knows no class and no seam.
+"""Calls what stands in a class as Python would.
 
 Most of what we replace is a plain function, which takes its instance first. Others may have put something else there
 before us: a wrapper of wrapt, as tracers do, a `partialmethod`, a `staticmethod`, a mock. Each of those learns its

@@ -1,4 +1,4 @@
-"""Calls back with modules, when they are imported. It knows nothing of what the modules are for."""
+"""Calls back with modules, when they are imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function that was replaced, and how it is put back. It knows no library."""
+"""A function that was replaced, and how it is put back."""
 
 from __future__ import annotations
 

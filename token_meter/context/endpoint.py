@@ -1,4 +1,4 @@
-"""Where requests go, by method and URL, computed once for each endpoint."""
+"""The endpoint of a request, computed once for each pair of method and URL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ _LIMIT = 4096
 
 
 class Endpoint(NamedTuple):
-    """What a URL says: the route, the host, whether that is this machine, and whether a request needs another sign.
+    """Where a request goes.
 
-    A path such as `/v1/messages` is used by many services: on another host than the provider's it counts with a mark
-    of its SDK, or when the answer reports a usage.
+    Attributes:
+        route: the api and the action that the path stands for.
+        host: the host, with its port where the URL has one.
+        base_url: the URL in front of the api's own path.
+        is_loopback: the host is this machine.
+        needs_sign: the path alone does not identify the api, because other services use it too (`/v1/messages`). On a
+            host that no provider owns, such a request counts only if the provider's SDK sent it or the answer reports
+            a usage.
     """
 
     route: Route

@@ -27,7 +27,7 @@ def push(entry: Any) -> None:
 
 
 def remove(entry: Any) -> None:
-    """Take *entry* out of this context once, wherever it stands; do nothing where it is not in."""
+    """Remove the innermost occurrence of *entry* from this context, if there is one."""
     stack = CONTEXT_STACK.get()
     if stack and stack[-1] is entry:
         CONTEXT_STACK.set(stack[:-1])

@@ -211,7 +211,7 @@ class SharedAccount(Account):
         return excess
 
     def _overspent(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
-        """The exceeded limit on the cost of live calls if nothing is reserved: it refuses once more has been spent."""
+        """The limit on the cost of live calls where nothing is reserved: exceeded when more than that was spent."""
         limit, spent = self.limits.cost, self._spent_now().cost
         if limit is None or spent is None or spent <= limit or wanted.cost == 0:
             return None

@@ -1,4 +1,4 @@
-"""`token-meter run`: every call of every Python child is counted, whatever ends it; codes are the command's."""
+"""`token-meter run`: every call of every Python child is counted, for any end of it; exit codes are the command's."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ for _ in range(8):
         (("--max-tokens", "60", "--on-exceed", "stop"), 3, 3),  # each holds and uses 18
         (("--max-calls", "2", "--on-exceed", "stop"), 2, 3),
         (("--max-calls", "0", "--on-exceed", "stop"), 0, 3),
-        (("--max-calls", "9"), 8, 3),  # it was kept, and nobody can know
+        (("--max-calls", "9"), 8, 3),  # it was kept, but that cannot be known
         (("--max-calls", "9", "--on-exceed", "warn"), 8, 0),
         ((), 8, 0),
     ],

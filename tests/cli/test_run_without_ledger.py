@@ -1,4 +1,4 @@
-"""Whatever the umask and whoever owns the place: a ledger that cannot be kept costs the ledger, never the command."""
+"""A ledger that cannot be written, for any umask and owner, costs the ledger, never the command."""
 
 from __future__ import annotations
 

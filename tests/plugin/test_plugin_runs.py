@@ -78,7 +78,7 @@ def test_a_limit_of_a_ledger_that_cannot_be_written_fails_the_run(
 
 
 def test_a_limit_on_children_that_can_write_nothing_fails_the_run(suite: Suite, pytester: pytest.Pytester) -> None:
-    """`--meter-subprocess`: what they did nobody can know."""
+    """`--meter-subprocess`: their calls cannot be known."""
     (pytester.path / "file").write_text("")
     tests = (
         "import subprocess, sys\ndef test_a():\n"

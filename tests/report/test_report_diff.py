@@ -247,7 +247,7 @@ def rows_of(n: int, **changes: object) -> list[Row]:
 @pytest.mark.parametrize("as_model", [None, "gpt-4o"])
 @pytest.mark.parametrize("unknown", [False, True])
 def test_a_report_never_differs_from_itself(today: int, n: int, as_model: str | None, unknown: bool) -> None:
-    """By whatever book it was priced and whatever the book of today is."""
+    """For any book of the report, and any current book."""
     more = [row(B, n=90, model="acme-7b"), row(B, n=91, usage=None)] if unknown else []
     saved = loads(render(summary_of(*rows_of(n), *more, as_model=as_model), "json"))
     diff = compare(saved, saved, book=FlatBook(today), fail_on=["cost:0", "cost:-1%", "test.cost:0", "model.cost:0"])
@@ -273,7 +273,7 @@ def test_two_reports_of_two_books_are_priced_by_one() -> None:
 
 
 def test_what_cannot_be_priced_by_one_book_is_unknown() -> None:
-    """A report that somebody else wrote has sums and no usages: they stay where the books are one, and only there."""
+    """A report of another program has sums but no usages: they are kept only if both sides have the same book."""
     whole = summary_of(row(A))
     bare = replace(whole, groups=tuple(replace(g, models=()) for g in whole.groups))
     for factor, status in ((1, "ok"), (3, "unknown")):

@@ -147,7 +147,7 @@ def test_tokens_beside_the_usage_leave_the_call_unpriced() -> None:
     price = price_of("gpt-5", TEXT._replace(tool_usage_tokens=4160))
 
     assert price.cost is None
-    assert "4160 tokens stand outside the usage" in str(price.reason)
+    assert "4160 tokens are outside of the usage" in str(price.reason)
 
 
 @pytest.mark.parametrize("day", ["2026-11-21", "2026-11-22"])

@@ -63,9 +63,9 @@ def test_a_rule_is_exceeded_over_its_limit_only(rule: str, before: int, after: i
     [
         ("", "no limit"),
         ("cost", "no limit"),
-        ("cost:", "no number"),
-        ("cost:ten", "no number"),
-        ("cost:nan", "no number"),
+        ("cost:", "not a number"),
+        ("cost:ten", "not a number"),
+        ("cost:nan", "not a number"),
         ("cots:10%", "did you mean 'cost'"),
         ("tests.cost:10%", "did you mean 'test'"),
         ("new.cost:10%", "no base"),
@@ -214,7 +214,7 @@ def test_equal_runs_say_so() -> None:
     text = render(compare(base, head, book=FlatBook()), "md")
 
     assert "no change, $0.0010 -&gt; $0.0010" in text
-    assert "1 more without a change worth a row" in text
+    assert "1 more without a listed change" in text
 
 
 def test_a_long_comparison_fits_the_comment() -> None:

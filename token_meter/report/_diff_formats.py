@@ -44,7 +44,7 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
             lines += [_md_row(c) for c in shown]
             lines.append("")
         if hidden := len(diff.changes) - len(shown):
-            lines += [f"{hidden:,} more without a change worth a row", ""]
+            lines += [f"{hidden:,} more without a listed change", ""]
         if diff.checks:
             lines += ["  \n".join(check_text(c) for c in diff.checks[:20]), ""]
         lines.append(spent_line(diff.head.totals))
@@ -151,7 +151,7 @@ def footnotes(diff: Diff) -> list[str]:
         why = "removed, deselected or not reached" if diff.head.run.complete else "the head's run is not complete"
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
-        notes.append("the head's record is not complete")
+        notes.append("the head's ledger is not complete")
     notes.append(f"prices {diff.priced_by}")
     return notes
 

@@ -60,7 +60,7 @@ def notices_of(
         found.append(Notice("in-flight", text, None, facts.in_flight))
     if facts.unclean_processes:
         n = facts.unclean_processes
-        found.append(Notice("unclean-process", f"{n} process{'' if n == 1 else 'es'} did not end in order", None, None))
+        found.append(Notice("unclean-process", f"{n} process{'' if n == 1 else 'es'} did not end normally", None, None))
     if facts.skipped_records:
         found.append(Notice("skipped-records", f"{_count(facts.skipped_records, 'ledger line')} skipped: not readable"))
     if facts.lost_records:

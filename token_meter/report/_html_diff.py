@@ -38,7 +38,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         cards=_cards(diff),
         checks_title="Rules",
         checks=_page.judged(diff.checks),
-        notices=[f"{hidden:,} more {diff.head.by}{'' if hidden == 1 else 's'} without a change worth a row"]
+        notices=[f"{hidden:,} more {diff.head.by}{'' if hidden == 1 else 's'} without a listed change"]
         if hidden and not listed
         else [],
         history=None,

@@ -92,5 +92,5 @@ def _footer(summary: Summary) -> str:
     if summary.vcs is not None and summary.vcs.commit:
         parts.insert(0, f"commit {markdown(summary.vcs.commit[:12])}")
     if not summary.run.complete:
-        parts.append("the record is not complete")
+        parts.append("the ledger is not complete")
     return " · ".join(parts)

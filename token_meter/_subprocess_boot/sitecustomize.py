@@ -15,12 +15,12 @@ def _boot() -> None:
         return
     try:
         start()
-    except Exception as error:  # noqa: BLE001 - a program must run, metered or not
+    except Exception as error:  # noqa: BLE001 - the program must run, even unmetered
         sys.stderr.write(f"token_meter: not metering this process: {type(error).__name__}: {error}\n")
 
 
 def _hand_over() -> None:
-    """Import the `sitecustomize` that this one stands before, and leave its name to it."""
+    """Import the user's own `sitecustomize`, which this one hides, under its name."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
     ours = sys.modules.pop("sitecustomize", None)

@@ -47,7 +47,7 @@ def command(live: bool) -> None:
 
 
 def _run(simulator: Any) -> bool:
-    """Run every part under one meter; return whether the meter reads what the server billed."""
+    """Run every part under one meter; return whether the meter agrees with the server's bill."""
     from openai import AsyncOpenAI, OpenAI
 
     from token_meter.prices import PriceBook

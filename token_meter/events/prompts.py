@@ -6,7 +6,7 @@ from typing import Any
 
 
 def messages_of(content: bytes) -> list[list[Any]]:
-    """The messages of a chat request, unchanged, in a list with one conversation (LangChain's shape)."""
+    """The messages of a chat request, unchanged, as the only conversation in a list."""
     body = _body(content)
     messages = body.get("messages")
     if not isinstance(messages, list):

@@ -1,4 +1,4 @@
-"""The record on disk: a JSON-lines shard for each process; append, read, combine."""
+"""The record of calls on disk: one JSON-lines file (a shard) for each process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Diff` to table, Markdown, JSON and GitHub annotations. It judges nothing."""
+"""`Diff` to table, Markdown, JSON and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from token_meter.report.diff import Change, Diff
 
 
 def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Show what changed, the rules, and what was compared with what."""
+    """Show the changes, the rules, and the two sides of the comparison."""
     lines = [f"LLM cost: {diff.headline}", ""]
     rows = list(diff.listed[: view.top])
     if rows:
@@ -33,7 +33,7 @@ def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the pull request's comment: headline, changed rows, rules, what was compared."""
+    """Write the pull request's comment: headline, changed rows, rules, and the two sides of the comparison."""
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
 
     def written(rows: int) -> str:
@@ -56,7 +56,7 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the comparison as data, `kind: diff`."""
+    """Write the comparison as JSON, `kind: diff`."""
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "diff",
@@ -133,7 +133,7 @@ def _md(text: str) -> str:
 
 
 def footnotes(diff: Diff) -> list[str]:
-    """Name the base, whether it is complete, and how a change splits."""
+    """The notes: the base, whether its ledger is complete, and the parts of a change."""
     base = diff.base
     if base is None:
         return ["no base: nothing was compared", f"prices {diff.head.prices}"]

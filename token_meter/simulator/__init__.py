@@ -1,4 +1,4 @@
-"""A loopback server that speaks the OpenAI protocol and keeps its own bill, to test meters and their users against.
+"""A loopback server that serves the OpenAI protocol and keeps its own bill, for tests of meters and of programs.
 
 It needs the extra: `pip install 'token-meter[simulator]'`.
 """

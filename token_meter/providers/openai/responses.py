@@ -1,4 +1,4 @@
-"""Responses: the answer is the body itself, or stands under `response` in a stream's events."""
+"""Responses: the answer is the body itself, or in a stream the field `response` of some events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUSES = {
 
 def _locate_usage(event: Object) -> UsageLocation:
     inner = event.get("response")
-    # A body is the response itself and has no `type`; an event without a response says nothing of it.
+    # A body is the response itself and has no `type`. An event without `response` has no usage.
     holder = inner if isinstance(inner, dict) else {} if "type" in event else event
     usage = holder.get("usage")
     return UsageLocation(usage if isinstance(usage, dict) else None, holder)
@@ -43,7 +43,7 @@ def _finish(event: Object) -> str | None:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.openai import counting
 
     return counting.RESPONSES

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter.estimate.rules import CountingRules
+from token_meter.providers.sockets import SocketDialect, SocketPlace
 from token_meter.wire.format import NO_FORMAT, Format
 
 
@@ -19,6 +20,7 @@ class Api(NamedTuple):
             `v1` that a common word needs before it belongs to the prefix.
         retrieves: `(method, suffix)` of the paths that ask again for what was created.
         sockets: suffixes of the paths of websockets, as if their method were `WS`.
+        socket: loads and makes the dialect of one connection to such a path.
         is_metered: an answer may carry usage.
         is_free: the provider bills nothing for such calls.
         is_chat: handlers hear of its start by `on_chat_model_start`.
@@ -34,6 +36,7 @@ class Api(NamedTuple):
     paths: tuple[str, ...] = ()
     retrieves: tuple[tuple[str, str], ...] = ()
     sockets: tuple[str, ...] = ()
+    socket: Callable[[SocketPlace], SocketDialect] | None = None
     is_metered: bool = True
     is_free: bool = False
     is_chat: bool = False

@@ -1,7 +1,7 @@
-"""Messages of a websocket: what kind each is, and the same as a server-sent event. Knows no connection and no call.
+"""Messages on OpenAI's websockets: the type of each, and the message as a server-sent event.
 
-An event of the Responses, Realtime and Live APIs is the data of the same event in a stream, so the readers of streams
-read it; only its name must be found, and that without parsing the audio that most of the messages carry.
+An event of the Responses, Realtime and Live APIs has the same data on a websocket and in a stream, so the readers of
+streams read it. Only its type must be found, without parsing the audio that most messages carry.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ SESSION = frozenset({"session.created", "session.updated", "session.started"})
 SESSION_USAGE = frozenset({"session.usage.updated", "session.closed"})
 SESSION_END = "session.closed"
 TRANSCRIPT = "conversation.item.input_audio_transcription.completed"
+TRANSCRIBED = "transcript.text.done"
+"""What the end of a streamed transcription is called over HTTP."""
 WRAPPED = "response.event"
-"""Live passes on the events of the responses that it delegates, each inside of one of its own."""
+"""A Live session delegates responses; each of their events comes inside of an event of this type."""
 
 CREATE = "response.create"
 
@@ -39,7 +41,7 @@ def kind_of(message: bytes) -> str:
 
 
 def is_piece(kind: str) -> bool:
-    """Whether an event shows a piece of an answer; sound is none that anybody could count."""
+    """Whether an event shows a piece of an answer. Sound is not a piece: no tokens can be counted from it."""
     return kind.startswith("response.") and not kind.endswith("audio.delta")
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from token_meter.providers.api import Api
 from token_meter.providers.stainless import read_options
 from token_meter.transports.ports import PlannedCall
+from token_meter.wire import HeaderReader
 
 
 class Gate(NamedTuple):
@@ -41,6 +42,7 @@ class Provider(NamedTuple):
             Only what is posted costs money.
         marks: names of request headers that only this provider's SDKs send, in small letters.
         gates: where the calls of its SDKs pass.
+        read_headers: adds to the reading of an answer from one of its hosts, by any api, what the answer's headers say.
     """
 
     id: str
@@ -49,3 +51,4 @@ class Provider(NamedTuple):
     free: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    read_headers: HeaderReader | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from token_meter.wire.deltas import DeltaReader
 from token_meter.wire.events import is_events
-from token_meter.wire.format import ContentPart, Format, UsageLocation
-from token_meter.wire.numbers import NumberReader
-from token_meter.wire.readers import read_answer, read_body, read_request
+from token_meter.wire.format import ContentPart, Format, HeaderReader, UsageLocation
+from token_meter.wire.numbers import NumberReader, name_of
+from token_meter.wire.readers import read_answer, read_body, read_headers, read_request
 from token_meter.wire.request import RequestInfo
 from token_meter.wire.stream import StreamReader
 
@@ -14,12 +14,15 @@ __all__ = [
     "ContentPart",
     "DeltaReader",
     "Format",
+    "HeaderReader",
     "NumberReader",
     "RequestInfo",
     "StreamReader",
     "UsageLocation",
     "is_events",
+    "name_of",
     "read_answer",
     "read_body",
+    "read_headers",
     "read_request",
 ]

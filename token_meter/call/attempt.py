@@ -56,7 +56,7 @@ class Attempt(AttemptLifecycle):
         if self.replacement_request is not None:
             self._hide_usage(status, content_type)
         if streamed:
-            self._streamed = "event-stream" in content_type
+            self._streamed = "event" in content_type  # text/event-stream, and application/vnd.*.eventstream
             if self.wants_body:
                 self._reader = StreamReader(route.api.format)
             if self.is_signed:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from token_meter.types import Reading, Usage
+from token_meter.wire.framing import Framing
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects
@@ -85,7 +86,8 @@ class Format(NamedTuple):
             and names pass through the reader that is given (`numbers`) or `name_of`.
         has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
             exact prompt, and an output that is still to be counted.
-        is_array: a stream is one JSON array that grows, not server-sent events.
+        framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
+            `json_array`, `aws_events`, or a function that calls one of them.
         deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
     """
 
@@ -100,7 +102,7 @@ class Format(NamedTuple):
     keys: tuple[str, ...] = ("usage", "model", "service_tier")
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
-    is_array: bool = False
+    framing: Framing | None = None
     deep_key: bytes | None = None
     has_running_output: bool = False
     read_headers: HeaderReader | None = None

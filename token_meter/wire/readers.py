@@ -10,6 +10,7 @@ from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
 from token_meter.wire.events import is_events
 from token_meter.wire.format import Format, HeaderReader
+from token_meter.wire.framing import several
 from token_meter.wire.json_scan import parse_object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.request import RequestInfo, read_form_request, read_json_request
@@ -34,7 +35,7 @@ def read_answer(layout: Format, body: bytes) -> Answer:
     try:
         if is_events(body):
             return _streamed(layout, body).answer()
-        return answer_of(layout, [], parse_object(body))
+        return answer_of(layout, several(body, layout.framing), parse_object(body))
     except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
         _log.warning("an answer could not be put together: %s", type(exc).__name__)
         return Answer()

@@ -1,4 +1,4 @@
-"""How money is read and shown, once for every face. It knows no price and no meter."""
+"""How money is read and shown, once for every face."""
 
 from __future__ import annotations
 

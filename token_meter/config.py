@@ -1,4 +1,4 @@
-"""`[tool.token_meter]`, environment, ini and command line as one table of settings. It knows no command and no run.
+"""`[tool.token_meter]`, environment, ini and command line as one table of settings.
 
 Precedence: command line, then `TOKEN_METER_*` in the environment, then pytest's ini file, then pyproject.toml, then the
 default. An unknown key is an error with a suggestion: a typo must not switch a budget off.

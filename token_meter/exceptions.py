@@ -1,4 +1,4 @@
-"""All errors and warnings, in one tree with one base each. It knows no other module.
+"""All errors and warnings, in one tree with one base each.
 
 TokenMeterError
  ├─ BudgetExceededError    a call was refused before it was sent

@@ -1,4 +1,4 @@
-"""What a request would cost, before it is sent. It knows no wire and no meter; prices and estimates meet here."""
+"""What a request would cost, before it is sent: an estimate of its tokens, priced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers apart from a meter's own: on a client, and on the requests of a block. It knows no SDK by name."""
+"""Handlers apart from a meter's own: on a client, and on the requests of a block."""
 
 from __future__ import annotations
 

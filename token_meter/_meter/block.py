@@ -1,4 +1,4 @@
-"""The meter: a tally with a block, a name and settings. It knows no SDK, no wire and no seam."""
+"""The meter: a tally with a block, a name and settings."""
 
 from __future__ import annotations
 

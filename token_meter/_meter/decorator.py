@@ -1,4 +1,4 @@
-"""Makes a decorator of a meter: one new meter for each call of a function. It knows no call and no sum."""
+"""Makes a decorator of a meter: one new meter for each call of a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for calls that no seam sees: another machine's, another language's, a batch's. It knows no transport."""
+"""The door for calls that no seam sees: another machine's, another language's, a batch's."""
 
 from __future__ import annotations
 

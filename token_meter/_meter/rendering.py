@@ -1,4 +1,4 @@
-"""How a meter reads on a terminal and in a notebook. It knows no calls, only sums."""
+"""How a meter reads on a terminal and in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a meter's single calls go, apart from its sums. It knows no file format.
+"""Where a meter's single calls go, apart from its sums.
 
 A sink is called when a call starts, so that it can note what is true then, such as the running test. It gets that note
 back with the finished call, in whatever thread the call ends.

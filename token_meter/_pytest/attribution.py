@@ -1,4 +1,4 @@
-"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope. It knows no run.
+"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope.
 
 Which test runs is kept for the whole process and read when a call starts: context variables alone would lose the calls
 of threads and pools.

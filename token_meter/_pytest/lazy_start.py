@@ -1,4 +1,4 @@
-"""Waits until a library that can make calls is about to be imported. It knows no meter."""
+"""Waits until a library that can make calls is about to be imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of pytest, and the limits of one test. It knows no session."""
+"""The settings of pytest, and the limits of one test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The meter of one test, fed by the session. It knows no pytest."""
+"""The meter of one test, fed by the session."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Found first by every Python of a `token-meter run`: starts the meter, then hands over to the user's own module.
+"""Starts the meter in each Python process of a `token-meter run`, then loads the user's own `sitecustomize`.
 
-It knows nothing. Whatever is missing here (token_meter itself, in another interpreter) is passed over in silence.
+Python imports the first module of this name on its path. Where token_meter cannot be imported, as in a child that runs
+another interpreter, nothing is metered and nothing is said: the child must start as it would without us.
 """
 
 import os

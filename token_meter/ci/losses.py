@@ -1,4 +1,4 @@
-"""The losses of a ledger: kept in memory, and passed to the judge of the run. It knows no limit and no report.
+"""The losses of a ledger: kept in memory, and passed to the judge of the run.
 
 A process leaves an empty file next to the shards, whose name says why: that works also where no byte can be written.
 """

@@ -1,8 +1,7 @@
 """One budget for all processes of a run: reservations stand in files next to the shards, under one lock.
 
 A call takes the lock, reads what every process has spent and reserved, and writes its own reservation, so that calls of
-many processes cannot spend the same dollar. The reservation is released by one line that needs no lock. It knows no
-meter and no limit.
+many processes cannot spend the same dollar. The reservation is released by one line that needs no lock.
 """
 
 from __future__ import annotations

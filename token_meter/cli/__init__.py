@@ -1,4 +1,4 @@
-"""The command `token-meter`: which commands there are. It knows no rule; each command is loaded when it is called."""
+"""The command `token-meter`. Each subcommand is imported when it is called, so that `--help` stays fast."""
 
 from __future__ import annotations
 

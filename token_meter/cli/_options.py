@@ -1,4 +1,4 @@
-"""Options that commands share, and how their errors become exit codes. It knows no command."""
+"""Options that commands share, and how their errors become exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter count`: tokens and price of texts and requests before they are sent. It knows no tokenizer, no price."""
+"""`token-meter count`: tokens and price of texts and requests before they are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter demo`: the lesson's dialogue, metered and compared with the bill. It does no counting of its own."""
+"""`token-meter demo`: the lesson's dialogue, metered and compared with the bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter run`: meters a command and all its Python children. It knows no rule."""
+"""`token-meter run`: meters a command and all its Python children."""
 
 from __future__ import annotations
 

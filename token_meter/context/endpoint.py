@@ -1,4 +1,4 @@
-"""Where requests go, by method and URL, computed once for each endpoint. It knows no meter and no body."""
+"""The endpoint of a request, computed once for each pair of method and URL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ _LIMIT = 4096
 
 
 class Endpoint(NamedTuple):
-    """What a URL says: the route, the host, whether that is this machine, whether a request needs another sign, and
-    who reads the headers of the answer.
+    """Where a request goes.
 
-    A path such as `/v1/messages` is used by many services: on another host than the provider's it counts with a mark
-    of its SDK, or when the answer reports a usage.
+    Attributes:
+        route: the api and the action that the path stands for.
+        host: the host, with its port where the URL has one.
+        base_url: the URL in front of the api's own path.
+        is_loopback: the host is this machine.
+        needs_sign: the path alone does not identify the api, because other services use it too (`/v1/messages`). On a
+            host that no provider owns, such a request counts only if the provider's SDK sent it or the answer reports
+            a usage.
+        header_readers: what reads the headers of the answer: the api's function, then that of the host's provider.
     """
 
     route: Route
@@ -53,7 +59,7 @@ class EndpointCache(dict[Key, Endpoint | None]):
 
 
 def _header_readers(route: Route, host: str) -> tuple[HeaderReader, ...]:
-    """What the headers of an answer say by its api, and then by who serves the host."""
+    """The functions that read the headers of an answer; an answer to a `retrieve` has none."""
     if route.action != "create":
         return ()
     provider = PROVIDERS.provider_of(host)

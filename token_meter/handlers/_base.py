@@ -1,4 +1,4 @@
-"""Bases to subclass: every event has a method that does nothing. They know no meter.
+"""Bases to subclass: every event has a method that does nothing.
 
 A method that is only inherited from here is not called, and nothing is read from the wire for it.
 """

@@ -1,4 +1,4 @@
-"""Writes a JSON line for each call to a file that a log collector can read. It knows no meter."""
+"""Writes a JSON line for each call to a file that a log collector can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hands a record of each call to the standard `logging`. It knows no meter."""
+"""Hands a record of each call to the standard `logging`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints a line for each call. It knows no meter."""
+"""Prints a line for each call."""
 
 from __future__ import annotations
 

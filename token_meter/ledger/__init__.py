@@ -1,4 +1,4 @@
-"""The record on disk: a JSON-lines shard for each process; append, read, combine. It knows no price and no meter."""
+"""The record on disk: a JSON-lines shard for each process; append, read, combine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merges calls while reading: lines that differ only in id, time and counts become one `Row`. It knows no file.
+"""Merges calls while reading: lines that differ only in id, time and counts become one `Row`.
 
 A million lines are read in some seconds because their common parts are parsed once, and their counts stay text with a
 number of occurrences until a batch is complete.

@@ -1,4 +1,4 @@
-"""Combines many shards in one file, each record once. It knows no call."""
+"""Combines many shards in one file, each record once."""
 
 from __future__ import annotations
 

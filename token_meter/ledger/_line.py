@@ -1,4 +1,4 @@
-"""The format of ledger lines: `Call` to line, line to `Row`. It knows no file.
+"""The format of ledger lines: `Call` to line, line to `Row`.
 
 One line is one JSON object in ASCII. The fields stand in one order: first what differs from call to call, then the
 counts, then what most calls of a run have in common. Writer and reader remember that last part by its text: so an

@@ -1,4 +1,4 @@
-"""Where runs and shards lie, and whether it is safe to write there. It knows no line of a shard."""
+"""Where runs and shards lie, and whether it is safe to write there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads shards, damaged ones too, and counts the lines that it cannot read. It knows no price."""
+"""Reads shards, damaged ones too, and counts the lines that it cannot read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembers the ids that were read, at about one byte each. It knows no line."""
+"""Remembers the ids that were read, at about one byte each."""
 
 from __future__ import annotations
 

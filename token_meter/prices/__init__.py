@@ -1,4 +1,4 @@
-"""What a finished call costs, and the source of its price. It knows no wire and no meter."""
+"""What a finished call costs, and the source of its price."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The price book: a finished call in, its price out, never an exception. It knows no wire and no meter."""
+"""The price book: a finished call in, its price out, never an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The private terms of a price book, and which rates apply to a call under them. It keeps no state."""
+"""The private terms of a price book, and which rates apply to a call under them."""
 
 from __future__ import annotations
 

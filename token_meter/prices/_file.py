@@ -1,4 +1,4 @@
-"""A price book on disk, as TOML or JSON with the same words as in code. It knows no price."""
+"""A price book on disk, as TOML or JSON with the same words as in code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider, read from a base URL and from nothing else. It knows no price.
+"""The provider, read from a base URL and from nothing else.
 
 Matching is anchored: `https://api.openai.com.evil.example` is not OpenAI, and a model's name is never a hint,
 because a local server may give its models any names.

@@ -1,4 +1,4 @@
-"""Prices one kind of call by published rates: the overlay on the public list. It knows no private rate."""
+"""Prices one kind of call by published rates: the overlay on the public list."""
 
 from __future__ import annotations
 

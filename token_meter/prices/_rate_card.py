@@ -1,4 +1,4 @@
-"""Rates and their arithmetic: a card computes what one usage costs. It knows no provider, no file, no library.
+"""Rates and their arithmetic: a card computes what one usage costs.
 
 Rates are turned into whole numbers once, so that pricing a call is a handful of integer products: 30 times
 faster than asking `calc_price` again, exact, and independent of the decimal context of the caller's thread.

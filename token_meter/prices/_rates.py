@@ -1,4 +1,4 @@
-"""Private rates as the user writes them, checked when they are read. It knows no provider's list price."""
+"""Private rates as the user writes them, checked when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the values that a user writes in a price book. It knows no price."""
+"""Checks the values that a user writes in a price book."""
 
 from __future__ import annotations
 

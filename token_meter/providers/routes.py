@@ -1,4 +1,4 @@
-"""Which paths are metered, and which api answers there. It knows no host and no body."""
+"""Which paths are metered, and which api answers there."""
 
 from __future__ import annotations
 

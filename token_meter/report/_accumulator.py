@@ -1,4 +1,4 @@
-"""Running sums of rows that are alike. It knows no groups, no price book and no file."""
+"""Running sums of rows that are alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One group of a report, before and after. It knows no rule and no price book."""
+"""One group of a report, before and after."""
 
 from __future__ import annotations
 

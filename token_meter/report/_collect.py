@@ -1,4 +1,4 @@
-"""Rows to `Summary`, in one pass. It asks a price book, and knows no file and no format."""
+"""Rows to `Summary`, in one pass."""
 
 from __future__ import annotations
 

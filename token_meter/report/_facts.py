@@ -1,4 +1,4 @@
-"""What is known of a run, and why its numbers may be incomplete. It knows no row and no price."""
+"""What is known of a run, and why its numbers may be incomplete."""
 
 from __future__ import annotations
 

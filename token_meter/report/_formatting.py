@@ -1,4 +1,4 @@
-"""How numbers and foreign names are shown, once for every format. It knows no summary's shape beyond its sums.
+"""How numbers and foreign names are shown, once for every format.
 
 Names come from models, tests and labels, and may be hostile. Each format has one function here that makes a name inert
 for it.

@@ -1,4 +1,4 @@
-"""The history: one line of sums for each run, next to the runs' directories. It knows no call and no format."""
+"""The history: one line of sums for each run, next to the runs' directories."""
 
 from __future__ import annotations
 

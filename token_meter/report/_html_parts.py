@@ -1,4 +1,4 @@
-"""The parts that a page for a browser is made of: bars, names, cells, and the template. It knows no summary's shape.
+"""The parts that a page for a browser is made of: bars, names, cells, and the template.
 
 Bars are SVG with widths as attributes: they stay where a host forbids styles in a page, as Jenkins does.
 """

@@ -1,4 +1,4 @@
-"""`Summary` to JSON v2, as docs/report.schema.json has it. It knows no file.
+"""`Summary` to JSON v2, as docs/report.schema.json has it.
 
 Keys are never renamed inside v2; `_load` reads v1 too.
 Money is a number with exact decimal text: `parse_float=Decimal` gives it back.

@@ -1,4 +1,4 @@
-"""Read a report back: JSON of v1 or v2, or a ledger. It knows no price book; what it cannot read is a `LedgerError`."""
+"""Read a report back: JSON of v1 or v2, or a ledger. Raises `LedgerError` for a file it cannot read."""
 
 from __future__ import annotations
 

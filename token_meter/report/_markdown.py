@@ -1,4 +1,4 @@
-"""`Summary` to Markdown for a pull request's comment or a job summary. It knows no host's API.
+"""`Summary` to Markdown for a pull request's comment or a job summary.
 
 To keep within a host's limit, rows are cut, never bytes.
 """

@@ -1,4 +1,4 @@
-"""Prices a report's tokens by another book, so that the remaining change is usage. It knows no rule."""
+"""Prices a report's tokens by another book, so that the remaining change is usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks rules against the changes. It knows no files and no prices."""
+"""Checks rules against the changes."""
 
 from __future__ import annotations
 

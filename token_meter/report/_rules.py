@@ -1,4 +1,4 @@
-"""The grammar of `--fail-on` and `--warn-on`: `[SCOPE.]FIELD:LIMIT`. It knows no report."""
+"""The grammar of `--fail-on` and `--warn-on`: `[SCOPE.]FIELD:LIMIT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contents of a report, as frozen values. They know no file, no price book and no format."""
+"""The contents of a report, as frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Summary` to a terminal table: 80 columns, more when there are more. It knows no colour and no pager."""
+"""`Summary` to a terminal table: 80 columns, more when there are more."""
 
 from __future__ import annotations
 

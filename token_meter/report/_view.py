@@ -1,4 +1,4 @@
-"""The view of a report: order, number of rows, width. It knows no format."""
+"""The view of a report: order, number of rows, width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares BASE with HEAD: what changed, why, and whether a rule allows it. It knows no file and no format."""
+"""Compares BASE with HEAD: what changed, why, and whether a rule allows it."""
 
 from __future__ import annotations
 

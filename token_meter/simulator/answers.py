@@ -1,6 +1,6 @@
-"""What the simulated model says: a flower shop's script, summaries, else a text that the prompt decides.
+"""What the simulated model says: a flower shop's script, summaries, else a text derived from the prompt.
 
-It knows no token and no protocol. The same prompt and seed give the same answer, in any process.
+The same prompt and seed give the same answer, in any process.
 """
 
 from __future__ import annotations

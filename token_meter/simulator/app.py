@@ -1,7 +1,4 @@
-"""The ASGI application: finds the route of a request, lets it be answered, opens its entry in the bill.
-
-It knows no wire format and no socket.
-"""
+"""The ASGI application: finds the route of a request, calls it, and opens the request's entry in the bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulated provider bills, by API key. It knows no socket, and keeps no key, prompt or answer."""
+"""What the simulated provider bills, by API key. It stores no key, prompt or answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat Completions and legacy completions: requests into asks, generations into bodies and events. It knows no bill."""
+"""Chat Completions and legacy completions: requests into asks, generations into bodies and events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves websocket connections, and the Responses API on them: each lane (`stream_id`) in order. It knows no bill."""
+"""Serves websocket connections, and the Responses API on them: each lane (`stream_id`) in order."""
 
 from __future__ import annotations
 

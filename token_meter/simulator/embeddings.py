@@ -1,4 +1,4 @@
-"""Embeddings, moderations and decisions: answers that are numbers. It knows no bill."""
+"""Embeddings, moderations and decisions: answers that are numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multipart requests into fields and files. It knows no route."""
+"""Multipart requests into fields and files."""
 
 from __future__ import annotations
 

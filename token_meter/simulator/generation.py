@@ -1,4 +1,4 @@
-"""One generation of a text model: what it says and what that uses, whatever API asks. It knows no wire format."""
+"""One generation of a text model: what it says and what that uses, whatever API asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured answers: the smallest instance of a JSON schema, and which tool is called. It knows no protocol."""
+"""Structured answers: the smallest instance of a JSON schema, and which tool is called."""
 
 from __future__ import annotations
 

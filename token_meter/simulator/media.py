@@ -1,4 +1,4 @@
-"""Images and audio: generation, editing, transcription, translation, speech. It knows no bill."""
+"""Images and audio: generation, editing, transcription, translation, speech."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that the provider gives: the served model, response ids, tiers. It knows no protocol."""
+"""Names that the provider gives: the served model, response ids, tiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one request wants to be treated: read from `x-sim-*` headers or an URL segment. It knows no answer, no socket.
+"""How one request wants to be treated: read from `x-sim-*` headers or an URL segment.
 
 The same names work three ways: `x-sim-latency: 0.2`, `x-sim: latency=0.2,chunk=1`, and in the base URL:
 `http://127.0.0.1:8000/__opt/latency=0.2,chunk=1/v1`. The URL wins over the headers, so that a redirect can change them.

@@ -1,4 +1,4 @@
-"""The price list of the simulated provider: its own, so that it can contradict ours. It knows no call and no key.
+"""The price list of the simulated provider: its own, so that it can contradict ours.
 
 US dollars for one million tokens, after the list prices of OpenAI for standard processing. A model
 that is not here has no price: its calls are billed in tokens, and their cost is unknown.

@@ -1,4 +1,4 @@
-"""The Realtime API on a websocket: one conversation, in text and sound. It knows no bill.
+"""The Realtime API on a websocket: one conversation, in text and sound.
 
 Audio is heard as one token for each 100 ms; what is said is said in text and sound, and each turn of the user is
 reported as transcribed when the session was told to.

@@ -1,4 +1,4 @@
-"""What a route hands to the sender: one answer in every form it may take. It knows no socket and no route."""
+"""What a route hands to the sender: one answer in every form it may take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Responses API: create, stream, background, retrieve, cancel, count, compact. It knows no bill."""
+"""The Responses API: create, stream, background, retrieve, cancel, count, compact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which path is answered by what: one row for each route. It knows no bill and no socket."""
+"""Which path is answered by what: one row for each route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts a `Reply` on the socket as its options say, and notices when the client leaves. It knows no API."""
+"""Puts a `Reply` on the socket as its options say, and notices when the client leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the simulator: in a thread beside the code under test, or in front as a command. It knows no protocol."""
+"""Runs the simulator: in a thread beside the code under test, or in front as a command."""
 
 from __future__ import annotations
 

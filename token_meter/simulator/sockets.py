@@ -1,4 +1,4 @@
-"""One websocket as the APIs on it use it: events out, each answer in the bill. It knows no API."""
+"""One websocket as the APIs on it use it: events out, each answer in the bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events into bytes: framing, line ends, compression, re-chunking. It knows no socket and no API."""
+"""Events into bytes: framing, line ends, compression, re-chunking."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the simulated provider counts. It knows no socket and no bill; its counts are the truth by definition.
+"""What the simulated provider counts. Its counts are the truth by definition.
 
 Text becomes a number in `count` alone, by the vocabularies that travel with token_meter: no network. The rules for
-whole prompts are this provider's own, so that an estimate is held against something that it did not make.
+whole prompts are this provider's own, so that a test compares an estimate with numbers from other code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How vendors write a `Usage` into an answer: OpenAI's two shapes, and what others add. It knows no event."""
+"""How vendors write a `Usage` into an answer: OpenAI's two shapes, and what others add."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a client is copied: `copy` and `with_options` of its classes. It knows nothing of what copies inherit."""
+"""Where a client is copied: `copy` and `with_options` of its classes."""
 
 from __future__ import annotations
 

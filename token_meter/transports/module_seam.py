@@ -1,4 +1,4 @@
-"""What seams in other people's modules have in common: when they patch. It knows no module and no class."""
+"""What seams in other people's modules have in common: when they patch."""
 
 from __future__ import annotations
 

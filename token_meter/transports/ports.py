@@ -1,4 +1,4 @@
-"""What a transport tells the runtime, and what it is told. It knows no HTTP library and no tokens."""
+"""What a transport tells the runtime, and what it is told."""
 
 from __future__ import annotations
 

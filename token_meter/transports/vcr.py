@@ -1,4 +1,4 @@
-"""Tells when an answer was played back from a vcrpy cassette. It knows no calls beyond the one that is under way."""
+"""Tells when an answer was played back from a vcrpy cassette."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remembers which client opened a websocket connection. It knows no messages and no handlers.
+"""Remembers which client opened a websocket connection.
 
 The SDK's connections do not name their client; the managers that open them do.
 """

@@ -1,6 +1,6 @@
-"""Where messages of websocket connections pass: `recv_bytes`, sending and `close` of the SDK's connection classes.
+"""Observes the messages of websocket connections: `recv_bytes`, sending and `close` of the SDK's connection classes.
 
-It knows no events and no tokens; what a message means, and which call it belongs to, is told by a `Line` upstairs.
+This module does not parse messages. A `Line` (`ports.py`) decides what one means and which call it belongs to.
 """
 
 from __future__ import annotations

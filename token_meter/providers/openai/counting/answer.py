@@ -1,4 +1,4 @@
-"""How many tokens an answer was, from what of it was seen. It knows no wire format and no vocabulary.
+"""How many tokens an answer was, from what of it was seen.
 
 The constants are what providers report on top of the visible text: the marks that end a message or frame a call.
 """

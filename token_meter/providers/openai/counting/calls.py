@@ -1,4 +1,4 @@
-"""How many tokens calls of functions and their results are. It knows no request and no vocabulary.
+"""How many tokens calls of functions and their results are.
 
 Source of all rules here: recorded requests with reported usage, 88 of 88 Chat requests that were kept back and 39 of 39
 fresh ones (2026-11-27). Thinner: gpt-5 in Chat rests on six requests, and a Responses call with an id is read from the

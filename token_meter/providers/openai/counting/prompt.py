@@ -1,4 +1,4 @@
-"""The rules that turn a prompt into a token count. It knows no wire format and no vocabulary.
+"""The rules that turn a prompt into a token count.
 
 The constants were fitted to requests with counts that the API reported; `benchmarks/README.md` says how well they do.
 `classic` models are gpt-3.5 to gpt-4.5, `o` is o1 to o4, `gpt-5` is that and everything later.

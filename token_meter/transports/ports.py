@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from token_meter.types import Source
 
 Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class OutgoingRequest(Protocol):
@@ -77,8 +80,10 @@ class ObservedAttempt(Protocol):
     def has_pending_events(self) -> bool:
         """Whether events wait for handlers; then the transport calls `dispatch` or awaits `adispatch`."""
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
-        """Status and headers of the answer have arrived."""
+    def respond(
+        self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        """Status and headers of the answer have arrived; *headers* takes names in any case."""
 
     def body(self, data: bytes) -> None:
         """The whole body has arrived; *data* is decoded."""

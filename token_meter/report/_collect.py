@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
@@ -62,9 +63,7 @@ def summarise(
     tokens for another model.
     """
     if book is None:
-        from token_meter.prices import DEFAULT_BOOK
-
-        book = DEFAULT_BOOK
+        book = default_book()
     collector = _Collector(by, book, as_model)
     for row in rows:
         collector.add(row)

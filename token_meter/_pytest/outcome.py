@@ -136,6 +136,8 @@ class SessionReport:
                 terminal.write_line(_one_line(totals))
         if self.diff is not None:
             terminal.write_line(f"token_meter: {self.diff.headline}")
+            if self.diff.like_for_like:
+                terminal.write_line(f"token_meter: {self.diff.like_for_like}")
             for check in self.diff.checks:
                 if check.status != "ok":
                     terminal.write_line(f"token_meter: {check.status.upper()}: {check.text}")

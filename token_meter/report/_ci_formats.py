@@ -80,8 +80,13 @@ def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     return output_lines(summary, max((c.status for c in summary.checks), key=_WORST.index, default="ok"))
 
 
-def output_lines(summary: Summary, status: str, delta: Decimal | None = None) -> str:
-    """Write the outputs; *delta* is a comparison's change in US dollars. Unknown values are empty."""
+def output_lines(
+    summary: Summary, status: str, delta: Decimal | None = None, delta_like_for_like: Decimal | None = None
+) -> str:
+    """Write the outputs; *delta* is a comparison's change in US dollars, and that of what both sides have.
+
+    Unknown values are empty.
+    """
     t = summary.totals
     tokens = t.known_tokens
     outputs = {
@@ -93,6 +98,7 @@ def output_lines(summary: Summary, status: str, delta: Decimal | None = None) ->
         "calls": str(t.calls),
         "unpriced": str(t.unpriced),
         "delta": exact(delta),
+        "delta_like_for_like": exact(delta_like_for_like),
         "status": status,
     }
     return "".join(f"{name}={value}\n" for name, value in outputs.items())

@@ -20,7 +20,7 @@ _ABOUT_ITSELF = ("model", "id", "service_tier", "status", "last_error")
 def read_json(layout: Format, body: bytes) -> Reading:
     """Read a JSON body; what cannot be read is unknown."""
     found: Object | None = None
-    if len(body) > SMALL and (layout.deep_key is None or body.rfind(layout.deep_key) < 0):
+    if len(body) > SMALL and not any(body.rfind(key) >= 0 for key in layout.deep_keys):
         found = fields(body, layout.keys, layout.optional_keys)
         if found is not None and layout.locate_usage(found).usage is None and body.rfind(layout.usage_key) >= 0:
             found = None  # not at the top level: the api may know another place

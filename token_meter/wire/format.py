@@ -88,7 +88,7 @@ class Format(NamedTuple):
             exact prompt, and an output that is still to be counted.
         framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
             `json_array`, `aws_events`, or a function that calls one of them.
-        deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
+        deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -103,7 +103,7 @@ class Format(NamedTuple):
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
     framing: Framing | None = None
-    deep_key: bytes | None = None
+    deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
 

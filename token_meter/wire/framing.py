@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
-from token_meter.wire.json_scan import Object, parse_object
+from token_meter.wire.json_scan import Object, parse_object, start_of
 
 _BOM = b"\xef\xbb\xbf"
 _PRELUDE = 12
@@ -42,7 +42,7 @@ class Frame(NamedTuple):
 
 def is_object(raw: bytes) -> bool:
     """Whether a body begins like a JSON object."""
-    return raw[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    return raw.startswith(b"{", start_of(raw))
 
 
 def several(raw: bytes, framing: Framing | None) -> Iterator[Object]:

@@ -69,7 +69,7 @@ RESPONSES = Api(
         terminal=frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"}),
         statuses=STATUSES,
         keys=("usage", "model", "service_tier", "status", "tool_usage"),
-        deep_key=b'"svg_usage"',
+        deep_keys=(b'"svg_usage"', b'"web_search_call"'),
     ),
     paths=("responses",),
     rules=_rules,

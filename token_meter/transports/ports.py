@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from token_meter.types import Source
 
 Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
+
+
+def takes_nothing(chunk: bytes) -> bool:
+    """Take no piece: `feed` must look at each (see `ObservedAttempt.takes`)."""
+    return False
 
 
 class OutgoingRequest(Protocol):
@@ -82,6 +87,13 @@ class ObservedAttempt(Protocol):
 
     def body(self, data: bytes) -> None:
         """The whole body is there, decoded."""
+
+    @property
+    def takes(self) -> Callable[[bytes], bool]:
+        """Keeps an ordinary piece of the body, decoded; returns False for one that must go to `feed`.
+
+        Each call of `feed` may replace it.
+        """
 
     def feed(self, chunk: bytes) -> None:
         """A piece of the body passes, decoded."""

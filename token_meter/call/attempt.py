@@ -161,8 +161,9 @@ class Attempt(AttemptLifecycle):
             if reader is None:
                 return
             reader.feed(chunk)
-            self._bytes_seen += len(chunk)
-            if self.events_out is not None:
+            if self.events_out is None:
+                self.takes = reader.takes
+            else:
                 self.events_out.passed(chunk)
             if reader.ended and self._open:
                 # The number is ready when the caller sees the end, not when the stream is closed some time later.

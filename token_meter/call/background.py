@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter.context.stack import ATTEMPT
-from token_meter.transports.ports import NO_HEADERS
+from token_meter.transports.ports import NO_HEADERS, takes_nothing
 from token_meter.types import Source
 from token_meter.wire import read_body
 
@@ -58,6 +58,7 @@ class BackgroundPoll:
     is_local = False
     stand_in: Source | None = None
     inner = replacement_request = chunk_filter = None
+    takes = staticmethod(takes_nothing)
 
     def __init__(self, background: BackgroundAttempt, response_id: str) -> None:
         self._attempt = background

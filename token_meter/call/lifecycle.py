@@ -15,11 +15,12 @@ from token_meter.call.record import answer_of, call_of, new_id, pending_estimate
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
+from token_meter.transports.ports import takes_nothing
 from token_meter.types import Call, Outcome, Reading, Source, Usage
 from token_meter.wire import RequestInfo, read_headers, read_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
@@ -52,7 +53,7 @@ class AttemptLifecycle:
     _is_ok = False
     _streamed = False
     _first_token_s: float | None = None
-    _bytes_seen = 0
+    takes: Callable[[bytes], bool] = staticmethod(takes_nothing)
     _counted_as_open = False  # counted as an open stream in its meters
     _is_background = False  # a background response: its usage comes with a later request
     _body: bytes | None = None  # put off until somebody reads a number
@@ -248,6 +249,7 @@ class AttemptLifecycle:
             if self.ticket is not None:
                 self.ticket.end_attempt(is_paid=self._is_ok)
             self._reader = None
+            self.takes = takes_nothing
             self._request = self._headers = None
 
     def _track(self, reading: Reading) -> bool:

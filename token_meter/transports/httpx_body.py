@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
 from token_meter.transports.httpx_stand_ins import stand_in
-from token_meter.transports.ports import ObservedAttempt, Runtime
+from token_meter.transports.ports import ObservedAttempt, Runtime, takes_nothing
 
 _DECODED_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer that are decompressed for our own use; a bomb stops being read there."""
@@ -116,13 +116,18 @@ def _nothing(_: bytes) -> bytes:
 class _SyncTap(_Tap):
     def __iter__(self) -> Iterator[bytes]:
         attempt = self._watch
-        feed = attempt.feed if self._decode is None else self._feed_decoded
+        is_plain = self._decode is None
+        feed = attempt.feed if is_plain else self._feed_decoded
+        takes: Callable[[bytes], bool] = takes_nothing
         try:
             if attempt.wants_body:
                 for chunk in self._inner:
-                    feed(chunk)
-                    if attempt.has_pending_events:
-                        attempt.dispatch()
+                    if not takes(chunk):
+                        feed(chunk)
+                        if is_plain:
+                            takes = attempt.takes
+                        if attempt.has_pending_events:
+                            attempt.dispatch()
                     yield chunk
             else:
                 yield from self._inner
@@ -149,12 +154,16 @@ class _SyncTap(_Tap):
 class _AsyncTap(_Tap):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         attempt = self._watch
-        feed = attempt.feed if self._decode is None else self._feed_decoded
+        is_plain = self._decode is None
+        feed = attempt.feed if is_plain else self._feed_decoded
+        takes: Callable[[bytes], bool] = takes_nothing
         stream = self._inner.__aiter__()
         try:
             async for chunk in stream:
-                if attempt.wants_body:
+                if attempt.wants_body and not takes(chunk):
                     feed(chunk)
+                    if is_plain:
+                        takes = attempt.takes
                     if attempt.has_pending_events:
                         await attempt.adispatch()
                 yield chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
@@ -12,6 +12,11 @@ Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def takes_nothing(chunk: bytes) -> bool:
+    """Take no piece: `feed` must look at each (see `ObservedAttempt.takes`)."""
+    return False
 
 
 class OutgoingRequest(Protocol):
@@ -87,6 +92,13 @@ class ObservedAttempt(Protocol):
 
     def body(self, data: bytes) -> None:
         """The whole body has arrived; *data* is decoded."""
+
+    @property
+    def takes(self) -> Callable[[bytes], bool]:
+        """Keeps an ordinary piece of the body, decoded; returns False for one that must go to `feed`.
+
+        Each call of `feed` may replace it.
+        """
 
     def feed(self, chunk: bytes) -> None:
         """A chunk of the body has arrived; it is decoded."""

@@ -18,6 +18,7 @@ _HEAD = 16 * 1024
 _BLANKS = (b"\n\n", b"\r\r", b"\r\n\r\n")
 _LINE_ENDS = (b"\n", b"\r")
 _EDGE = 16
+_BRACE, _NO_BYTE = ord("}"), -1
 # What may stand between a line's start and the mark of an end.
 _BEFORE: dict[bool, tuple[bytes, ...]] = {
     True: (b"\ndata:", b"\ndata: "),
@@ -34,29 +35,70 @@ class StreamReader:
         ended: the end of the answer has been seen (`[DONE]` or a terminal event, with its blank line).
     """
 
-    __slots__ = ("_chunks", "_format", "_held", "_is_cut", "_marks", "_read_at", "_reading", "ended")
+    __slots__ = (
+        "_chunks",
+        "_format",
+        "_held",
+        "_is_cut",
+        "_let_go",
+        "_marks",
+        "_ordinary_end",
+        "_read_at",
+        "_reading",
+        "ended",
+    )  # fmt: skip
 
     def __init__(self, layout: Format) -> None:
         self._format = layout
         self._marks = self._format.marks
+        # Where `[DONE]` alone ends a stream, a piece that ends with an object and a blank line is not its end.
+        self._ordinary_end = _NO_BYTE if layout.terminal else _BRACE
         self._chunks: list[bytes] = []
         self._held = 0
+        self._let_go = 0
         self._is_cut = False
         self._reading = Reading()
         self._read_at = 0
         self.ended = False
 
+    @property
+    def bytes_seen(self) -> int:
+        """How many bytes have passed, whether they were kept or not."""
+        return self._held + self._let_go
+
+    def takes(self, chunk: bytes) -> bool:
+        """Keep an ordinary piece; return False for one that may hold the end, or does not fit: `feed` takes that one.
+
+        It runs for every chunk of a stream, and little else does.
+        """
+        try:
+            if chunk[-3] != self._ordinary_end and (self.ended or self._mark_in(chunk) is not None):
+                return False
+        except Exception:  # noqa: BLE001 - too short, or no bytes at all: `feed` finds out
+            return False
+        held = self._held + len(chunk)
+        if held > KEPT_LIMIT:
+            return False
+        self._held = held
+        self._chunks.append(chunk)
+        return True
+
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of the stream."""
+        """Take the next piece of the stream, whatever it holds."""
         self._chunks.append(chunk)
         self._held += len(chunk)
         if not self.ended:
-            for mark in self._marks:
-                if chunk.rfind(mark) >= 0:  # a fraction of the time of `in`
-                    self._look(mark)
-                    break
+            mark = self._mark_in(chunk)
+            if mark is not None:
+                self._look(mark)
         if self._held > KEPT_LIMIT:
             self._cut()
+
+    def _mark_in(self, chunk: bytes) -> bytes | None:
+        for mark in self._marks:
+            if chunk.rfind(mark) >= 0:  # a fraction of the time of `in`
+                return mark
+        return None
 
     def finish(self) -> Reading:
         """What the stream has said so far."""
@@ -96,7 +138,7 @@ class StreamReader:
             if line.endswith(_BEFORE[mark == DONE]):
                 # The end has begun; it is there when its event is, with the blank line behind it.
                 self.ended = any(blank in seen[at:] for blank in _BLANKS)
-                self._marks = _LINE_ENDS
+                self._marks, self._ordinary_end = _LINE_ENDS, _NO_BYTE
                 return
             at = seen.find(mark, at + 1)
 
@@ -128,6 +170,7 @@ class StreamReader:
         first, arriving = raw[: _whole(raw[:_HEAD], framing)], raw[_whole(raw, framing) :]
         self._chunks = [first, arriving] if len(arriving) <= _ARRIVING_LIMIT else [first]
         self._held = sum(map(len, self._chunks))
+        self._let_go += len(raw) - self._held
         self._is_cut = True
         self._read_at = -1
 

@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # as type checkers know it; `typing` would be nearly all 
 if TYPE_CHECKING:
     from typing import Any
 
+    from token_meter._defaults import configure
     from token_meter._meter import Meter, current, meter, unattributed, uninstall
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "_defaults": ("configure",),
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
     "budget.store": ("BudgetStore",),
@@ -82,6 +84,7 @@ __all__ = [
     "Usage",
     "attach",
     "callbacks",
+    "configure",
     "current",
     "detach",
     "estimate_cost",

@@ -57,6 +57,8 @@ KEYS: dict[str, Key] = {
     "diff.min_change": Key("amount", Decimal(0)),
     "diff.if_no_base": Key(("pass", "warn", "fail"), "pass"),
 }
+_PATHS = {"prices", "data_dir", "diff.base"}
+"""What a file names is relative to that file, wherever somebody works."""
 _MATCH_KEYS = ("tests", *LIMITS, "on_exceed")
 
 
@@ -112,7 +114,36 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
 
 
+def price_file() -> tuple[str, str] | None:
+    """The price file of a program that no command line configures, and what names it.
+
+    A pyproject.toml that is not valid otherwise is not this program's affair.
+    """
+    if path := os.environ.get(f"{PREFIX}PRICES"):
+        return os.path.abspath(path), f"{PREFIX}PRICES"
+    try:
+        pyproject = find_pyproject()
+        text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
+        if pyproject is None or "token_meter" not in text:
+            return None
+        import tomllib
+
+        named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return (str(pyproject.parent / named), str(pyproject)) if isinstance(named, str) else None
+
+
 def _from_pyproject(path: Path) -> dict[str, Setting]:
+    found = _read_pyproject(path)
+    for key in _PATHS & found.keys():
+        value = found[key].value
+        if not value.startswith("git:") and value != "-" and (path.parent.resolve() != Path.cwd() or key == "prices"):
+            found[key] = found[key]._replace(value=str(path.parent.resolve() / value))
+    return found
+
+
+def _read_pyproject(path: Path) -> dict[str, Setting]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:

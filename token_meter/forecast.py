@@ -10,8 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._defaults import default_book
 from token_meter.estimate import CountingRules, prompt_tokens
-from token_meter.prices import DEFAULT_BASE_URL, DEFAULT_BOOK, PriceBook
+from token_meter.prices import DEFAULT_BASE_URL, PriceBook
 from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
@@ -90,7 +91,7 @@ def estimate_cost(
     prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
     cap = rules.output_cap(body) if max_tokens is None or not rules.has_output else max_tokens
     expected = expected_tokens if cap is None else min(cap, expected_tokens)
-    book = DEFAULT_BOOK if prices is None else prices
+    book = default_book() if prices is None else prices
 
     def price(output: int) -> Price:
         usage = Usage(prompt, output, prompt + output)

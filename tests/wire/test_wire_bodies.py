@@ -144,6 +144,8 @@ def test_a_tier_in_the_middle_of_a_big_body_is_not_missed() -> None:
         ("null", None, False, 0),
         ("7.9", None, False, 1),
         ("true", None, False, 1),
+        ("false", None, False, 1),
+        ("0.0", 0, True, 0),
         ("-1", None, False, 1),
         ("-1.0", None, False, 1),
         ("NaN", None, False, 1),
@@ -173,6 +175,14 @@ def test_the_border_lets_only_counts_pass(
     assert reading.usage is not None
     assert (reading.usage.prompt_tokens, reading.usage.completion_tokens) == (count, 2)
     assert (reading.coerced, reading.anomalies) == (coerced, anomalies)
+
+    detail = read_body("chat", body.replace(b'"prompt_tokens":', b'"prompt_tokens_details":{"cached_tokens":', 1).replace(
+        b',"completion', b'},"completion', 1
+    ))  # fmt: skip
+
+    assert detail.usage is not None
+    assert (detail.usage.cached_tokens, type(detail.usage.cached_tokens)) == (count, type(count))
+    assert (detail.coerced, detail.anomalies) == (coerced, anomalies)
 
 
 @pytest.mark.parametrize(

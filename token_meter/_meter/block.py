@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from token_meter._defaults import book_of, given_book
 from token_meter._meter.recording import Recorder
-from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
+from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
 from token_meter.totals.accumulator import Accumulator
@@ -56,7 +57,8 @@ class Meter(Recorder, Accumulator):
         max_calls: the same in calls; an SDK's retries belong to one call.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
         warn_at: the share of a limit at which a `BudgetWarning` is issued, once for each limit; `None` issues none.
-        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, list prices.
+        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, the process's
+            default (`token_meter.configure`, `TOKEN_METER_PRICES`, pyproject.toml), else list prices.
         on_unpriced: what to do when tokens have no price: `warn` when the cost is read; `raise` an `UnpricedModelError`
             before the call is sent; or `ignore` it. The cost is then a lower bound, and is marked as one.
         keep_calls: keep each call's record for `calls`; a number keeps the last so many.
@@ -109,7 +111,7 @@ class Meter(Recorder, Accumulator):
             check_choice("stream_usage", stream_usage, (True, False))
         if prices is not None:
             prices = book_of(prices)  # now, so that a mistake in the file is reported before any call is paid
-        super().__init__(prices, on_unpriced, keep_calls)
+        super().__init__(given_book() if prices is None else prices, on_unpriced, keep_calls)
         self.name = name
         self.tags = tags_of(tags)
         self.scope = scope

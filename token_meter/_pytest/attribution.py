@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from token_meter.report import Check
     from token_meter.types import Call
 
-PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens")
+PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls")
 
 
 class CurrentTest:
@@ -228,13 +228,15 @@ class Paying:
 def _attach(item: pytest.Item, now: CurrentTest) -> None:
     """Store the sums of all attempts in the user properties, which JUnit, json-report and xdist read."""
     ours = tuple(f"token_meter.{name}" for name in PROPERTIES)
-    before = {name: value for name, value in item.user_properties if name in ours}
+    before: dict[str, Any] = {name: value for name, value in item.user_properties if name in ours}
     totals = now.meter.totals()
+    cost, spent = totals.known_cost(), totals.known_cost(spent=True)
     sums = (
-        float(totals.cost), float(totals.spent), totals.calls,
-        totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0,
+        None if cost is None else float(cost), None if spent is None else float(spent), totals.calls,
+        totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0, totals.unpriced,
     )  # fmt: skip
     item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in ours]
     for name, value in zip(ours, sums, strict=True):
-        earlier: Any = before.get(name, 0)
-        item.user_properties.append((name, round(earlier + value, 9)))
+        known = [n for n in (before.get(name), value) if n is not None]
+        if known:  # a cost of which nothing is known is no property, rather than 0
+            item.user_properties.append((name, round(sum(known), 9)))

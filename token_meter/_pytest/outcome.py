@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from token_meter._money import format_usd
 from token_meter.ci import harness as _run
 from token_meter.ci.losses import NOTHING_MISSING
 from token_meter.exceptions import LedgerError, TokenMeterError
@@ -137,6 +136,8 @@ class SessionReport:
                 terminal.write_line(_one_line(totals))
         if self.diff is not None:
             terminal.write_line(f"token_meter: {self.diff.headline}")
+            if self.diff.like_for_like:
+                terminal.write_line(f"token_meter: {self.diff.like_for_like}")
             for check in self.diff.checks:
                 if check.status != "ok":
                     terminal.write_line(f"token_meter: {check.status.upper()}: {check.text}")
@@ -161,11 +162,7 @@ def _one_line(totals: Any) -> str:
     from token_meter.report._formatting import cost_text
 
     n = totals.calls
-    parts = [
-        f"{cost_text(totals, spent=True)} spent"
-        if totals.spent or totals.unpriced
-        else f"{format_usd(totals.spent)} spent"
-    ]
+    parts = [f"{cost_text(totals, spent=True)} spent"]
     parts += [f"{count} {word}" for count, word in ((totals.replayed, "replayed"), (totals.mocked, "mocked")) if count]
     return (
         f"token_meter: {n:,} call{'' if n == 1 else 's'}, {cost_text(totals)} ({', '.join(parts)})"

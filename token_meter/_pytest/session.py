@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,6 +58,7 @@ class Session:
         self._others_sums: list[Sums] = []  # limits of a run around this one
         self._limits: list[Limit] = []
         self._environment: dict[str, str | None] = {}
+        self._undo: list[Callable[[], object]] = []
 
     @property
     def now(self) -> CurrentTest:
@@ -116,6 +117,7 @@ class Session:
             self.problems.append(f"nothing is metered: {type(error).__name__}: {error}")
 
     def _start(self) -> None:
+        from token_meter._defaults import set_by_host
         from token_meter._meter import Meter
         from token_meter.ci import harness as _run
         from token_meter.ci.losses import Unwritten
@@ -128,6 +130,8 @@ class Session:
         if self._sums is not None:
             paying.unwritten.sums.append(self._sums)
         book = paying.book = _run.book_of(settings["prices"]) if settings["prices"] else None
+        if book is not None:
+            self._undo.append(partial(set_by_host, set_by_host(book)))  # the meters of the tests use it too
         limits = {n: settings[f"budget.{n}"] for n in ("max_cost", "max_tokens", "max_calls")} if self._limits else {}
         common: dict[str, Any] = {"scope": "process", "prices": book, "on_unpriced": "ignore", "warn_at": None}
         meters = [Meter("pytest", ledger=paying, tags=settings["labels"] or None, **limits, **common)]
@@ -174,6 +178,8 @@ class Session:
         for meter in reversed(self._meters):
             _apart(meter.__exit__, None, None, None)
         self.paying.leave()
+        while self._undo:
+            self._undo.pop()()
         for name, value in self._environment.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
         ledger = self.paying.ledger

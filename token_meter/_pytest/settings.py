@@ -12,6 +12,8 @@ from token_meter.config import LIMITS, Config, load_config
 from token_meter.exceptions import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from token_meter.report import Limit
 
 INI_KEYS = (
@@ -47,7 +49,7 @@ def settings_of(config: pytest.Config) -> Config:
     }
     ini = {
         "report.formats": config.getini("meter_report"),
-        "prices": config.getini("meter_prices"),
+        "prices": _beside(config.inipath, config.getini("meter_prices")),
         **{f"budget.{name}": config.getini(f"meter_{name}") for name in LIMITS},
         **{f"budget.test.{name}": config.getini(f"meter_test_{name}") for name in LIMITS},
     }
@@ -56,6 +58,11 @@ def settings_of(config: pytest.Config) -> Config:
     settings = load_config(path if path.is_file() else None, given=options, ini=ini)
     _check(settings, formats=reports)
     return settings
+
+
+def _beside(ini: Path | None, path: str) -> str:
+    """A path that the ini file names, which is relative to that file."""
+    return str(ini.parent / path) if path and ini is not None else path
 
 
 def _check_ini(config: pytest.Config) -> None:

@@ -53,9 +53,15 @@ class TestMeter(Meter):
             live=sum(c.source == "live" for c in calls),
             replayed=sum(c.source == "replay" for c in calls),
             mocked=sum(c.source == "mock" for c in calls),
-            unpriced=sum(c.cost is None and (c.usage is not None or c.is_success) for c in calls),
+            unpriced=sum(map(_is_unpriced, calls)),
             tokens=tokens,
             cost=self.cost,
             spent=self.spent,
             retries=sum(c.attempt > 0 for c in calls),
+            live_unpriced=sum(c.source == "live" and _is_unpriced(c) for c in calls),
         )
+
+
+def _is_unpriced(call: Call) -> bool:
+    """Whether its cost is unknown; a refused call without usage cost nothing that is known."""
+    return call.cost is None and (call.usage is not None or call.is_success)

@@ -98,7 +98,7 @@ def pending_estimate_of(
         return None
     request, reader = attempt.request_body(), attempt._reader
     if reader is not None:
-        answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
+        answer, size, is_untruncated = reader.answer, reader.bytes_seen, reader.bytes_seen <= KEPT_LIMIT
     else:
         answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from token_meter._defaults import configured_book
 from token_meter._money import add_usd
 from token_meter.ci.losses import NOTHING_MISSING, Missing, WholeRun
 from token_meter.ci.shared_limits import Tails
@@ -48,10 +49,14 @@ def budget_settings(config: Config, prefix: str = "budget.") -> dict[str, Any]:
 
 
 def book_of(path: str | None) -> PriceBook:
-    """The price book of a run."""
+    """The price book of a run: of the file that the settings name, else the one that its program was given.
+
+    Raises:
+        ConfigError: the file cannot be read or is not valid.
+    """
     from token_meter.prices import DEFAULT_BOOK, PriceBook
 
-    return PriceBook.from_file(path) if path else DEFAULT_BOOK
+    return PriceBook.from_file(path) if path else configured_book() or DEFAULT_BOOK
 
 
 def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict[str, str]:
@@ -65,6 +70,8 @@ def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict
         "labels": config["labels"],
     }
     found = {"TOKEN_METER_RUN_DIR": str(run_dir), CONFIG_VARIABLE: json.dumps(told)}
+    if told["prices"]:
+        found["TOKEN_METER_PRICES"] = told["prices"]  # of the program's own meters too
     if boots:
         boot = str(Path(__file__).parents[1] / "_subprocess_boot")
         paths = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != boot]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from token_meter._defaults import default_book
 from token_meter._failures import internal_error
 from token_meter.context.stack import CONTEXT_STACK, SUPPRESSED, push, remove
 from token_meter.context.subscriber import CHAT_START, END, ERROR, SLOW_S, START, TOKEN, Subscriber, logger
@@ -243,9 +244,7 @@ class EventDispatcher:
         try:
             if self._meter is not None:
                 return self._meter.priced(call)
-            from token_meter.prices import DEFAULT_BOOK
-
-            return DEFAULT_BOOK.priced(call)
+            return default_book().priced(call)
         except Exception:
             internal_error("price for a handler")
             return call

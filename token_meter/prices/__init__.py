@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from token_meter.prices._book import PriceBook
+from token_meter.prices._book import PriceBook, UnreadableBook
 from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
 from token_meter.prices._rates import Rates
 
@@ -18,6 +18,7 @@ __all__ = [
     "PriceBook",
     "PriceRow",
     "Rates",
+    "UnreadableBook",
     "describe",
     "known_models",
     "known_providers",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 DEFAULT_BOOK = PriceBook()
-"""The default book: list prices, no private rates."""
+"""The book of list prices, without private rates."""
 
 _LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest"})
 

@@ -223,6 +223,29 @@ class PriceBook:
             return Entry(hour, hour + 3600, None, None, Price(None, None, str(exc)), free=False)
 
 
+class UnreadableBook(PriceBook):
+    """In the place of a price file that cannot be read: nothing has a price but the provider's own charge.
+
+    Args:
+        why: the reason, in words for the user.
+    """
+
+    __slots__ = ("_why",)
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        object.__setattr__(self, "_why", why)
+
+    @property
+    def version(self) -> str:
+        return f"none: {self._why}"
+
+    def _resolve(self, call: Call) -> Entry:
+        return Entry(-math.inf, math.inf, None, None, Price(None, None, self._why), free=False)
+
+    _why: str
+
+
 def _charged(amount: Decimal) -> Price:
     """The price that the provider itself has charged, in US dollars."""
     if not amount.is_finite() or amount < 0:

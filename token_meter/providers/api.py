@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter.estimate.rules import CountingRules
+from token_meter.providers.sockets import SocketDialect, SocketPlace
 from token_meter.wire.format import NO_FORMAT, Format
 
 
@@ -19,6 +20,7 @@ class Api(NamedTuple):
             `v1` in front of a common word distinguishes it, and is part of the prefix.
         retrieves: `(method, suffix)` of the paths that retrieve an answer that was created before.
         sockets: suffixes of its websocket paths, whose method is `WS`.
+        socket: loads and makes the dialect of one connection to such a path.
         is_metered: its answers may report usage.
         is_free: the provider does not bill its calls.
         is_chat: the start of its calls is the event `on_chat_model_start`.
@@ -35,6 +37,7 @@ class Api(NamedTuple):
     paths: tuple[str, ...] = ()
     retrieves: tuple[tuple[str, str], ...] = ()
     sockets: tuple[str, ...] = ()
+    socket: Callable[[SocketPlace], SocketDialect] | None = None
     is_metered: bool = True
     is_free: bool = False
     is_chat: bool = False

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from token_meter.providers.api import Api
 from token_meter.providers.stainless import read_options
 from token_meter.transports.ports import PlannedCall
+from token_meter.wire import HeaderReader
 
 
 class Gate(NamedTuple):
@@ -40,6 +41,7 @@ class Provider(NamedTuple):
             `v1/`; `*` matches any part of a segment, `**` any number of segments. Other methods than POST are free.
         marks: names of request headers that only this provider's SDKs send, in lower case.
         gates: the gates of its SDKs.
+        read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
     """
 
     id: str
@@ -48,3 +50,4 @@ class Provider(NamedTuple):
     free: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    read_headers: HeaderReader | None = None

@@ -18,14 +18,15 @@ class Leaf:
 
     __slots__ = (
         "cached", "calls", "completion", "cost", "duration_s", "estimated", "failed", "group", "kind", "late", "live",
-        "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed", "retries", "source", "spent",
-        "total", "try_", "unmeasured", "unpriced", "usages", "written",
+        "live_estimated", "live_unpriced", "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed",
+        "retries", "source", "spent", "total", "try_", "unmeasured", "unpriced", "usages", "written",
     )  # fmt: skip
 
     def __init__(self, group: str, kind: Kind, phase: str | None, try_: int, process: str) -> None:
         self.group, self.kind, self.phase, self.try_, self.process = group, kind, phase, try_, process
         self.calls = self.live = self.replayed = self.mocked = self.retries = 0
         self.failed = self.unpriced = self.estimated = self.unmeasured = self.late = 0
+        self.live_unpriced = self.live_estimated = 0
         self.prompt: int | None = None
         self.completion: int | None = None
         self.total: int | None = None
@@ -59,6 +60,7 @@ class Leaf:
         usages = usages_of(row)
         self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
         cost = ZERO
+        unpriced, estimated = self.unpriced, self.estimated
         for (usage, n), price in zip(usages, prices, strict=False):
             if price.cost is not None:
                 cost += price.cost if n == 1 else price.cost * n
@@ -74,6 +76,8 @@ class Leaf:
         self.cost += cost
         if call.source == "live":
             self.spent += cost
+            self.live_unpriced += self.unpriced - unpriced
+            self.live_estimated += self.estimated - estimated
 
     def _add_tokens(self, usages: list[tuple[Usage, int]]) -> None:
         if not usages:
@@ -104,7 +108,7 @@ class Leaf:
         return Totals(
             self.calls, self.live, self.replayed, self.mocked, self.failed, self.unpriced, self.estimated,
             self.unmeasured, self.late, tokens, self.cost, self.spent, self.duration_s,
-            (self.kind.model,) if self.unpriced else (), self.retries,
+            (self.kind.model,) if self.unpriced else (), self.retries, self.live_unpriced, self.live_estimated,
         )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from token_meter.report._formatting import (
     cost_sentence,
     counted,
     exact,
-    is_known,
     visible,
 )
 from token_meter.report._markdown import render_markdown
@@ -81,12 +80,27 @@ def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     return output_lines(summary, max((c.status for c in summary.checks), key=_WORST.index, default="ok"))
 
 
-def output_lines(summary: Summary, status: str, delta: Decimal | None = None) -> str:
-    """Write the outputs; *delta* is a comparison's change in US dollars. Unknown values are empty."""
+def output_lines(
+    summary: Summary, status: str, delta: Decimal | None = None, delta_like_for_like: Decimal | None = None
+) -> str:
+    """Write the outputs; *delta* is a comparison's change in US dollars, and that of what both sides have.
+
+    Unknown values are empty.
+    """
     t = summary.totals
-    outputs = {"cost": exact(t.cost) if is_known(t) else "", "spent": exact(t.spent) if is_known(t, spent=True) else ""}
-    outputs |= {"tokens": str(t.total_tokens), "calls": str(t.calls)}
-    outputs |= {"unpriced": str(t.unpriced), "delta": "" if delta is None else exact(delta), "status": status}
+    tokens = t.known_tokens
+    outputs = {
+        "cost": exact(t.known_cost()),
+        "cost_is_lower_bound": "true" if t.unpriced else "false",
+        "spent": exact(t.known_cost(spent=True)),
+        "spent_is_lower_bound": "true" if t.live_unpriced else "false",
+        "tokens": "" if tokens is None else str(tokens),
+        "calls": str(t.calls),
+        "unpriced": str(t.unpriced),
+        "delta": exact(delta),
+        "delta_like_for_like": exact(delta_like_for_like),
+        "status": status,
+    }
     return "".join(f"{name}={value}\n" for name, value in outputs.items())
 
 
@@ -124,15 +138,15 @@ def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Write github-action-benchmark's `customSmallerIsBetter` array. A model without a price has no bar."""
     rows: list[tuple[str, str, str]] = []
     totals = summary.totals
-    if is_known(totals):
-        rows.append(("LLM cost", "USD", exact(totals.cost)))
+    if (cost := totals.known_cost()) is not None:
+        rows.append(("LLM cost", "USD", exact(cost)))
     rows.append(("LLM calls", "calls", str(totals.calls)))
     if totals.tokens.total_tokens is not None:
         rows.append(("LLM tokens", "tokens", str(totals.tokens.total_tokens)))
     rows += [
-        (f"LLM cost of {visible(m.kind.model)}", "USD", exact(m.totals.cost))
+        (f"LLM cost of {visible(m.kind.model)}", "USD", exact(cost))
         for m in summary.models
-        if is_known(m.totals)
+        if (cost := m.totals.known_cost()) is not None
     ]
     note = f', "extra": {json.dumps(cost_sentence(totals))}' if totals.unpriced or totals.estimated else ""
     text = (f'{{"name": {json.dumps(name)}, "unit": "{unit}", "value": {value}{note}}}' for name, unit, value in rows)

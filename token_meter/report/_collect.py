@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._summary import (
     NOTHING,
-    ZERO,
     By,
     Group,
     GroupType,
@@ -64,9 +63,7 @@ def summarise(
     same tokens as tokens of another model.
     """
     if book is None:
-        from token_meter.prices import DEFAULT_BOOK
-
-        book = DEFAULT_BOOK
+        book = default_book()
     collector = _Collector(by, book, as_model)
     for row in rows:
         collector.add(row)
@@ -141,11 +138,11 @@ class _Collector:
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
     lines: dict[Kind, list[Leaf]] = {}
-    phases: dict[str, Decimal] = {}
+    phases: dict[str, list[Leaf]] = {}
     for leaf in leaves:
         lines.setdefault(leaf.kind, []).append(leaf)
         if leaf.phase is not None:
-            phases[leaf.phase] = phases.get(leaf.phase, ZERO) + leaf.cost
+            phases.setdefault(leaf.phase, []).append(leaf)
     models = tuple(_line(kind, some) for kind, some in lines.items())
     file, line, attempts, outcome = (note.get(key) for key in ("file", "line", "attempts", "outcome"))
     return Group(
@@ -153,7 +150,7 @@ def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Gr
         _type_of(by, name),
         total_of(m.totals for m in models),
         models,
-        phases,
+        {phase: total_of(leaf.totals() for leaf in some).known_cost() for phase, some in phases.items()},
         max(attempts if isinstance(attempts, int) else 1, *(leaf.try_ for leaf in leaves)),
         len({leaf.process for leaf in leaves}),
         outcome if isinstance(outcome, str) else None,

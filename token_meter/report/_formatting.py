@@ -19,23 +19,15 @@ _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green
 
 def cost_text(totals: Totals, *, spent: bool = False) -> str:
     """Show a sum that may be partly estimated or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
-    amount = totals.spent if spent else totals.cost
-    guessed = "~" if totals.estimated else ""
-    if spent and not totals.live:
-        return format_usd(amount)
-    if not totals.unpriced:
-        return guessed + format_usd(amount)
-    if not is_known(totals, spent=spent):
+    amount = totals.known_cost(spent=spent)
+    if amount is None:
         return "unpriced"
+    missing, guesses = (totals.live_unpriced, totals.live_estimated) if spent else (totals.unpriced, totals.estimated)
+    guessed = "~" if guesses else ""
+    if not missing:
+        return guessed + format_usd(amount)
     shown = format_usd(amount)
     return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
-
-
-def is_known(totals: Totals, *, spent: bool = False) -> bool:
-    """Whether the sum is known, at least as a lower bound. If no call has a price, it is not, and 0 would be wrong."""
-    if spent:
-        return bool(totals.spent) or not totals.unpriced or not totals.live
-    return bool(totals.cost) or not totals.unpriced
 
 
 def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
@@ -86,8 +78,10 @@ def count_text(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
-def exact(amount: Decimal) -> str:
-    """Show money for machines: exact to 1e-9, without an exponent."""
+def exact(amount: Decimal | None) -> str:
+    """Show money for machines: exact to 1e-9, without an exponent; nothing where it is not known."""
+    if amount is None:
+        return ""
     return f"{amount.quantize(_NANO, context=_WIDE).normalize(_WIDE):f}"
 
 

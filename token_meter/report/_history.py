@@ -26,6 +26,7 @@ class Point(NamedTuple):
         spent: the part of *cost* that live calls caused.
         command: the program and its first words.
         live: the number of *calls* that a server answered; all of them, if it is not recorded.
+        live_unpriced: the number of these without a price; the largest possible, if it is not recorded.
     """
 
     created: str
@@ -39,12 +40,16 @@ class Point(NamedTuple):
     branch: str = ""
     command: str = ""
     live: int | None = None
+    live_unpriced: int | None = None
 
     @property
     def totals(self) -> Totals:
         """Its sums, as far as the history has them."""
         live = self.calls if self.live is None else self.live
-        return Totals(self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
+        return Totals(
+            self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent,
+            live_unpriced=min(live, self.unpriced) if self.live_unpriced is None else self.live_unpriced,
+        )  # fmt: skip
 
     @property
     def title(self) -> str:
@@ -59,7 +64,7 @@ def point_of(summary: Summary) -> Point:
     return Point(
         summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
         (vcs.commit or "")[:12] if vcs is not None else "", (vcs.branch or "")[:100] if vcs is not None else "",
-        " ".join(summary.run.command)[:200], t.live,
+        " ".join(summary.run.command)[:200], t.live, t.live_unpriced,
     )  # fmt: skip
 
 
@@ -102,6 +107,7 @@ def _point(line: bytes) -> Point | None:
         }
         counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
         counts["live"] = int(data.get("live", counts["calls"]))
+        counts["live_unpriced"] = int(data.get("live_unpriced", min(counts["live"], counts["unpriced"])))
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None  # torn, or written by another program

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from token_meter.report import _html_parts as _page
-from token_meter.report._formatting import cost_sentence, cost_text, count_text, is_known, visible
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, visible
 from token_meter.report._history import Point
 from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
@@ -181,7 +181,7 @@ def _history(points: Sequence[Point], run: str | None) -> dict[str, Any] | None:
     if len(points) < 2:
         return None
     titles = [visible(p.title) for p in points]
-    sums = sorted((p.totals for p in points if is_known(p.totals)), key=lambda t: t.cost)
+    sums = sorted((p.totals for p in points if p.totals.known_cost() is not None), key=lambda t: t.cost)
     span = f"{cost_text(sums[0])} to {cost_text(sums[-1])} a run" if sums else "unpriced"
     text = f"{span} since {points[0].created[:10]}"
     is_here = points[-1].run == run

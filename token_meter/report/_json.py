@@ -96,9 +96,13 @@ def totals_data(totals: Totals) -> dict[str, Any]:
         "unmeasured": totals.unmeasured,
         "late": totals.late,
         "retries": totals.retries,
+        "live_unpriced": totals.live_unpriced,
+        "live_estimated": totals.live_estimated,
         "tokens": totals.tokens._asdict(),
-        "cost": totals.cost,
-        "spent": totals.spent,
+        "cost": totals.known_cost(),
+        "cost_is_lower_bound": bool(totals.unpriced),
+        "spent": totals.known_cost(spent=True),
+        "spent_is_lower_bound": bool(totals.live_unpriced),
         "duration_s": round(totals.duration_s, 3),
     }
 
@@ -131,7 +135,7 @@ def check_data(check: Check) -> dict[str, Any]:
         "scope": check.scope,
         "field": check.field,
         "limit": check.limit if money else _plain(check.limit),
-        "actual": check.actual if money else _plain(check.actual),
+        "actual": check.known_actual if money else _plain(check.actual),
         "status": check.status,
         "text": check.text,
     }

@@ -42,7 +42,10 @@ class Repricer:
             else:
                 cost += price.cost * n
         models = (line.kind.model,) if unpriced else ()
-        return replace(t, cost=cost, spent=cost * _live(t), unpriced=unpriced, unpriced_models=models)
+        return replace(
+            t, cost=cost, spent=cost * _live(t), unpriced=unpriced, live_unpriced=min(unpriced, t.live),
+            unpriced_models=models,
+        )  # fmt: skip
 
     def group(self, group: Group) -> Totals:
         """The group's sums with the new cost."""
@@ -51,7 +54,8 @@ class Repricer:
         t = group.totals
         if self._is_its_own or not t.calls:
             return t
-        return replace(t, cost=ZERO, spent=ZERO, unpriced=t.calls, unpriced_models=("(no model)",))
+        none = {"cost": ZERO, "spent": ZERO, "unpriced": t.calls, "live_unpriced": t.live}
+        return replace(t, **none, unpriced_models=("(no model)",))  # type: ignore[arg-type]  # by name, as above
 
 
 def is_priced_by(book: Pricing, side: Summary) -> bool:

@@ -39,7 +39,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     before, after = _value(old, rule.field), _value(now, rule.field)
     change = after - before
     money = rule.field in _MONEY
-    doubtful = bool(old.unpriced or now.unpriced)
+    doubtful = any(t.live_unpriced if rule.field == "spent" else t.unpriced for t in (old, now))
     found = change
     if rule.relative:
         # A change from 0 has no percentage; `new.cost` or an absolute limit judges it.

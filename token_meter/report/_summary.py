@@ -60,6 +60,7 @@ class Totals:
     """Sums over some calls. `cost` and `spent` are sums over priced calls: with `unpriced`, they are lower bounds.
 
     An SDK's retries are counted as calls here, because each has its own outcome, but not by a limit on calls.
+    `live_unpriced` and `live_estimated` say what is uncertain about `spent`, apart from `cost`.
     """
 
     calls: int = 0
@@ -77,6 +78,8 @@ class Totals:
     duration_s: float = 0.0
     unpriced_models: tuple[str, ...] = ()
     retries: int = 0
+    live_unpriced: int = 0
+    live_estimated: int = 0
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -95,12 +98,19 @@ class Totals:
             self.duration_s + other.duration_s,
             tuple(dict.fromkeys(self.unpriced_models + other.unpriced_models)),
             self.retries + other.retries,
+            self.live_unpriced + other.live_unpriced,
+            self.live_estimated + other.live_estimated,
         )
 
+    def known_cost(self, *, spent: bool = False) -> Decimal | None:
+        """The sum, if only a lower bound; `None` where no part of it is known, which is never 0."""
+        amount, missing = (self.spent, self.live_unpriced) if spent else (self.cost, self.unpriced)
+        return amount if amount or not missing else None
+
     @property
-    def is_lower_bound(self) -> bool:
-        """Whether some of the cost is not known."""
-        return bool(self.unpriced)
+    def known_tokens(self) -> int | None:
+        """All tokens that were reported; `None` where there are calls, and none reported any."""
+        return None if self.calls and self.tokens == NO_TOKENS else self.total_tokens
 
     @property
     def total_tokens(self) -> int:
@@ -142,7 +152,7 @@ class Group:
     type: GroupType
     totals: Totals
     models: tuple[ModelLine, ...] = ()
-    phases: Mapping[str, Decimal] = field(default_factory=dict)
+    phases: Mapping[str, Decimal | None] = field(default_factory=dict)
     attempts: int = 1
     processes: int = 1
     outcome: str | None = None
@@ -204,6 +214,11 @@ class Check:
     text: str
     rule: str | None = None
     culprit: str | None = None
+
+    @property
+    def known_actual(self) -> Decimal | None:
+        """What was found; `None` where nothing of it is known."""
+        return None if self.status == "unknown" and not self.actual else self.actual
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,15 +89,16 @@ def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]
 def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = None) -> Check:
     """Compare the exact values of a sum and a limit, not the displayed ones."""
     actual = _actual(totals, limit.field)
-    money = limit.field in _MONEY
+    money, of_spent = limit.field in _MONEY, limit.field == "spent"
+    calls, missing = (totals.live, totals.live_unpriced) if of_spent else (totals.calls, totals.unpriced)
     exceeded = actual > limit.limit
     status: Status = "ok"
     if exceeded:
         status = "warn" if limit.on_exceed == "warn" else "exceeded"
-    elif totals.unpriced and (limit.field == "cost" or (limit.field == "spent" and totals.live)):
+    elif missing and money:
         status = "unknown"
     word = {"cost": "cost", "spent": "spent", "tokens": "used", "calls": "made"}[limit.field]
-    had = cost_text(totals, spent=limit.field == "spent") if money else _counted(actual, limit.field)
+    had = cost_text(totals, spent=of_spent) if money else _counted(actual, limit.field)
     allowed = format_usd(limit.limit) if money else _counted(limit.limit, limit.field)
     if exceeded and had == allowed:  # the rounded texts must not look equal
         had, allowed = f"${actual.normalize():f}", f"${limit.limit.normalize():f}"
@@ -105,9 +106,9 @@ def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = Non
     fitted = f"{who} {word} {had if money else f'{actual:,}'} of {allowed}"
     text = f"{who} was limited to {allowed} but {word} {had}" if exceeded else fitted
     if status == "unknown":
-        n = totals.unpriced
-        calls = f"{n:,} of {_counted(totals.calls, 'calls')} {'has' if n == 1 else 'have'} no price"
-        text = f"{who} cannot be held to {allowed}: {calls} ({limit.field} {had})"
+        kind = "live calls" if of_spent else "calls"
+        gap = f"{missing:,} of {_counted(calls, kind)} {'has' if missing == 1 else 'have'} no price"
+        text = f"{who} cannot be held to {allowed}: {gap} ({limit.field} {had})"
     elif not exceeded and limit.limit:
         share = actual / limit.limit
         text += f" ({'<1%' if 0 < share < _LEAST else f'{share:.0%}'})"

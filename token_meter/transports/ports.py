@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from token_meter.types import Source
 
 Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def takes_nothing(chunk: bytes) -> bool:
+    """Take no piece: `feed` must look at each (see `ObservedAttempt.takes`)."""
+    return False
 
 
 class OutgoingRequest(Protocol):
@@ -77,11 +85,20 @@ class ObservedAttempt(Protocol):
     def has_pending_events(self) -> bool:
         """Whether events wait for handlers; then the transport calls `dispatch` or awaits `adispatch`."""
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
-        """Status and headers of the answer have arrived."""
+    def respond(
+        self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        """Status and headers of the answer have arrived; *headers* takes names in any case."""
 
     def body(self, data: bytes) -> None:
         """The whole body has arrived; *data* is decoded."""
+
+    @property
+    def takes(self) -> Callable[[bytes], bool]:
+        """Keeps an ordinary piece of the body, decoded; returns False for one that must go to `feed`.
+
+        Each call of `feed` may replace it.
+        """
 
     def feed(self, chunk: bytes) -> None:
         """A chunk of the body has arrived; it is decoded."""

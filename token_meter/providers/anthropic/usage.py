@@ -5,7 +5,7 @@ Source: the types of the SDK (anthropic 2.14, 2026-11) and 560 recorded answers.
 
 from __future__ import annotations
 
-from token_meter.providers.usage import charge_of
+from token_meter.providers.charge import charge_of
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader

@@ -10,9 +10,9 @@ from token_meter.providers.openai.decisions import DECISIONS
 from token_meter.providers.openai.embeddings import EMBEDDINGS
 from token_meter.providers.openai.images import IMAGES
 from token_meter.providers.openai.moderations import MODERATIONS
-from token_meter.providers.openai.realtime import LIVE, REALTIME, REALTIME_TRANSLATIONS
 from token_meter.providers.openai.responses import RESPONSES
 from token_meter.providers.openai.runs import RUNS
+from token_meter.providers.openai.sockets import LIVE, REALTIME, REALTIME_TRANSLATIONS
 from token_meter.providers.openai.videos import VIDEOS
 from token_meter.providers.provider import Gate, Provider
 

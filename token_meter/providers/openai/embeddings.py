@@ -14,9 +14,10 @@ from token_meter.wire.numbers import NumberReader
 def _usage(raw: Object, numbers: NumberReader) -> Usage:
     usage = usage_of(raw, numbers)
     if raw.get("completion_tokens") is None:
-        # 0 is a fact here, not a default: the api generates nothing, and its usage has no such field.
-        total = usage.prompt_tokens if raw.get("total_tokens") is None else usage.total_tokens
-        return usage._replace(completion_tokens=0, total_tokens=total)
+        # 0 is a fact here, not a default: the api generates nothing. Some vendors report only the total.
+        prompt = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        total = prompt if usage.total_tokens is None else usage.total_tokens
+        return usage._replace(prompt_tokens=prompt, completion_tokens=0, total_tokens=total)
     return usage
 
 

@@ -8,6 +8,7 @@ from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.openai.response_items import finished, growing
 from token_meter.providers.openai.tool_usage import with_tools
+from token_meter.providers.sockets import SocketDialect, SocketPlace
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation
 from token_meter.wire.json_scan import Object
@@ -49,6 +50,13 @@ def _rules() -> CountingRules:
     return counting.RESPONSES
 
 
+def open_socket(place: SocketPlace) -> SocketDialect:
+    """Loaded with the first connection: most programs open none."""
+    from token_meter.providers.openai.realtime.dialect import Dialect
+
+    return Dialect(place)
+
+
 RESPONSES = Api(
     "responses",
     Format(
@@ -61,12 +69,13 @@ RESPONSES = Api(
         terminal=frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"}),
         statuses=STATUSES,
         keys=("usage", "model", "service_tier", "status", "tool_usage"),
-        deep_key=b'"svg_usage"',
+        deep_keys=(b'"svg_usage"', b'"web_search_call"'),
     ),
     paths=("responses",),
     rules=_rules,
     retrieves=(("GET", "responses/{}"), ("POST", "responses/{}/cancel")),
     sockets=("responses",),
+    socket=open_socket,
     is_chat=True,
     may_run_in_background=True,
 )

@@ -22,6 +22,8 @@ SESSION = frozenset({"session.created", "session.updated", "session.started"})
 SESSION_USAGE = frozenset({"session.usage.updated", "session.closed"})
 SESSION_END = "session.closed"
 TRANSCRIPT = "conversation.item.input_audio_transcription.completed"
+TRANSCRIBED = "transcript.text.done"
+"""What the end of a streamed transcription is called over HTTP."""
 WRAPPED = "response.event"
 """The Live API wraps each event of a response that it delegates in an event of this type."""
 

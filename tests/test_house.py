@@ -39,8 +39,8 @@ CORE = (
 )  # fmt: skip
 """What a plain call passes through without handlers, budgets, ledger or reports, until its tokens are read, and the
 rows that it is read by; ARCHITECTURE.md says the same. Protocols (`ports.py`) are passed by no call."""
-DOORS_OF_THE_CORE = {"budget/admission.py", "context/registry.py", "events/dispatcher.py"}
-"""Asked whether somebody limits the call, or wants to be told of it; for a plain call they say no."""
+DOORS_OF_THE_CORE = {"_defaults.py", "budget/admission.py", "context/registry.py", "events/dispatcher.py"}
+"""Asked whether somebody limits the call, wants to be told of it, or named prices; for a plain call they say no."""
 
 VENDORS = re.compile(
     r"openai|anthropic|claude|azure|google|gemini|vertex|bedrock|amazon|groq|mistral|moonshot|deepseek|perplexity"
@@ -59,7 +59,6 @@ EXCEPTIONS = {
     ("types.py", "langchain"): "names and arguments of a handler's methods are its own",
     ("context/subscriber.py", "langchain"): "methods that its base class defines do nothing",
     ("wire/framing.py", "amazon"): "the page that describes the framing stands there",
-    ("call/websocket.py", "openai"): "the one provider with websockets; its messages are read in its folder",
     ("cli/demo.py", "openai"): "the demo is a program that uses the SDK",
     ("cli/simulator.py", "openai"): "the simulator's command says which protocol it serves",
     ("cli/__init__.py", "openai"): "the same, in the list of commands",

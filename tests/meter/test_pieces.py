@@ -116,7 +116,7 @@ def test_a_limit_in_dollars_and_calls_of_other_kinds(path, model, outcome):
 def test_a_call_without_a_price_is_let_pass_with_a_word_where_limits_only_warn():
     """Once."""
     with meter(max_cost=1, on_exceed="warn", warn_at=None, on_unpriced="raise") as cb, answering() as client:
-        with pytest.warns(BudgetWarning, match="was sent all the same"):
+        with pytest.warns(BudgetWarning, match="was sent anyway"):
             client.post(URL, json={"model": "acme", "messages": MESSAGES})
         client.post(URL, json={"model": "acme", "messages": MESSAGES})  # a second warning would be an error here
 

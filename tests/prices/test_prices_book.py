@@ -213,9 +213,9 @@ def test_a_mistake_is_refused_at_the_border(make: Any, words: str) -> None:
 def test_a_book_and_its_rates_are_fixed() -> None:
     """Meters and threads share a book: nothing in it changes."""
     for thing, field in ((PriceBook(), "on_unpriced"), (PriceBook(), "new"), (CONTRACT, "model")):
-        with pytest.raises(AttributeError, match="fixed once made"):
+        with pytest.raises(AttributeError, match="immutable; make"):
             setattr(thing, field, "x")
-        with pytest.raises(AttributeError, match="fixed once made"):
+        with pytest.raises(AttributeError, match="immutable; make"):
             delattr(thing, field)
 
 

@@ -302,7 +302,7 @@ def test_a_change_of_unknown_costs_is_unknown(before: list[Row], after: list[Row
 
     assert diff.headline == headline
     assert [c.text for c in diff.checks] == ["total: cost:10% cannot be judged: calls without a price"]
-    assert json.loads(render(diff, "json"))["delta"] == {"cost": None, "usage": None, "price": None}
+    assert json.loads(render(diff, "json"))["delta"] == dict.fromkeys(("total", "cost", "usage", "price"))
     assert "delta=\n" in render(diff, "github-output")
     for kind in ("table", "md", "html", "github"):
         text = render(diff, kind)
@@ -316,3 +316,46 @@ def test_a_lower_bound_over_a_limit_is_over_it_and_one_below_is_not_below() -> N
 
     assert "cost at least +$0.0070, over cost:10%" in compare(base, head, fail_on=["cost:10%"]).verdict.headline
     assert compare(base, summary_of(*PARTLY), fail_on=["cost:-30%"]).verdict.status == "unknown"
+
+
+NEW = ([row(A)], [row(A), row(B, n=1)])
+GONE = (NEW[1], NEW[0])
+BOTH = ([row(A), row(B, n=1)], [row(A, prompt=2000), row(C, n=2, prompt=9000)])
+HEADLINES = {
+    "a new test": (*NEW, "+$0.0020 (+100.0%), $0.0020 -> $0.0040", "no change, $0.0020 -> $0.0020 in 1 test of both; 1 new: $0.0020"),
+    "a test that is gone": (*GONE, "-$0.0020 (-50.0%), $0.0040 -> $0.0020", "no change, $0.0020 -> $0.0020 in 1 test of both"),
+    "new, gone and changed": (*BOTH, "+$0.0090 (+225.0%), $0.0040 -> $0.0130", "+$0.0010 (+50.0%), $0.0020 -> $0.0030 in 1 test of both; 1 new: $0.0100"),
+    "a new test without a price": (
+        [row(A)], [row(A), row(B, n=1, model="acme-7b")], "change unknown, $0.0020 -> >=$0.0020",
+        "no change, $0.0020 -> $0.0020 in 1 test of both; 1 new: unpriced",
+    ),
+    "the same tests": ([row(A)], [row(A, prompt=2000)], "+$0.0010 (+50.0%), $0.0020 -> $0.0030", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "headline", "second"), HEADLINES.values(), ids=HEADLINES.keys())
+@pytest.mark.parametrize("repriced", [True, False])
+def test_f148_the_headline_is_what_both_runs_cost(
+    before: list[Row], after: list[Row], headline: str, second: str | None, repriced: bool
+) -> None:
+    """A run that doubled by a new test has doubled; like for like is the second line, where it says something."""
+    diff = compare(summary_of(*before), summary_of(*after), book=FlatBook() if repriced else None)
+
+    assert diff.headline == headline
+    assert diff.like_for_like == (second and f"like for like: {second}")
+
+
+def test_f148_every_face_shows_both_lines() -> None:
+    """Table, comment, annotation, page, data and step outputs."""
+    diff = compare(*(summary_of(*rows) for rows in NEW), book=FlatBook())
+    table, comment, note, page = (render(diff, kind) for kind in ("table", "md", "github", "html"))
+
+    for text, arrow in ((table, "->"), (comment, "-&gt;"), (note.replace("%25", "%"), "->")):
+        assert f"+$0.0020 (+100.0%), $0.0020 {arrow} $0.0040" in text
+        assert f"like for like: no change, $0.0020 {arrow} $0.0020 in 1 test of both" in text
+    assert "<h1>+$0.0020</h1>" in page
+    assert "<dd>$0.0040 <small>+100.0%</small>" in page
+    assert "like for like: no change" in page
+    delta = json.loads(render(diff, "json"), parse_float=Decimal)["delta"]
+    assert (delta["total"], delta["usage"]) == (Decimal("0.002"), 0)
+    assert "delta=0.002\ndelta_like_for_like=0\n" in render(diff, "github-output")

@@ -17,10 +17,10 @@ from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
 from token_meter.transports.ports import takes_nothing
 from token_meter.types import Call, Outcome, Reading, Source, Usage
-from token_meter.wire import RequestInfo, read_request
+from token_meter.wire import RequestInfo, read_headers, read_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
@@ -58,6 +58,7 @@ class AttemptLifecycle:
     _is_background = False  # a background response: its usage comes with a later request
     _body: bytes | None = None  # put off until somebody reads a number
     _deferred_request: bytes | None = None  # what the request said, of a body that was put off
+    _headers: Mapping[str, str] | None = None  # of an answer whose headers say something of the usage
     _attempt = 0
     _ended: float | None = None
     _settled: Call | PendingEstimate | None = None
@@ -226,6 +227,8 @@ class AttemptLifecycle:
         unsent: bool = False,
         body: bytes | None = None,
     ) -> None:
+        if self._headers is not None:
+            reading = read_headers(self.endpoint.header_readers, self._headers, reading)
         if reading.status == "pending" and self._is_ok and reading.usage is None and self._track(reading):
             return
         try:
@@ -247,7 +250,7 @@ class AttemptLifecycle:
                 self.ticket.end_attempt(is_paid=self._is_ok)
             self._reader = None
             self.takes = takes_nothing
-            self._request = None
+            self._request = self._headers = None
 
     def _track(self, reading: Reading) -> bool:
         """Keep a background response, or a run, open until a later request shows its end."""

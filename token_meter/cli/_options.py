@@ -1,4 +1,4 @@
-"""Options that commands share, and how their errors become exit codes. It knows no command."""
+"""Options that commands share, and the conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ formats_option = click.option(
 
 
 def examples(*lines: str) -> str:
-    """The last words of a command's help: lines to copy."""
+    """The examples at the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  token-meter {line}" for line in lines)
 
 
@@ -95,7 +95,7 @@ def options(*sections: str) -> Callable[[F], F]:
 
 
 def wrapped(function: F) -> F:
-    """Turn our errors into one line and an exit code: 2 for a wrong request, 1 for input that cannot be read."""
+    """Convert our errors to one line and an exit code: 2 for a usage error, 1 for input that cannot be read."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -116,7 +116,7 @@ def wrapped(function: F) -> F:
 
 
 def config_from(given: dict[str, Any]) -> Config:
-    """The settings, with the command line on top."""
+    """The settings, overridden by the command line."""
     from token_meter.config import LIMITS, find_pyproject, load_config
 
     labels = dict(_label(text) for text in given.get("labels") or ())
@@ -147,13 +147,13 @@ def config_from(given: dict[str, Any]) -> Config:
 def read(
     paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | None = None, priced_later: bool = False
 ) -> Any:
-    """One report, or the records of several shards and directories, as a summary.
+    """Read one report, or the records of several shards and directories, as a summary.
 
-    A report is finished: *as_model*, prices and another *by* are refused for it. Prices pass if it is *priced_later*.
+    A report is finished: *as_model*, prices and another *by* are errors; prices are allowed if it is *priced_later*.
 
     Raises:
         LedgerError: there is nothing to read.
-        ConfigError: a report cannot be read as it was asked for.
+        ConfigError: the options do not fit a finished report.
     """
     from dataclasses import replace
     from pathlib import Path
@@ -197,16 +197,16 @@ def read(
 
 
 def _is_typed(name: str) -> bool:
-    """Whether the option was typed; a default or a setting is not meant for one report."""
+    """Whether the option was typed on the command line: defaults and settings are not meant for one report."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:
-    """The reports to write: by the command line, else by the settings, else the table.
+    """The reports to write: from the command line, else the settings, else the table.
 
     Raises:
-        ConfigError: one of them is unknown. It is found before anything runs.
+        ConfigError: one of them is unknown. Called before anything runs.
     """
     from token_meter.report import FORMATS, expanded, parse_target
 
@@ -222,7 +222,7 @@ def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False)
 
 
 def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False) -> View:
-    """How rows are shown; *with_history* adds the runs of the data directory."""
+    """The view for the options; *with_history* adds the runs of the data directory."""
     from token_meter._money import parse_usd
     from token_meter.report import View, history
 

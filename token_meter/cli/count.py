@@ -1,4 +1,4 @@
-"""`token-meter count`: tokens and price of texts and requests before they are sent. It knows no tokenizer, no price."""
+"""`token-meter count`: tokens and price of texts and requests before they are sent."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from token_meter.cli._options import examples, wrapped
 
 _CHUNK = 1 << 16
 _LARGEST_REQUEST = 64 << 20
-"""The largest file that is tried as JSON, in bytes; a larger one is a text."""
+"""Bytes of the largest file that is parsed as JSON; a larger one counts as text."""
 
 _APIS = ("chat", "responses", "completions", "embeddings")
 
 
 class _Row(NamedTuple):
-    """The count of one file; a text has no class and no price of its own."""
+    """The count of one file; a text has no class, and is priced together with other texts."""
 
     file: str
     tokens: int

@@ -1,4 +1,4 @@
-"""`token-meter run`: meters a command and all its Python children. It knows no rule."""
+"""`token-meter run`: meters a command and all its Python children."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def command(
     wanted = targets(formats, config)
     view_of(given, config)
     _run.limits_of(_run.budget_settings(config), "run")
+    if config["prices"]:
+        _run.book_of(config["prices"])  # now: a mistake in the file is told before anything is paid
     data_dir = config["data_dir"]
     earlier = run_dirs(data_dir)[-1:] if append else []
     run_dir = earlier[0].absolute() if earlier else new_run_dir(data_dir)

@@ -1,4 +1,4 @@
-"""Where runs and shards lie, and whether it is safe to write there. It knows no line of a shard."""
+"""The paths of runs and shards, and checks that it is safe to write there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import BinaryIO
 from token_meter.exceptions import LedgerError
 
 RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
-"""The environment variable that tells child processes where the run's shards lie (an absolute path)."""
+"""The environment variable with the directory of the run's shards (an absolute path), for child processes."""
 
 UNWRITTEN = ".unwritten"
-"""The ending of marks: empty files that processes leave when they could not write a record."""
+"""The suffix of marks: empty files that a process leaves when it could not write a record."""
 
-# Only we make a shard: never follow another user's link there, never share a file.
+# A shard must be a new file of ours: never follow another user's link, never share a file.
 _FLAGS = (
     os.O_WRONLY
     | os.O_APPEND
@@ -31,9 +31,9 @@ _FLAGS = (
 
 
 def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
-    """Give a new unique run directory, not yet made: `<data_dir>/runs/<utc>-<microseconds><random>`.
+    """Return a new unique path for a run, not yet created: `<data_dir>/runs/<utc>-<microseconds><random>`.
 
-    Names sort by time, also those of one second.
+    Names sort by time, even within one second.
     """
     at_us = time.time_ns() // 1000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at_us // 10**6))
@@ -41,7 +41,7 @@ def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """Make the directory, or raise `OSError` or `LedgerError`; a data directory that is new is hidden from git."""
+    """Create the directory, or raise `OSError` or `LedgerError`. A new data directory gets a `.gitignore`."""
     data_dir = run_dir.parent.parent if run_dir.parent.name == "runs" else None
     is_new = data_dir is not None and _make(data_dir)
     _make(run_dir.parent)
@@ -58,12 +58,12 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def open_shard(path: Path, *, again: bool = False) -> int:
-    """Open a descriptor that only appends; a new shard must not exist yet, one opened *again* must."""
+    """Open a descriptor for appending. A new shard must not exist yet; one opened *again* must exist."""
     return os.open(path, _FLAGS) if again else open_own(path, _FLAGS | os.O_EXCL)
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, making it if need be, that only we can read and write, under any umask."""
+    """Open a file, or create one that only this user can read and write, under any umask."""
     fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     _own(fd, 0o600)
     return fd
@@ -71,9 +71,9 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
 
 @contextmanager
 def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
-    """A file that takes the place of *target* when the block ends, and is removed when an exception leaves it.
+    """Open a file that replaces *target* at the end of the block, and is removed if the block raises.
 
-    One that *is_ours* has no other reader.
+    With *is_ours*, only this user can read it.
     """
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
@@ -86,7 +86,7 @@ def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
 
 
 def new_shard(run_dir: Path) -> Path:
-    """Name a shard for this process. Equal pids are normal in containers, so host and random bits are in the name."""
+    """Return a path for this process's shard. Containers often share pids, so the name has host and random bits."""
     return run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}.jsonl"
 
 
@@ -100,7 +100,7 @@ def run_dirs(data_dir: str | os.PathLike[str] = ".token_meter") -> list[Path]:
 
 
 def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the shard files behind *paths*: a data directory stands for its latest run, a run directory for its shards.
+    """List the shard files of *paths*: of a data directory those of its latest run, of a run directory all its shards.
 
     Raises:
         LedgerError: a path does not exist.
@@ -117,11 +117,11 @@ def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
             raise LedgerError(msg)
-    return list(dict.fromkeys(found))  # a file that was named twice is one file
+    return list(dict.fromkeys(found))  # a file that is given twice counts once
 
 
 def marks_in(run_dir: Path) -> list[str]:
-    """Name the marks of a run; each is of a process that could not write at least one record."""
+    """List the marks of a run. Each stands for a process that could not write at least one record."""
     try:
         return sorted(name for name in os.listdir(run_dir) if name.endswith(UNWRITTEN))
     except OSError:
@@ -129,9 +129,9 @@ def marks_in(run_dir: Path) -> list[str]:
 
 
 def _make(directory: Path, mode: int = 0o755) -> bool:
-    """Make a directory and those above it; return whether we made it, and not another process at the same time.
+    """Create a directory and its parents; return whether this process, and not another one, has created it.
 
-    Under any umask, we can write there and others cannot.
+    Under any umask, this user can write there and others cannot.
     """
     is_new = False
     for missing in reversed([*takewhile(lambda path: not path.is_dir(), (directory, *directory.parents))]):
@@ -146,7 +146,7 @@ def _make(directory: Path, mode: int = 0o755) -> bool:
 
 
 def _own(made: Path | int, mode: int) -> None:
-    """Give ourselves the permissions that an odd umask, such as 0777, has removed."""
+    """Restore this user's permissions, which an odd umask, such as 0777, has removed."""
     if os.name == "nt":
         return
     has = stat.S_IMODE(os.stat(made).st_mode)
@@ -156,7 +156,7 @@ def _own(made: Path | int, mode: int) -> None:
 
 
 def _ignore_by_git(data_dir: Path) -> None:
-    """Keep runs out of repositories, as pytest's cache does. If this fails, the shard will say why."""
+    """Write a `.gitignore`, as pytest's cache does. If this fails, opening the shard will fail and say why."""
     path = data_dir / ".gitignore"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)

@@ -1,7 +1,7 @@
-"""Rates and their arithmetic: a card computes what one usage costs. It knows no provider, no file, no library.
+"""Computes what one usage costs by a table of rates.
 
-Rates are turned into whole numbers once, so that pricing a call is a handful of integer products: 30 times
-faster than asking `calc_price` again, exact, and independent of the decimal context of the caller's thread.
+Rates are converted to integers once, so that a call is priced by a few integer products: exact, 30 times faster than
+another `calc_price`, and independent of the decimal context of the caller's thread.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ TOKEN_UNITS = (
     "cached_image",
     "output_image",
 )
-"""The units with a rate per 1M tokens. Totals include their parts; a part with a rate is taken out of its total."""
+"""The units with a rate per 1M tokens. Totals include their parts; a part with its own rate is subtracted first."""
 
 UNITS = (*TOKEN_UNITS, "audio_minute")
-"""Every rate there is: the token units, and a minute of audio where the provider bills by duration."""
+"""All units: those of tokens, and minutes of audio for models that are billed by duration."""
 
 WORDS = {
     "input": "input tokens",
@@ -46,19 +46,19 @@ WORDS = {
 """The names of units in messages about a missing rate."""
 
 RateTable: TypeAlias = tuple[tuple[int, Mapping[str, Decimal]], ...]
-"""Rates per band, ascending: `((0, {...}), (272_000, {...}))`; a band holds for more input tokens than its start."""
+"""Rates by band, ascending: `((0, {...}), (272_000, {...}))`; a band applies above its start, in input tokens."""
 
-# 28 digits are what calc_price has in a fresh thread: divisions by 3600 and 60 are rounded alike.
+# calc_price has 28 digits in a new thread; with the same number, divisions by 3600 and 60 round the same way.
 EXACT = Context(prec=28)
 _WIDE = Context(prec=80)
 
 
 class UnpriceableError(Exception):
-    """Why a usage has no price, in words for the user."""
+    """A usage has no price; the message says why, for users."""
 
 
 class _Band(NamedTuple):
-    """Rates as integers over one divisor; parts as the difference to what they are part of; `None`: no rate."""
+    """Rates as integers over one divisor. The rate of a part is its difference to its total's; `None`: no rate."""
 
     divisor: Decimal
     input: int | None
@@ -71,10 +71,10 @@ class _Band(NamedTuple):
 
 
 class RateCard:
-    """What a usage costs by one sheet of rates, immutable.
+    """Prices usages by one table of rates; immutable.
 
     Attributes:
-        free: every rate is 0: the price is known without any count.
+        free: every rate is 0, so that the price is known without any count.
     """
 
     __slots__ = ("_above", "_base", "_embeds", "_images", "free")
@@ -195,10 +195,10 @@ def _modalities(
     audio: tuple[int, int, int | None],
     image: tuple[int, int, int | None],
 ) -> int:
-    """Return what audio and images add to the amount at the text rates.
+    """Return what audio and images cost on top of the text rates.
 
-    Audio without a rate of its own has no price (the text rate is up to 37 times too low); images without one
-    are billed like the text with them.
+    Audio without its own rate has no price, because the text rate is up to 37 times too low. Images without their own
+    rate are billed at the text rate.
     """
     amount = parts_in = 0
     if (audio[2] or 0) + (image[2] or 0) > cached:
@@ -233,7 +233,7 @@ def _modalities(
 
 
 def _band(rates: Mapping[str, Decimal], factor: Decimal | None) -> _Band:
-    """Turn decimal rates per 1M into integers over one divisor."""
+    """Convert decimal rates per 1M tokens to integers over one divisor."""
     found = {unit: rate if factor is None else _WIDE.multiply(rate, factor) for unit, rate in rates.items()}
     minute = found.pop("audio_minute", None)
     places = max((-int(rate.as_tuple().exponent) for rate in found.values()), default=0)
@@ -268,5 +268,5 @@ def _contradict(part: str, total: str) -> NoReturn:
 
 
 def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
-    """Put rates and their bands in order."""
+    """Return rates and their bands in ascending order."""
     return ((0, rates), *sorted(above, key=lambda band: band[0]))

@@ -1,20 +1,19 @@
-"""Rows to `Summary`, in one pass. It asks a price book, and knows no file and no format."""
+"""Groups and prices rows in one pass, and returns a `Summary`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._summary import (
     NOTHING,
-    ZERO,
     By,
     Group,
     GroupType,
@@ -33,11 +32,11 @@ _MOST_MODELS = 1_000
 
 
 class Pricing(Protocol):
-    """What reports need of a price book."""
+    """A price book, as far as reports use it."""
 
     @property
     def version(self) -> str:
-        """The stamp for reports."""
+        """The price data in use, for reports."""
 
     def price(self, call: Call) -> Price:
         """What a call costs. Never raises."""
@@ -60,13 +59,11 @@ def summarise(
 ) -> Summary:
     """Group *rows* and price them.
 
-    *facts* are taken from *rows* when that is a `RunReader`. *as_model* (`gpt-4o`, or `provider:model`) prices the same
-    tokens for another model.
+    *facts* default to those of *rows*, if that is a `RunReader`. *as_model* (`gpt-4o`, or `provider:model`) prices the
+    same tokens as tokens of another model.
     """
     if book is None:
-        from token_meter.prices import DEFAULT_BOOK
-
-        book = DEFAULT_BOOK
+        book = default_book()
     collector = _Collector(by, book, as_model)
     for row in rows:
         collector.add(row)
@@ -141,11 +138,11 @@ class _Collector:
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
     lines: dict[Kind, list[Leaf]] = {}
-    phases: dict[str, Decimal] = {}
+    phases: dict[str, list[Leaf]] = {}
     for leaf in leaves:
         lines.setdefault(leaf.kind, []).append(leaf)
         if leaf.phase is not None:
-            phases[leaf.phase] = phases.get(leaf.phase, ZERO) + leaf.cost
+            phases.setdefault(leaf.phase, []).append(leaf)
     models = tuple(_line(kind, some) for kind, some in lines.items())
     file, line, attempts, outcome = (note.get(key) for key in ("file", "line", "attempts", "outcome"))
     return Group(
@@ -153,7 +150,7 @@ def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Gr
         _type_of(by, name),
         total_of(m.totals for m in models),
         models,
-        phases,
+        {phase: total_of(leaf.totals() for leaf in some).known_cost() for phase, some in phases.items()},
         max(attempts if isinstance(attempts, int) else 1, *(leaf.try_ for leaf in leaves)),
         len({leaf.process for leaf in leaves}),
         outcome if isinstance(outcome, str) else None,
@@ -179,7 +176,7 @@ def _line(kind: Kind, leaves: list[Leaf]) -> ModelLine:
 
 
 def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
-    """Merge the groups' model lines by the name that is shown."""
+    """Merge the groups' model lines by their shown name."""
     found: dict[str, ModelLine] = {}
     for group in groups:
         for line in group.models:
@@ -194,7 +191,7 @@ def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
 
 
 def _bounded(name: str, known: set[str], most: int) -> str:
-    """Bound the number of names, so that endless new ones fill neither the memory nor the page."""
+    """Return *name*, or a common name for all beyond *most*, to bound memory and page."""
     if name in known:
         return name
     if len(known) >= most:
@@ -204,7 +201,7 @@ def _bounded(name: str, known: set[str], most: int) -> str:
 
 
 def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """What the calls would cost with *as_model*."""
+    """Return a function that prices calls as if *as_model* had answered."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:

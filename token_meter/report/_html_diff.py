@@ -1,4 +1,4 @@
-"""`Diff` to one self-contained HTML page, by the template of the report's. It judges nothing."""
+"""`Diff` to one self-contained HTML page, with the same template as a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     Raises:
         ConfigError: Jinja2 is not installed.
     """
-    change = diff.usage_change
+    change = diff.total_change
     headline = "unknown" if change is None else change_text(change) if change else "no change"
     if diff.base is None or not diff.has_common:
         headline = "no base" if diff.base is None else f"no {diff.head.by} in common"
@@ -34,6 +34,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         label="Change of LLM cost",
         headline=headline,
         why="",
+        note=visible(diff.like_for_like or ""),
         about=about(diff.head),
         cards=_cards(diff),
         checks_title="Rules",
@@ -56,8 +57,8 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
     calls = ("calls", f"{t.calls:,}", f"{t.live:,} live")
     if diff.base is None:
         return [("this run", money_cell(cost_text(t)).text, ""), spent, calls]
-    before, after = diff.common_base, diff.common_head
-    percent = percent_text(diff.usage_change, before.cost) if diff.usage_change else None
+    before, after = diff.total_base, diff.total_head
+    percent = percent_text(diff.total_change, before.cost) if diff.total_change else None
     cards = [
         ("before", money_cell(cost_text(before)).text, ""),
         ("now", money_cell(cost_text(after)).text, percent or ""),

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from token_meter._defaults import default_book
 from token_meter._fork import in_child
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.breakdown import Breakdown
@@ -313,7 +314,5 @@ class Accumulator(TotalsView):
 
     def _prices_in_use(self) -> PriceBook:
         if self._book is None:
-            from token_meter.prices import DEFAULT_BOOK
-
-            self._book = DEFAULT_BOOK
+            self._book = default_book()
         return self._book

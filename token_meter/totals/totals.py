@@ -154,8 +154,14 @@ class TotalsView:
 
     @property
     def cost(self) -> Decimal:
-        """US dollars, exact: the sum of the priced calls. A lower bound unless `is_complete`."""
+        """US dollars, exact: the sum of the priced calls. A lower bound unless `is_complete`; see `cost_is_known`."""
         return self._charged().cost
+
+    @property
+    def cost_is_known(self) -> bool:
+        """Whether `cost` is a sum, if only a lower bound: without any price it is 0, which says nothing."""
+        sums = self._charged()
+        return bool(sums.priced_calls) or not _missing(sums)
 
     @property
     def total_cost(self) -> float:
@@ -206,7 +212,7 @@ class TotalsView:
         )
 
     def _numbers(self) -> dict[str, Any]:
-        """All sums as plain data: whole numbers, and money as a string of US dollars."""
+        """All sums as plain data: whole numbers, and money as a string of US dollars; `None` where none is known."""
         sums = self._charged()
         return {
             "prompt_tokens": sums.prompt_tokens,
@@ -217,7 +223,8 @@ class TotalsView:
             "reasoning_tokens": sums.reasoning_tokens,
             "audio_tokens": sums.audio_tokens,
             "image_tokens": sums.image_tokens,
-            "cost": str(sums.cost),
+            "cost": str(sums.cost) if sums.priced_calls or not _missing(sums) else None,
+            "cost_is_lower_bound": bool(_missing(sums)),
             "successful_requests": sums.successful_requests,
             "failed_requests": sums.failed_requests,
             "estimated_calls": sums.estimated_calls,
@@ -282,10 +289,15 @@ class BoundedGroups(dict[str, Totals]):
 def amount(sums: TotalsView) -> str:
     """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
     counted = sums._charged()
-    missing = counted.unpriced_calls + counted.unmeasured_calls
+    missing = _missing(counted)
     if missing and not counted.priced_calls:
         return "unknown"
     shown = fine_usd(counted.cost)
-    if missing or counted.open_streams:
+    if missing:
         return f">= {shown}"
     return f"~{shown}" if counted.estimated_calls else shown
+
+
+def _missing(sums: Totals) -> int:
+    """How many calls, and streams that have not ended, cost something that is in no sum."""
+    return sums.unpriced_calls + sums.unmeasured_calls + sums.open_streams

@@ -7,9 +7,9 @@ import logging
 from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
-from token_meter.wire.events import BOM, DONE, events_of, is_json, read_events
+from token_meter.wire.events import BOM, DONE, events_of, is_events, is_json, read_events
 from token_meter.wire.format import Format
-from token_meter.wire.framing import several
+from token_meter.wire.framing import Framing, several
 from token_meter.wire.json_scan import parse_object
 
 KEPT_LIMIT = 8 * 1024 * 1024
@@ -116,8 +116,8 @@ class StreamReader:
         """What the stream has shown so far; nothing when part of it could not be kept."""
         try:
             raw = b"" if self._is_cut else self._joined()
-            if is_json(raw):
-                return answer_of(self._format, several(raw, is_array=self._format.is_array), parse_object(raw))
+            if self._is_objects(raw):
+                return answer_of(self._format, several(raw, self._format.framing), parse_object(raw))
             return answer_of(self._format, events_of(raw), None)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
             _log.warning("a streamed answer could not be put together: %s", type(exc).__name__)
@@ -146,10 +146,14 @@ class StreamReader:
         raw = self._joined()
         if not raw:
             return Reading(ended=self.ended)
-        if is_json(raw):
+        if self._is_objects(raw):
             return read_objects(self._format, raw, is_whole=False)
         reading = read_events(self._format, raw)
         return reading._replace(ended=True) if self.ended else reading
+
+    def _is_objects(self, raw: bytes) -> bool:
+        """Whether this is JSON, or the layout's own framing, and not server-sent events."""
+        return is_json(raw) or (self._format.framing is not None and not is_events(raw))
 
     def _joined(self) -> bytes:
         if len(self._chunks) > 1:
@@ -162,7 +166,8 @@ class StreamReader:
         Finished images are megabytes, and their usage stands behind them.
         """
         raw = self._joined()
-        first, arriving = raw[: _whole(raw[:_HEAD])], raw[_whole(raw) :]
+        framing = self._format.framing if self._is_objects(raw) else None
+        first, arriving = raw[: _whole(raw[:_HEAD], framing)], raw[_whole(raw, framing) :]
         self._chunks = [first, arriving] if len(arriving) <= _ARRIVING_LIMIT else [first]
         self._held = sum(map(len, self._chunks))
         self._let_go += len(raw) - self._held
@@ -170,6 +175,8 @@ class StreamReader:
         self._read_at = -1
 
 
-def _whole(raw: bytes) -> int:
-    """Where the last blank line of *raw* ends: up to there its events are whole."""
+def _whole(raw: bytes, framing: Framing | None) -> int:
+    """Where the last whole object of *raw* ends, or the last blank line: up to there its events are whole."""
+    if framing is not None:
+        return max((end for _, end in framing(raw)), default=0)
     return max(at + len(blank) if (at := raw.rfind(blank)) >= 0 else 0 for blank in _BLANKS)

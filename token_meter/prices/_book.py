@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -167,6 +167,22 @@ class PriceBook:
         """Return what calls like *call* cost with each of *usages*; their rates are looked up once. Never raises."""
         entry = self._entry(call)
         return (self._priced(usage, entry) for usage in usages)
+
+    def price_together(self, calls: Sequence[Call]) -> Price | None:
+        """Return the price of calls that differ in usage and time only, all in all; `None` where each must be priced
+        by itself. Never raises.
+        """
+        if type(self) is not PriceBook:  # a subclass may price each call in a way of its own
+            return None
+        try:
+            entry = self._entry(calls[0])
+            starts = [call.started_s for call in calls]
+            if entry.together is None or not entry.since <= min(starts) <= max(starts) < entry.until:
+                return None
+            cost = entry.together([call.tokens for call in calls])
+            return None if cost is None else Price(cost, entry.source, None)
+        except Exception:  # noqa: BLE001  # the observer never harms the observed
+            return None
 
     def _priced(self, usage: Usage | None, entry: Entry) -> Price:
         try:

@@ -73,7 +73,7 @@ class Terms(NamedTuple):
         own = self._override(provider, (model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
-            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free)
+            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
         factor = self.multipliers.get(where)
         place = place_of(where)
         if provider == "openai" and place is not None and place.host in REGIONAL:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,7 +14,10 @@ from token_meter.types import Price, Usage
 
 
 class Entry(NamedTuple):
-    """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`)."""
+    """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
+
+    `together` prices several usages as a whole, where that is known to be the sum of their costs.
+    """
 
     since: float
     until: float
@@ -22,6 +25,7 @@ class Entry(NamedTuple):
     source: str | None
     refusal: Price | None
     free: bool
+    together: Callable[[Sequence[Usage]], Decimal | None] | None = None
 
 
 class Published(NamedTuple):
@@ -84,7 +88,8 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
     if price.sheet is not None:
         card = RateCard(price.sheet, api=api, factor=factor)
         # Only a row of the overlay makes a model free: a 0 in the public list may be a missing price.
-        return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
+        is_free = card.free and price.public is None
+        return Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
     assert price.public is not None  # no sheet: `calc_price` is asked for each call
     ask = price.public.ask
 

@@ -6,8 +6,9 @@ another `calc_price`, and independent of the decimal context of the caller's thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
+from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from token_meter.types import Usage
@@ -92,6 +93,34 @@ class RateCard:
         Raises:
             UnpriceableError: a count has no rate, is missing or contradicts another.
         """
+        return self._cost_in(self._band_of(usage.prompt_tokens or 0), usage)
+
+    def cost_together(self, usages: Sequence[Usage]) -> Decimal | None:
+        """Return what *usages* cost in all; `None` where that is not known to be the price of their sum.
+
+        It is, where all are in the lowest band, hold text only, and have a total that is the sum of both directions.
+
+        Raises:
+            UnpriceableError: a count has no rate.
+        """
+        prompts, completions, totals, cached, write, write_long, _reasoning, *others = zip(*usages, strict=True)
+        charges = others.pop()
+        if self._images or charges.count(None) < len(charges) or any(map(any, (write, write_long, *others))):
+            return None
+        if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
+            return None
+        known = [count or 0 for count in cached]
+        if any(map(lt, prompts, known)) or (self._above and max(prompts) > self._above[-1][0]):
+            return None
+        return self._cost_in(self._base, Usage(sum(prompts), sum(completions), sum(totals), sum(known)))
+
+    def _band_of(self, prompt: int) -> _Band:
+        for start, band in self._above:
+            if prompt > start:
+                return band
+        return self._base
+
+    def _cost_in(self, band: _Band, usage: Usage) -> Decimal:
         (
             prompt, completion, total, cached, write, write_long, _reasoning, in_audio, out_audio, c_audio,
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
@@ -99,17 +128,11 @@ class RateCard:
         if beside:
             msg = f"{beside} tokens are outside of the usage and are billed at another model's price"
             raise UnpriceableError(msg)
-        band = self._base
         if prompt is None:
             if seconds is None or completion:
                 msg = "the answer does not say how many tokens were sent"
                 raise UnpriceableError(msg)
             prompt = 0
-        elif self._above:
-            for start, other in self._above:
-                if prompt > start:
-                    band = other
-                    break
         if completion is None:
             if seconds is None and not self._embeds and band.output:
                 msg = "the answer does not say how many tokens were generated"

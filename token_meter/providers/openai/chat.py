@@ -14,6 +14,9 @@ from token_meter.wire.safe_access import index_of, objects, text_of
 
 
 def _locate_usage(event: Object) -> UsageLocation:
+    usage = event.get("usage")
+    if isinstance(usage, dict):
+        return UsageLocation(usage, event)
     found = outer_or_choice(event)
     if found.usage is None and "x_groq" in event:
         # Groq's last chunk always has `x_groq.usage`; `usage` only if the request asked for it (2026-11).

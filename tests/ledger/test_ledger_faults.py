@@ -400,7 +400,10 @@ def test_a_call_in_flight_at_the_crash_is_named(tmp_path: Path) -> None:
     ledger.start("00000000000000a1-1", "gpt-4o", context="t::b")
     ledger.call(a_call(0), context="t::a")
     ledger.start("odd id", "gpt-4o")
-    reading = read_run(ledger.run_dir)
+    assert ledger.shard is not None
+    left = tmp_path / "left.jsonl"  # what a crash leaves: nobody holds it any more
+    left.write_bytes(ledger.shard.read_bytes())
+    reading = read_run(left)
     list(reading)
 
     assert reading.facts.in_flight == 2

@@ -39,7 +39,7 @@ def test_a_call_in_flight_is_on_record_before_its_answer(simulator: Simulator, t
         stream = client.chat.completions.create(**ASK, stream=True)
         reader = read_run(tmp_path / "data")
         assert list(reader) == []
-        assert reader.facts.in_flight == 1
+        assert (reader.facts.under_way, reader.facts.in_flight) == (1, 0)
         stream.close()
 
 

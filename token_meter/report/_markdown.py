@@ -39,7 +39,7 @@ def _write(summary: Summary, view: View) -> str:
     groups, rest, others = selected(summary, view)
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
     lines = [f"<!-- token-meter:{marker} -->", f"### LLM cost: **{_md_cost(summary.totals)}**", ""]
-    lines += [f"| {summary.by} | calls | tokens | cost |", "|---|--:|--:|--:|"]
+    lines += [f"| {summary.what} | calls | tokens | cost |", "|---|--:|--:|--:|"]
     lines += [_row(markdown(_name(g)), g.totals) for g in groups]
     if rest is not None:
         lines.append(_row(f"*{others:,} more*", rest))

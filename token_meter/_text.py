@@ -1,4 +1,4 @@
-"""Foreign text: how it may be shown, what a misspelt word was meant to be, and whether it is a number."""
+"""Makes text from outside safe to show, suggests corrections for misspelt words, and says what is a number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def visible(text: str, limit: int = 60) -> str:
-    """Make control, format and bidi characters of a foreign name visible, and cut it."""
+    """Escape control, format and bidi characters in a name from outside, and cut it to *limit* characters."""
     import unicodedata
 
     shown = "".join(
@@ -29,7 +29,7 @@ def is_number(text: str) -> bool:
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'max_cost'?`, or nothing."""
+    """`; did you mean 'max_cost'?`, or an empty string."""
     from difflib import get_close_matches
 
     close = get_close_matches(str(word), list(known), 1)

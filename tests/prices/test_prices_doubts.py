@@ -24,7 +24,7 @@ def price_of(model: str, usage: Usage, book: PriceBook = DEFAULT_BOOK, **fields:
 def is_whole(price: Price) -> bool:
     """Whether the amount is the bill: what the sums of a meter say of it."""
     sums = Breakdown()
-    sums.charge(a_call("m", THOUSAND), price)
+    sums.charge([a_call("m", THOUSAND)], price)
     return sums.sums.unpriced_calls == 0
 
 

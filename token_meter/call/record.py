@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter._fork import in_child
+from token_meter.call.doubts import asked_tier, believed
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
 from token_meter.wire import read_answer, read_body
-from token_meter.wire.format import no_parts
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
-    from token_meter.providers import Api
 
-_USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "on_demand"})
-"""Tiers that a request may name and that promise nothing but the standard price."""
 _DONE = (None, "complete")
 _ROUTER = b"router"
 """In the name of a model that chooses another one: the answer names that one, and the router has a fee of its own."""
+_new = tuple.__new__
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
 
@@ -50,7 +48,7 @@ def call_of(
     certainty: Certainty = "exact"
     doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in _DONE
     if doubtful and usage is not None:
-        usage = _believed(usage, route.api, is_whole=end == "complete")
+        usage = believed(usage, route.api, is_whole=end == "complete")
     if usage is None:
         if route.api.is_free and attempt._is_ok:
             usage = Usage()
@@ -70,13 +68,14 @@ def call_of(
     elif not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
     tier = reading.service_tier
-    if tier is None and usage is not None:
-        tier = _asked_tier(attempt)
+    if tier is None and usage is not None and attempt.request_body().rfind(b'"service_tier"') >= 0:
+        tier = asked_tier(attempt.request_says())
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
     if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):
         asked = attempt.request_says().model
-    return Call(
+    # NamedTuple's own constructor takes twice as long.
+    return _new(Call, (
         attempt.events_out.run_id if attempt.events_out is not None else attempt._id or new_id(),
         attempt._started_s,
         (attempt._ended or perf_counter()) - attempt._t0,
@@ -99,35 +98,7 @@ def call_of(
         None,
         None,
         attempt.endpoint.base_url,
-    )
-
-
-def _believed(usage: Usage, api: Api, *, is_whole: bool) -> Usage | None:
-    """*usage* without a 0 that cannot be true: what was sent is never no prompt, what was shown never no completion.
-
-    An estimate takes the place of such a 0, and takes it back where nothing was shown. `None` where no count is left.
-    """
-    prompt, completion = usage[:2]
-    if usage.audio_seconds is not None:
-        return usage
-    # Of an api without rules only a prompt of 0 beside it makes a completion of 0 doubtful: it may have been silence.
-    is_doubtful = prompt == 0 if api.rules is None else api.format.body_parts is not no_parts
-    if completion == 0 and is_whole and is_doubtful:
-        completion = None
-    if prompt == 0:
-        prompt = None
-    if (prompt, completion) == usage[:2]:
-        return usage
-    kept = usage._replace(prompt_tokens=prompt, completion_tokens=completion, total_tokens=None)
-    return kept if any(kept) else None
-
-
-def _asked_tier(attempt: EndedAttempt) -> str | None:
-    """`flex?` where `flex` was asked for: for an answer that does not say which tier served it."""
-    if attempt.request_body().rfind(b'"service_tier"') < 0:
-        return None
-    tier = attempt.request_says().service_tier
-    return None if tier is None or tier in _USUAL_TIERS else f"{tier}?"
+    ))  # fmt: skip
 
 
 def pending_estimate_of(
@@ -145,7 +116,7 @@ def pending_estimate_of(
     request, reader = attempt.request_body(), attempt._reader
     is_stream = reader is not None and not (is_ended and reader.is_json)
     if reader is not None:
-        answer, size, is_untruncated = reader.answer, attempt._bytes_seen, attempt._bytes_seen <= KEPT_LIMIT
+        answer, size, is_untruncated = reader.answer, reader.bytes_seen, reader.bytes_seen <= KEPT_LIMIT
     else:
         answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(

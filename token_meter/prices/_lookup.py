@@ -1,9 +1,9 @@
-"""Prices one kind of call by published rates: the overlay on the public list. It knows no private rate."""
+"""Finds published rates for one kind of call: those of the overlay, then those of the public list."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,10 +14,10 @@ from token_meter.types import Price, Usage
 
 
 class Entry(NamedTuple):
-    """How to price one kind of call, between two moments: by `cost`, or not at all, for a reason.
+    """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
-    With a *doubt*, `cost` gives the least that it can be. What a total has on top of its parts is output where
-    *counts_rest* says so.
+    `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
+    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
     """
 
     since: float
@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     source: str | None
     refusal: Price | None
     free: bool
+    together: Callable[[Sequence[Usage]], Decimal | None] | None = None
     doubt: str | None = None
     counts_rest: bool = False
 
@@ -34,11 +35,11 @@ class Published(NamedTuple):
     """A published price.
 
     Attributes:
-        sheet: its rates; `None` when only `calc_price` understands them.
-        public: what the public list says, unless the overlay says it all.
+        sheet: its rates; `None` when only `calc_price` of genai-prices can apply them.
+        public: the public price; `None` when the overlay's row is complete.
         source: where it is published.
-        since: it holds from this second of the epoch on,
-        until: and before this one.
+        since: the start of its validity, in seconds of the epoch.
+        until: the end of its validity (exclusive), in seconds of the epoch.
     """
 
     sheet: RateTable | None
@@ -85,13 +86,14 @@ def published(provider: str, model: str, tier: str, processing: str, at_s: float
 
 
 def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
-    """Make a published price ready for many calls of one api, times *factor*."""
+    """Prepare a published price, multiplied by *factor*, for many calls of one api."""
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
         card = RateCard(price.sheet, api=api, factor=factor)
-        # Only a written row makes a model free of charge; a public 0 may be a gap.
-        return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
-    assert price.public is not None  # no sheet: the price is asked for each call
+        # Only a row of the overlay makes a model free: a 0 in the public list may be a missing price.
+        is_free = card.free and price.public is None
+        return Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
+    assert price.public is not None  # no sheet: `calc_price` is asked for each call
     ask = price.public.ask
 
     def cost(usage: Usage) -> Decimal:
@@ -111,7 +113,7 @@ def with_fee(entry: Entry, per_million: Decimal) -> Entry:
         fee = EXACT.multiply(per_million, Decimal(usage.prompt_tokens or 0)).scaleb(-6, EXACT)
         return EXACT.add(base(usage), fee)
 
-    return entry._replace(cost=cost, source=f"{entry.source} + router")
+    return entry._replace(cost=cost, together=None, source=f"{entry.source} + router")
 
 
 def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
@@ -125,4 +127,4 @@ def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
 
     since, until = max(one.since, other.since), min(one.until, other.until)
     source = one.source if one.source == other.source else f"{one.source} or {other.source}"
-    return Entry(since, until, cost, source, None, one.free and other.free, doubt, one.counts_rest)
+    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)

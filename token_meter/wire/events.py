@@ -155,6 +155,8 @@ class _Stream:
 
     def errors(self) -> Iterator[int]:
         """Events that seem to carry an error."""
+        if _ERROR not in self.raw:  # in a long text two thirds of the time of `rfind`
+            return
         left, at = _ERRORS_LOOKED_AT, self.raw.rfind(_ERROR)
         while at >= 0 and left:
             if not self._is_null(at + len(_ERROR)):

@@ -164,7 +164,7 @@ LIMITS = [
     ("run", "cost", "0.0019999999", "exceeded"),
     ("run", "spent", "0.001", "exceeded"),
     ("run", "tokens", 1100, "ok"),
-    ("run", "tokens", "1,099", "exceeded"),
+    ("run", "tokens", "1099", "exceeded"),
     ("run", "calls", 0, "exceeded"),
     ("test", "cost", "0.001", "exceeded"),
     ("test", "calls", 1, "ok"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+WHERE_PRICES_GO = "meter(prices=FILE), TOKEN_METER_PRICES, prices in pyproject.toml, or --prices"
+"""Who may name a price file, for messages of what has no price."""
+
 
 def visible(text: str, limit: int = 60) -> str:
     """Make control, format and bidi characters of a foreign name visible, and cut it."""

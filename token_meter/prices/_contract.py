@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
@@ -63,7 +64,8 @@ class Terms(NamedTuple):
         if provider is None:
             place = place_of(where)
             shown = "unknown" if place is None else str(place._replace(path=""))
-            msg = f'host {shown} has no known provider; map it with PriceBook(hosts={{"{shown}": "openai"}})'
+            row = f'hosts = {{ "{shown}" = "PROVIDER" }}'
+            msg = f"host {shown} has no known provider; say who is paid by {row} in a price file ({WHERE_PRICES_GO})"
             raise UnpriceableError(msg)
         model, also = self._model(call, where)
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)

@@ -13,6 +13,7 @@ from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
+from token_meter.prices._by_model import BY_MODEL, maker_of
 from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of
 from token_meter.prices._lookup import Entry, entry_of, published
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
@@ -68,6 +69,21 @@ class Terms(NamedTuple):
             msg = f"host {shown} has no known provider; say who is paid by {row} in a price file ({WHERE_PRICES_GO})"
             raise UnpriceableError(msg)
         model, also = self._model(call, where)
+        by_model = provider == BY_MODEL
+        if by_model:
+            provider, model = maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))
+        found = self._entry_of(call, provider, model, also, where)
+        return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def maker_of(self, call: Call) -> str | None:
+        """Who is paid for a call to a host that goes by the model; `None` when nobody lists it."""
+        try:
+            model, _ = self._model(call, call.base_url or call.host or "")
+            return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]
+        except UnpriceableError:
+            return None
+
+    def _entry_of(self, call: Call, provider: str, model: str, also: str | None, where: str) -> Entry:
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)
         processing = call.processing or ""
         if tier == "batch":  # Anthropic names a batch in the place of the tier

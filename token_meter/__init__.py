@@ -1,6 +1,7 @@
 """Put `with meter() as cb` around any Python code and read what its LLM calls cost.
 
-PYTEST_DONT_REWRITE: `token-meter run` imports this before pytest does, which would warn of asserts; there are none.
+PYTEST_DONT_REWRITE: `token-meter run` imports this package before pytest, which would warn that its asserts are not
+rewritten; it has none.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ _ROOMS = {
         "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
     ),
 }  # fmt: skip
-"""Where the names of this door are. Each is loaded when it is asked for: every run of pytest passes here."""
+"""The modules of the public names. Each is imported on first use, because every run of pytest imports this package."""
 _OTHER_NAMES = {
     "callbacks": "Callbacks",
-    "get_openai_callback": "meter",  # the name under which people who come from LangChain know it
+    "get_openai_callback": "meter",  # its name in LangChain
 }
 
 __all__ = [
@@ -97,7 +98,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of the door, or a room of which everybody thinks that it is there."""
+    """Import a public name, or a submodule that programs use without an import."""
     from importlib import import_module
 
     if name in ("exceptions", "handlers", "types"):

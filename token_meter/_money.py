@@ -1,4 +1,4 @@
-"""How money is read and shown, once for every face. It knows no price and no meter."""
+"""Reads and formats money, for all of the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from token_meter.exceptions import ConfigError
 
 EXACT = Context(prec=120)
-"""Money is added and rounded for people in this context, whatever the caller's thread does with its own numbers."""
+"""The decimal context for sums and formatting, so that the caller's own context changes nothing."""
 add_usd = EXACT.add
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
 """Decimal places of money for people; `None`: as many as the amount, or its column, needs."""
@@ -18,7 +18,7 @@ _DIGITS_SHOWN, _FINEST_SHOWN = 9, 12
 """Digits of the largest amount of a column, and decimal places of any."""
 
 _LARGEST, _FINEST, _DIGITS = 18, -100, 30
-"""Powers of ten of an amount, and digits of a count: what sums keep exactly, far beyond what anybody means."""
+"""Limits for the powers of ten of an amount and for the digits of a count, within which sums are exact."""
 
 
 def plus(a: Any, b: Any) -> Any:
@@ -27,7 +27,7 @@ def plus(a: Any, b: Any) -> Any:
 
 
 def left(limit: Any, used: Any, held: Any) -> Any:
-    """What *used* and *held* leave of a limit, never below 0; `None` where there is no limit."""
+    """The limit minus *used* and *held*, at least 0; `None` where there is no limit."""
     if limit is None:
         return None
     committed = plus(used, held)
@@ -72,7 +72,7 @@ def _places_of(size: Decimal) -> int:
 
 
 def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
-    """Read a limit or rate in US dollars; `"$0.05"`, `"0.05"`, `Decimal` and `int` are exact; a float as printed.
+    """Read a limit or rate in US dollars from `"$0.05"`, `"0.05"`, `Decimal` or `int`; a float as Python prints it.
 
     Raises:
         ConfigError: *value* is not a finite number that is at least 0.
@@ -109,10 +109,10 @@ def parse_count(value: int | str, *, name: str) -> int:
 
 
 def parse_share(warn_at: object) -> Decimal | None:
-    """Read the share of a limit at which to warn; `None` when there shall be no warning.
+    """Read the share of a limit at which to warn; `None` for no warning.
 
     Raises:
-        ConfigError: it is no number above 0 and up to 1.
+        ConfigError: it is not a number above 0 and up to 1.
     """
     if warn_at is None:
         return None
@@ -126,11 +126,11 @@ def parse_share(warn_at: object) -> Decimal | None:
 
 
 def _is_endless(value: object) -> bool:
-    """Whether it is a number with more digits than anybody means; Python writes none of over 4,300."""
+    """Whether *value* is a number with too many digits for a message; above 4,300, Python refuses to print an int."""
     return isinstance(value, int) and abs(value) >= 10**_DIGITS
 
 
 def _told(value: object) -> str:
-    """A wrong value for a message, cut where it is long."""
+    """The repr of a wrong value for a message, cut if it is long."""
     text = f"a number of over {_DIGITS} digits" if _is_endless(value) else repr(value)
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"

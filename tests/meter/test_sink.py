@@ -1,4 +1,4 @@
-"""A meter's single calls go to a ledger, or to whatever takes calls: bound at departure, told at arrival."""
+"""A meter's single calls go to a ledger, or to any sink: bound when they are sent, passed on when they end."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ CONTEXTS = [
 
 @pytest.mark.parametrize(("context", "kind"), CONTEXTS)
 def test_who_pays_is_told_apart(context: str | None, kind: str) -> None:
-    """A test, a fixture, nobody in particular, a script."""
+    """A test, a fixture, no test, a script."""
     assert summary_of(row(context)).groups[0].type == kind
 
 

@@ -1,7 +1,7 @@
-"""Where a meter's single calls go, apart from its sums. It knows no file format.
+"""Passes single calls to a sink, such as a ledger.
 
-A sink is called when a call starts, so that it can note what is true then, such as the running test. It gets that note
-back with the finished call, in whatever thread the call ends.
+A sink is called when a call starts, so that it can return a token that describes this moment, such as the running
+test. It gets the token back with the finished call, which may end in another thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks the arguments of a meter. It knows no meter.
+"""Checks the arguments of a meter.
 
 Raises everywhere:
     ConfigError: the argument is not valid.

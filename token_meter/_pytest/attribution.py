@@ -1,7 +1,7 @@
-"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope. It knows no run.
+"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope.
 
-Which test runs is kept for the whole process and read when a call starts: context variables alone would lose the calls
-of threads and pools.
+The current test is stored for the whole process and read when a call starts, because context variables alone would
+lose the calls of threads and pools.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class CurrentTest:
 
     @property
     def is_nobody(self) -> bool:
-        """A test that is marked `no_meter`."""
+        """Whether the test is marked `no_meter`, so that its calls are not recorded."""
         if self._is_nobody is None:
             self._is_nobody = self._item is not None and self._item.get_closest_marker("no_meter") is not None
         return self._is_nobody
@@ -100,7 +100,7 @@ class Paying:
         self._attempts: dict[str, int] = {}
 
     def note(self, kind: str, **facts: Any) -> None:
-        """Put a fact on record, where there is one."""
+        """Write a fact to the ledger, if there is one."""
         if self.ledger is not None:
             self.ledger.note(kind, **facts)
         if self.unwritten is not None:
@@ -138,7 +138,7 @@ class Paying:
     # One test.
 
     def leave(self) -> None:
-        """No test runs any more."""
+        """Note that no test is running any more."""
         self.now.is_over = True
         self.now = self.outside
 
@@ -214,7 +214,7 @@ class Paying:
         fatal = {"exceeded", "unknown"} if unpriced == "fail" else {"exceeded"}
         return [short_reason(limit, totals) for limit, c in zip(limits, found, strict=True) if c.status in fatal]
 
-    # Calls of a fixture with a wider scope count for the fixture, not for the first test that uses it.
+    # Calls of a fixture with a wider scope are assigned to the fixture, not to the first test that uses it.
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
@@ -268,7 +268,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _attach(item: pytest.Item, now: CurrentTest) -> None:
-    """Put the sums of all attempts into the user properties, which JUnit, json-report and xdist read."""
+    """Store the sums of all attempts in the user properties, which JUnit, json-report and xdist read."""
     ours = tuple(f"token_meter.{name}" for name in PROPERTIES)
     before: dict[str, Any] = {name: value for name, value in item.user_properties if name in ours}
     totals = now.meter.totals()

@@ -1,4 +1,4 @@
-"""The end of a run under pytest: read, judge, compare, write, show. The verdict itself is made by the reports."""
+"""The end of a run under pytest: reads the run, asks `report` for the verdict, compares, writes and shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class EndedSession(Protocol):
-    """A session that is over, as its report reads it."""
+    """An ended session, as far as its report uses it."""
 
     config: pytest.Config
     settings: Config
@@ -42,7 +42,7 @@ class EndedSession(Protocol):
 
     @property
     def run_dir(self) -> Path:
-        """Where the shards of the run lie."""
+        """The directory of the run's shards."""
 
 
 class SessionReport:
@@ -104,7 +104,7 @@ class SessionReport:
         )  # fmt: skip
 
     def _write(self) -> None:
-        """Write the history and the reports that go to files; a failure is shown."""
+        """Write the history and the reports to files. A failure is shown in the terminal."""
         if self.summary.totals.calls:
             try:
                 remember(self.summary, self._data_dir)
@@ -120,7 +120,7 @@ class SessionReport:
                     self._problems.append(f"report {text} not written: {error}")
 
     def show(self, terminal: Any) -> None:
-        """Print one line, or the reports that were asked for."""
+        """Print one line, or the requested reports."""
         shown = [text for text in self._formats if parse_target(text).destination is None]
         has_table = any(parse_target(text).format == "table" for text in shown)
         if self._wants_table and not has_table:
@@ -151,7 +151,7 @@ class SessionReport:
 
 
 def _show(terminal: Any, kind: str, text: str) -> None:
-    """Write a report; in a table, problems are in colour, as pytest's `--color` says."""
+    """Print a report. Problems in a table are coloured if pytest's `--color` allows it."""
     if parse_target(kind).format != "table":
         terminal.write(text)
         return

@@ -1,4 +1,4 @@
-"""The meter of one test, fed by the session. It knows no pytest."""
+"""The meter of one test, fed by the session."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class TestMeter(Meter):
-    """The cost of this test's calls so far; calling it gives a new meter, as `token_meter.meter` does."""
+    """The cost of this test's calls so far. Calling it returns a new meter, as `token_meter.meter` does."""
 
-    __test__ = False  # the class is no test, in spite of its name
+    __test__ = False  # in spite of its name, pytest must not collect it
 
     def __init__(self, prices: Any = None) -> None:
         super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Do as the `meter` that this fixture's name hides: `with meter() as cb`, `@meter`, `meter("name")`."""
+        """Act as `token_meter.meter`, which this fixture hides: `with meter() as cb`, `@meter`, `meter("name")`."""
         if len(args) == 1 and not kwargs and callable(args[0]):
             return Meter()(args[0])
         return Meter(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Options that commands share, and how their errors become exit codes. It knows no command."""
+"""Options that commands share, and the conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ formats_option = click.option(
 
 
 def examples(*lines: str) -> str:
-    """The last words of a command's help: lines to copy."""
+    """The examples at the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  token-meter {line}" for line in lines)
 
 
@@ -108,7 +108,7 @@ def options(*sections: str) -> Callable[[F], F]:
 
 
 def wrapped(function: F) -> F:
-    """Turn our errors into one line and an exit code: 2 for a wrong request, 1 for input that cannot be read."""
+    """Convert our errors to one line and an exit code: 2 for a usage error, 1 for input that cannot be read."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -129,7 +129,7 @@ def wrapped(function: F) -> F:
 
 
 def config_from(given: dict[str, Any]) -> Config:
-    """The settings, with the command line on top."""
+    """The settings, overridden by the command line."""
     from token_meter.config import LIMITS, find_pyproject, load_config
 
     labels = dict(_label(text) for text in given.get("labels") or ())
@@ -158,10 +158,10 @@ def config_from(given: dict[str, Any]) -> Config:
 
 
 def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:
-    """The reports to write: by the command line, else by the settings, else the table.
+    """The reports to write: from the command line, else the settings, else the table.
 
     Raises:
-        ConfigError: one of them is unknown. It is found before anything runs.
+        ConfigError: one of them is unknown. Called before anything runs.
     """
     from token_meter.report import FORMATS, expanded, parse_target
 
@@ -177,7 +177,7 @@ def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False)
 
 
 def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False) -> View:
-    """How rows are shown; *with_history* adds the runs of the data directory."""
+    """The view for the options; *with_history* adds the runs of the data directory."""
     from token_meter._money import parse_usd
     from token_meter.report import View, history
 

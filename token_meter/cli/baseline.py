@@ -1,4 +1,4 @@
-"""`token-meter baseline`: the committed report that a project compares with. It knows no format of its own."""
+"""`token-meter baseline`: the committed report that a project compares with."""
 
 from __future__ import annotations
 

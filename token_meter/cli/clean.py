@@ -1,4 +1,4 @@
-"""`token-meter clean`: removes recorded runs. It knows no record."""
+"""`token-meter clean`: removes recorded runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter debug`: settings and their origin, recorded data, versions. It changes nothing."""
+"""`token-meter debug`: settings and their origin, recorded data, versions."""
 
 from __future__ import annotations
 

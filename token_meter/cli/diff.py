@@ -1,4 +1,4 @@
-"""`token-meter diff`: compares two reports. It knows no rule."""
+"""`token-meter diff`: compares two reports."""
 
 from __future__ import annotations
 

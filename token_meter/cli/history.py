@@ -1,4 +1,4 @@
-"""`token-meter history`: the sums of the last runs. It knows no call."""
+"""`token-meter history`: the sums of the last runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter html`: a report as one page for a browser. It knows no format."""
+"""`token-meter html`: a report as one page for a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter report`: shows a ledger or a report again. It knows no rule and no format."""
+"""`token-meter report`: shows a ledger or a report again."""
 
 from __future__ import annotations
 

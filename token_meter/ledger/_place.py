@@ -1,4 +1,4 @@
-"""Where runs and shards lie, and whether it is safe to write there. It knows no line of a shard."""
+"""The paths of runs and shards, and checks that it is safe to write there."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if sys.platform != "win32":
     import fcntl
 
 RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
-"""The environment variable that tells child processes where the run's shards lie (an absolute path)."""
+"""The environment variable with the directory of the run's shards (an absolute path), for child processes."""
 
 UNWRITTEN = ".unwritten"
-"""The ending of marks: empty files that processes leave when they could not write a record."""
+"""The suffix of marks: empty files that a process leaves when it could not write a record."""
 
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
 _OURS = re.compile(r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|.*" + re.escape(UNWRITTEN))
@@ -40,9 +40,9 @@ _FLAGS = (
 
 
 def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
-    """Give a new unique run directory, not yet made: `<data_dir>/runs/<utc>-<microseconds><random>`.
+    """Return a new unique path for a run, not yet created: `<data_dir>/runs/<utc>-<microseconds><random>`.
 
-    Names sort by time, also those of one second.
+    Names sort by time, even within one second.
     """
     at_us = time.time_ns() // 1000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at_us // 10**6))
@@ -50,7 +50,7 @@ def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """Make the directory, or raise `OSError` or `LedgerError`; a data directory that is new is hidden from git."""
+    """Create the directory, or raise `OSError` or `LedgerError`. A new data directory gets a `.gitignore`."""
     data_dir = run_dir.parent.parent if run_dir.parent.name == "runs" else None
     is_new = data_dir is not None and _make(data_dir)
     if data_dir is not None:
@@ -109,12 +109,12 @@ def is_held(shard: Path) -> bool:
 
 
 def open_shard(path: Path, *, again: bool = False) -> int:
-    """Open a descriptor that only appends; a new shard must not exist yet, one opened *again* must."""
+    """Open a descriptor for appending. A new shard must not exist yet; one opened *again* must exist."""
     return os.open(path, _FLAGS) if again else open_own(path, _FLAGS | os.O_EXCL)
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, making it if need be, that only we can read and write, under any umask."""
+    """Open a file, or create one that only this user can read and write, under any umask."""
     fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     _own(fd, 0o600)
     return fd
@@ -122,9 +122,9 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
 
 @contextmanager
 def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
-    """A file that takes the place of *target* when the block ends, and is removed when an exception leaves it.
+    """Open a file that replaces *target* at the end of the block, and is removed if the block raises.
 
-    One that *is_ours* has no other reader.
+    With *is_ours*, only this user can read it.
     """
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
@@ -177,7 +177,7 @@ def find_shards(
         else:
             msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
             raise LedgerError(msg)
-    return list(dict.fromkeys(found))  # a file that was named twice is one file
+    return list(dict.fromkeys(found))  # a file that is given twice counts once
 
 
 def _is_since(shard: Path, since_s: float | None) -> bool:
@@ -217,7 +217,7 @@ def remove_runs(data_dir: Path) -> tuple[int, int]:
 
 
 def marks_in(run_dir: Path) -> list[str]:
-    """Name the marks of a run; each is of a process that could not write at least one record."""
+    """List the marks of a run. Each stands for a process that could not write at least one record."""
     try:
         return sorted(name for name in os.listdir(run_dir) if name.endswith(UNWRITTEN))
     except OSError:
@@ -225,9 +225,9 @@ def marks_in(run_dir: Path) -> list[str]:
 
 
 def _make(directory: Path, mode: int = 0o755) -> bool:
-    """Make a directory and those above it; return whether we made it, and not another process at the same time.
+    """Create a directory and its parents; return whether this process, and not another one, has created it.
 
-    Under any umask, we can write there and others cannot.
+    Under any umask, this user can write there and others cannot.
     """
     is_new = False
     for missing in reversed([*takewhile(lambda path: not path.is_dir(), (directory, *directory.parents))]):
@@ -242,7 +242,7 @@ def _make(directory: Path, mode: int = 0o755) -> bool:
 
 
 def _own(made: Path | int, mode: int) -> None:
-    """Give ourselves the permissions that an odd umask, such as 0777, has removed."""
+    """Restore this user's permissions, which an odd umask, such as 0777, has removed."""
     if os.name == "nt":
         return
     has = stat.S_IMODE(os.stat(made).st_mode)
@@ -252,7 +252,7 @@ def _own(made: Path | int, mode: int) -> None:
 
 
 def _ignore_by_git(data_dir: Path) -> None:
-    """Keep runs out of repositories, as pytest's cache does. If this fails, the shard will say why."""
+    """Write a `.gitignore`, as pytest's cache does. If this fails, opening the shard will fail and say why."""
     path = data_dir / ".gitignore"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)

@@ -1,4 +1,4 @@
-"""Reads shards, damaged ones too, and counts the lines that it cannot read. It knows no price."""
+"""Reads shards, even damaged ones, and counts the lines that it cannot read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 20
-_MERGED = 20_000  # rows that wait to be merged with equal ones; the number bounds the memory
-_SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
+_MERGED = 20_000  # rows kept to be merged with similar ones; this bounds the memory
+_SLOT_S = 900  # prices change at full, half or quarter hours, so that all calls of one slot have the same prices
 _IN_FLIGHT_SHOWN = 1_000
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RunFacts(NamedTuple):
-    """What a ledger says apart from its calls.
+    """The facts of a ledger apart from its calls.
 
     Attributes:
         runs: the run ids, in order of appearance.
@@ -36,9 +36,9 @@ class RunFacts(NamedTuple):
         in_flight_contexts: the tests or labels that started them (bounded).
         skipped_records: lines that are torn, foreign or of an unknown version.
         duplicates: records that had been read before.
-        lost_records: records that their writer could not write.
-        began_s: the first time on record, seconds since the epoch; `None` when there is none.
-        ended_s: the last one.
+        lost_records: records that could not be written.
+        began_s: the earliest time on record, in seconds since the epoch; `None` when there is none.
+        ended_s: the latest time.
         contexts: the fields of `note("context", id=..., ...)`, by id.
         run: the fields of `note("run", ...)`; later ones win.
         running_processes: how many still write.
@@ -78,7 +78,7 @@ def read_run(
 ) -> RunReader:
     """Read a data directory's latest run, run directories or shards; iterate the result for its rows.
 
-    With *merge*, calls that differ only in id, time within 15 minutes, duration and counts come as one row with
+    With *merge*, calls that differ only in id, time within 15 minutes, duration and counts become one row with
     `calls` > 1 and `usages`.
 
     Args:
@@ -93,7 +93,7 @@ def read_run(
 
 
 class RunReader:
-    """The rows of some shards, streamed once; `facts` is whole when they are read to the end."""
+    """The rows of some shards, streamed once; `facts` is complete when all rows have been read."""
 
     def __init__(self, shards: Iterable[Path], *, merge: bool = True, since_s: float | None = None) -> None:
         self._shards = list(shards)
@@ -168,7 +168,7 @@ class RunReader:
                 waiting, slot = 0, range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
             batch = batches.get(tail)
             shared = reader.shared(tail) if batch is None else batch.shared
-            if shared is None:  # a torn line must not use up its id: the whole one may follow
+            if shared is None:  # do not mark the id of a torn line as seen: the whole line may follow
                 self._skipped += 1
                 continue
             if prefix != last:
@@ -202,7 +202,7 @@ class RunReader:
         yield from release(batches, reader)
 
     def _other(self, line: bytes) -> Row | None:
-        """Read any other line; a call in another form is returned as its row."""
+        """Read any other line; return the row of a call that is written in another form."""
         start = _START_HEAD.match(line)
         if start is not None and line.endswith(b"}"):
             self._started((start[1], start[2]), line)
@@ -237,7 +237,7 @@ class RunReader:
             self._closed.setdefault(line, False)
             self._shard_of[line] = self._shard
         elif kind == "close":
-            if "mark" in found:  # not the end of a process: the mark of a shard that was combined
+            if "mark" in found:  # the mark of a combined shard, not the end of a process
                 self._marks.add(str(found["mark"]))
             elif self._section in self._closed:  # again for each block of a service; what is lost adds up
                 self._closed[self._section] = True
@@ -260,20 +260,20 @@ class RunReader:
 
 
 def marks_beside(shards: Iterable[Path]) -> list[str]:
-    """Name the marks in the directories of *shards*, each with its directory's name, so that none counts twice."""
+    """List the marks in the directories of *shards*, with the directory's name, so that none counts twice."""
     directories = dict.fromkeys(os.path.abspath(shard.parent) for shard in shards)
     return [f"{os.path.basename(path)}/{name}" for path in directories for name in marks_in(Path(path))]
 
 
 def _lines(shard: Path) -> Iterator[bytes]:
-    """Stream the lines without their ends. A last line that lacks its end is given too: it may be whole."""
+    """Yield the lines without their line breaks. A last line without a break is included, because it may be whole."""
     rest = b""
     try:
         with open(shard, "rb") as file:
             while chunk := file.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
-                if len(rest) > _LONGEST_LINE:  # too long for a line of ours; skip the rest of it too
+                if len(rest) > _LONGEST_LINE:  # we never write such a line; the rest of it is skipped too
                     yield b"too long"
                     rest = b""
     except OSError:

@@ -1,4 +1,4 @@
-"""What a finished call costs, and the source of its price. It knows no wire and no meter."""
+"""Computes what a finished call costs in US dollars, and names the source of the price."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers",
 
 
 def __getattr__(name: str) -> Any:
-    """Load the listing of prices on first use: pricing a call does not need it."""
+    """Load the listing of prices on first use, because no call needs it."""
     if name in _LISTING:
         from token_meter.prices import _listing
 

@@ -1,4 +1,4 @@
-"""Turns rows into a summary, and a summary into each report format. It knows no meter, and has one verdict."""
+"""Turns ledger rows into a `Summary`, and a `Summary` into each report format."""
 
 from __future__ import annotations
 

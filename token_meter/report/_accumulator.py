@@ -1,4 +1,4 @@
-"""Running sums of rows that are alike. It knows no groups, no price book and no file."""
+"""Running sums of similar rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_meter.report._summary import ZERO, Kind, Tokens, Totals
 from token_meter.types import Price, Usage
 
 MOST_USAGES = 32
-"""The most distinct usages that are kept of a line; with more of them it cannot be priced again exactly."""
+"""Distinct usages that are kept for a line; with more of them, it cannot be priced again exactly."""
 
 
 class Leaf:
@@ -40,7 +40,7 @@ class Leaf:
         self.usages: dict[Usage, int] | None = {}
 
     def add(self, row: Row, prices: Iterator[Price]) -> None:
-        """Add a row; *prices* are those of its usages, each for one call."""
+        """Add a row; *prices* has the price of one call for each of its usages."""
         call, n = row.call, row.calls
         self.calls += n
         self.duration_s += row.duration_s
@@ -113,12 +113,12 @@ class Leaf:
 
 
 def usages_of(row: Row) -> tuple[tuple[Usage | None, int], ...]:
-    """The counts in *row*, each with how many of its calls had them."""
+    """The usages in *row*, each with its number of calls."""
     return row.usages or ((row.call.usage, row.calls),)
 
 
 def _plus(sum_: int | None, counts: Sequence[int | None], times: Sequence[int]) -> int | None:
-    """Add each count as often as it came; an unreported count stays unknown."""
+    """Add each count multiplied by its number of calls; `None` if no count is known."""
     known = [count for count in counts if count is not None]
     if not known:
         return sum_

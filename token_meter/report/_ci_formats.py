@@ -1,4 +1,4 @@
-"""`Summary` to the formats of CI hosts: annotations, code quality, logging commands. It posts nothing."""
+"""`Summary` to the formats of CI hosts: annotations, code quality, logging commands. Nothing is sent to a host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def findings(checks: tuple[Check, ...], groups: tuple[Group, ...], notices: tuple[Notice, ...]) -> list[Finding]:
-    """List the annotations, errors first; `key` stays the same when only the amounts change."""
+    """List the annotations, errors first. Their `key` does not depend on amounts."""
     places = {g.id: (g.file, g.line) for g in groups}
     found = []
     for check in checks:
@@ -56,7 +56,7 @@ def _of(summary: Summary) -> list[Finding]:
 
 
 def render_github(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write workflow commands: the worst nine of each kind and one that counts the others."""
+    """Write workflow commands: the worst nine of each kind, and one with the number of others."""
     headline = f"LLM cost: {cost_sentence(summary.totals)} in {counted(summary.totals.calls, 'call')}"
     return "".join([*github_lines(_of(summary)), f"::notice title=token_meter::{command_data(headline)}\n"])
 
@@ -76,7 +76,7 @@ def github_lines(found: list[Finding]) -> list[str]:
 
 
 def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, no foreign name."""
+    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, but no names from outside."""
     return output_lines(summary, max((c.status for c in summary.checks), key=_WORST.index, default="ok"))
 
 
@@ -105,7 +105,7 @@ def output_lines(
 
 
 def render_gitlab_codequality(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write GitLab's code quality report; amounts stay out of the fingerprints, so that reruns match."""
+    """Write GitLab's code quality report. Fingerprints do not depend on amounts, so that reruns match."""
     rows: list[dict[str, Any]] = [
         {
             "description": visible(f.text),
@@ -120,7 +120,7 @@ def render_gitlab_codequality(summary: Summary, view: View = DEFAULT_VIEW) -> st
 
 
 def render_azure(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write Azure logging commands; they must go to the step's stdout."""
+    """Write Azure logging commands, which must be printed to the step's stdout."""
     lines = []
     for f in _of(summary):
         where = f"sourcepath={azure_property(f.file)};linenumber={f.line or 1};" if f.file else ""

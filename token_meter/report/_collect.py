@@ -1,4 +1,4 @@
-"""Rows to `Summary`, in one pass. It asks a price book, and knows no file and no format."""
+"""Groups and prices rows in one pass, and returns a `Summary`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _MOST_MODELS = 1_000
 
 
 class Pricing(Protocol):
-    """What reports need of a price book."""
+    """A price book, as far as reports use it."""
 
     @property
     def version(self) -> str:
-        """The stamp for reports."""
+        """The price data in use, for reports."""
 
     def price(self, call: Call) -> Price:
         """What a call costs. Never raises."""
@@ -191,7 +191,7 @@ def _line(kind: Kind, leaves: list[Leaf]) -> ModelLine:
 
 
 def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
-    """Merge the groups' model lines by the name that is shown."""
+    """Merge the groups' model lines by their shown name."""
     found: dict[str, ModelLine] = {}
     for group in groups:
         for line in group.models:
@@ -206,7 +206,7 @@ def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
 
 
 def _bounded(name: str, known: set[str], most: int) -> str:
-    """Bound the number of names, so that endless new ones fill neither the memory nor the page."""
+    """Return *name*, or a common name for all beyond *most*, to bound memory and page."""
     if name in known:
         return name
     if len(known) >= most:
@@ -216,7 +216,7 @@ def _bounded(name: str, known: set[str], most: int) -> str:
 
 
 def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """What the calls would cost with *as_model*."""
+    """Return a function that prices calls as if *as_model* had answered."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:

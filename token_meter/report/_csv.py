@@ -1,4 +1,4 @@
-"""`Summary` to CSV: one row per context and model, every cell of text inert for a spreadsheet."""
+"""`Summary` to CSV: one row per context and model, text cells escaped for spreadsheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Diff` to table, Markdown, JSON and GitHub annotations. It judges nothing."""
+"""`Diff` to table, Markdown, JSON and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the pull request's comment: headline, changed rows, rules, what was compared."""
+    """Write the pull request's comment: headline, changed rows, rules, and the two sides of the comparison."""
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
 
     def written(rows: int) -> str:
@@ -49,7 +49,7 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
             lines += [_md_row(c, scale) for c in shown]
             lines.append("")
         if hidden := len(diff.changes) - len(shown):
-            lines += [f"{hidden:,} more without a change worth a row", ""]
+            lines += [f"{hidden:,} more without a listed change", ""]
         if diff.checks:
             lines += ["  \n".join(check_text(c) for c in diff.checks[:20]), ""]
         lines.append(spent_line(diff.head.totals))
@@ -61,7 +61,7 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the comparison as data, `kind: diff`."""
+    """Write the comparison as JSON, `kind: diff`."""
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "diff",
@@ -146,7 +146,7 @@ def _md(text: str) -> str:
 
 
 def footnotes(diff: Diff) -> list[str]:
-    """Name the base, whether it is complete, and how a change splits."""
+    """The notes: the base, whether its ledger is complete, and the parts of a change."""
     base = diff.base
     if base is None:
         return ["no base: nothing was compared", f"prices {diff.head.prices}"]
@@ -164,7 +164,7 @@ def footnotes(diff: Diff) -> list[str]:
         why = "removed, deselected or not reached" if diff.head.run.complete else "the head's run is not complete"
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
-        notes.append("the head's record is not complete")
+        notes.append("the head's ledger is not complete")
     notes.append(f"prices {diff.priced_by}")
     return notes
 

@@ -1,4 +1,4 @@
-"""What is known of a run, and why its numbers may be incomplete. It knows no row and no price."""
+"""The facts of a run, and the reasons why its numbers may be incomplete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_meter.report._summary import ModelLine, Notice, Run, Totals
 
 
 def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str]) -> Run:
-    """Facts of the whole run; *labels* win over recorded ones, and of *command* only names are kept."""
+    """Facts of the whole run. *labels* override recorded ones; of *command*, only names are kept."""
     status = facts.run.get("exit_status")
     known = facts.run.get("labels")
     merged = {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}

@@ -18,7 +18,7 @@ _HEIGHT = 56  # of the history, in the template too
 
 
 def render_html(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write the page; the rows of *view*, at most 2,000.
+    """Write the page with the rows of *view*, at most 2,000.
 
     Raises:
         ConfigError: Jinja2 is not installed.
@@ -47,7 +47,7 @@ def _tables(summary: Summary, view: View) -> list[dict[str, Any]]:
 
 
 def about(summary: Summary) -> str:
-    """Say what ran, at which commit, and when."""
+    """The command, the commit and the time of a run."""
     vcs = summary.vcs
     parts = [" ".join(summary.run.command)[:200]]
     if vcs is not None:
@@ -58,7 +58,7 @@ def about(summary: Summary) -> str:
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
-    """The foot of the page: prices, completeness of the record, version."""
+    """The foot of the page: prices, completeness of the ledger, version."""
     run, vcs = summary.run, summary.vcs
     found = [("prices", summary.prices)]
     if run.processes:

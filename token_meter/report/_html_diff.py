@@ -1,4 +1,4 @@
-"""`Diff` to one self-contained HTML page, by the template of the report's. It judges nothing."""
+"""`Diff` to one self-contained HTML page, with the same template as a report."""
 
 from __future__ import annotations
 

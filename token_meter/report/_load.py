@@ -1,4 +1,4 @@
-"""Read a report back: JSON of v1 or v2, or a ledger. It knows no price book; what it cannot read is a `LedgerError`."""
+"""Reads a report (JSON of v1 or v2) or a ledger. Raises `LedgerError` for a file it cannot read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | Non
     """Read `git:REF:PATH`, `-` (stdin), a JSON report, or a ledger (a file, a run or a data directory).
 
     Raises:
-        LedgerError: nothing is there, or it is no report or ledger of token_meter.
+        LedgerError: it does not exist, or is not a report or ledger of token_meter.
     """
     given = str(source)
     if given.startswith("git:"):
@@ -64,10 +64,10 @@ def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | Non
 
 
 def loads(text: bytes | str, name: str = "report") -> Summary:
-    """Read a JSON report; numbers come back digit for digit.
+    """Read a JSON report; numbers keep all digits.
 
     Raises:
-        LedgerError: it is no report of a version that this token_meter knows.
+        LedgerError: it is not a report, or has a version that this token_meter cannot read.
     """
     try:
         data = json.loads(text, parse_float=Decimal)

@@ -1,6 +1,6 @@
-"""`Summary` to Markdown for a pull request's comment or a job summary. It knows no host's API.
+"""`Summary` to Markdown for a pull request's comment or a job summary.
 
-To keep within a host's limit, rows are cut, never bytes.
+To keep within a host's limit, whole rows are left out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def check_text(check: Check) -> str:
 
 
 def code_text(text: str) -> str:
-    """Write a sentence that may hold foreign names as one code span, where Markdown has no effect."""
+    """Write a sentence that may contain names from outside as one code span, where Markdown has no effect."""
     return markdown(text)
 
 
@@ -84,7 +84,7 @@ def _row(name: str, totals: Totals, places: int | None) -> str:
 
 
 def spent_line(t: Totals) -> str:
-    """Say what this run spent, and which calls cost nothing."""
+    """The cost of this run's live calls, and the numbers of live, replayed and mocked calls."""
     cost = cost_text(t, spent=True).replace("<", "&lt;").replace(">", "&gt;").replace("~", "\\~")
     return f"spent in this run: {cost} ({t.live:,} live, {t.replayed:,} replayed, {t.mocked:,} mocked)"
 
@@ -94,5 +94,5 @@ def _footer(summary: Summary) -> str:
     if summary.vcs is not None and summary.vcs.commit:
         parts.insert(0, f"commit {markdown(summary.vcs.commit[:12])}")
     if not summary.run.complete:
-        parts.append("the record is not complete")
+        parts.append("the ledger is not complete")
     return " · ".join(parts)

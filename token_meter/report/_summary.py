@@ -1,4 +1,4 @@
-"""The contents of a report, as frozen values. They know no file, no price book and no format."""
+"""The contents of a report, as frozen values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Tokens(NamedTuple):
-    """The six counts that every report shows; `None` when no call reported one."""
+    """The six counts in every report; `None` if no call reported one."""
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -65,7 +65,7 @@ NO_TOKENS = Tokens()
 
 
 class Kind(NamedTuple):
-    """Everything but the usage and the time that a price depends on."""
+    """All properties of a call that its price depends on, except usage and time."""
 
     request_model: str | None = None
     response_model: str | None = None
@@ -83,10 +83,10 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over some calls. `cost` and `spent` are sums of the priced ones: with `unpriced` they are lower bounds.
+    """Sums over some calls. `cost` and `spent` are sums over priced calls: with `unpriced`, they are lower bounds.
 
-    An SDK's retries are calls too, each with its own fate; a limit on calls leaves them out, as a budget does.
-    `live_unpriced` and `live_estimated` are the doubts of `spent`, which are not those of `cost`.
+    An SDK's retries are counted as calls here, because each has its own outcome, but not by a limit on calls.
+    `live_unpriced` and `live_estimated` say what is uncertain about `spent`, apart from `cost`.
     """
 
     calls: int = 0
@@ -146,7 +146,7 @@ class Totals:
 
 
 def total_of(parts: Iterable[Totals]) -> Totals:
-    """Sum up."""
+    """The sum of *parts*."""
     total = Totals()
     for part in parts:
         total += part
@@ -158,9 +158,9 @@ class ModelLine:
     """One model's share of a group.
 
     Attributes:
-        usages: the distinct usages and how often each came, for exact re-pricing; `None` when there were too many.
+        usages: the distinct usages and their numbers of calls, for exact re-pricing; `None` if there were too many.
         reason: why its calls have no price.
-        source: where its price comes from.
+        source: the source of its price.
     """
 
     kind: Kind
@@ -188,7 +188,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run behind a report, and whether its record is complete."""
+    """The run of a report, and whether its ledger is complete."""
 
     id: str | None = None
     command: tuple[str, ...] = ()
@@ -226,10 +226,10 @@ class Check:
     Attributes:
         scope: `run`, a test id, `total` of a diff, …
         field: `cost`, `spent`, `tokens`, `calls`, `unpriced`.
-        limit: as a number, or as the rule's text.
-        actual: what was found.
-        status: `unknown` when unpriced calls make it undecidable.
-        text: one line for people.
+        limit: a number, or the rule's text.
+        actual: the measured value.
+        status: `unknown` if unpriced calls make it undecidable.
+        text: one line of text.
         culprit: a test's id, for annotations.
     """
 
@@ -250,7 +250,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice for the reader; `code` is stable, `text` is for people."""
+    """A notice; `code` is stable for programs, `text` is for readers."""
 
     code: str
     text: str
@@ -284,5 +284,5 @@ class Summary:
 
     @property
     def largest(self) -> tuple[Group, ...]:
-        """The groups, the dearest first."""
+        """The groups, the most expensive first."""
         return tuple(sorted(self.groups, key=lambda g: (-g.totals.cost, -g.totals.total_tokens, g.id)))

@@ -1,4 +1,4 @@
-"""Checks limits against a summary; one verdict for markers, plugin and command line. It prints nothing."""
+"""Checks limits against a summary, and makes the verdict for markers, plugin and command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from token_meter.report._formatting import cost_text, visible
 from token_meter.report._summary import Check, Group, Status, Summary, Totals
 
 OK, BROKEN, EXCEEDED = 0, 1, 3
-"""Exit codes: fine (warnings too); no data where some was required; a limit or rule was exceeded."""
+"""Exit codes: no limit was exceeded, except with a warning; required data is missing; a limit or rule was exceeded."""
 
 OnExceed: TypeAlias = Literal["warn", "fail", "stop"]
 FIELDS = ("cost", "spent", "tokens", "calls")
@@ -60,8 +60,8 @@ class Verdict:
     Attributes:
         status: the worst of all: `exceeded`, `unknown`, `warn` or `ok`.
         headline: one line.
-        text: every finding, a line each; empty when all is well.
-        exit_code: 0 or 3; 1 where a base was required and none was found.
+        text: every finding, one line each; empty if there is none.
+        exit_code: 0 or 3; 1 if a required base was not found.
         checks: the findings as values.
     """
 
@@ -73,7 +73,7 @@ class Verdict:
 
 
 def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]:
-    """Compare sums with limits. A limit for each test gives a check for every test over it, or one that says ok."""
+    """Compare sums with limits. A limit for each test gives a check for every test that exceeds it, or one `ok`."""
     found: list[Check] = []
     for limit in limits:
         if limit.scope == "run":
@@ -88,7 +88,7 @@ def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]
 
 
 def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = None) -> Check:
-    """Compare one sum with one limit exactly, not as they are displayed."""
+    """Compare the exact values of a sum and a limit, not the displayed ones."""
     actual = _actual(totals, limit.field)
     money = limit.field in _MONEY
     exceeded = actual > limit.limit
@@ -138,7 +138,7 @@ def _gap(limit: Limit, totals: Totals) -> str:
 
 
 def judge(checks: Iterable[Check], *, unpriced: Literal["warn", "fail", "ignore"] = "warn") -> Verdict:
-    """Give the verdict. *unpriced* is the status of a limit that unpriced calls make undecidable."""
+    """Make the verdict. *unpriced* says how to treat a limit that unpriced calls make undecidable."""
     every = tuple(checks)
     bad = [c for c in every if c.status == "exceeded" or (c.status == "unknown" and unpriced == "fail")]
     doubt = [c for c in every if c.status == "unknown" and unpriced == "warn"]

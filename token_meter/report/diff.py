@@ -1,4 +1,4 @@
-"""Compares BASE with HEAD: what changed, why, and whether a rule allows it. It knows no file and no format."""
+"""Compares BASE with HEAD: the changes, their causes, and whether the rules allow them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Diff:
     """A whole comparison. Without a base there is only the head, and the headline says so.
 
     Attributes:
-        base: the base as it was recorded; `None` when there is none.
+        base: the base with its recorded costs; `None` without one.
         changes: every group, the largest change first.
-        total_base: sums over all groups of the base, priced as the comparison is.
-        total_head: the same of the head.
-        common_base: sums over the groups that both sides have, priced so too.
-        common_head: the same of the head.
-        recorded_change: the change of their cost, each as it was priced then; `None` when that is not known.
-        price_change: the part of it that prices caused; `None` when not everything was priced again.
-        approximate: some tokens could only be priced again as averages.
-        priced_by: the version of the prices that are compared; the head's, unless both sides were priced again.
+        total_base: sums of the base over all its groups, with the prices of the comparison.
+        total_head: the same sums of the head.
+        common_base: sums of the base over the groups of both sides, with the prices of the comparison.
+        common_head: the same sums of the head.
+        recorded_change: the change of their recorded costs; `None` if it is not known.
+        price_change: the part of it that prices caused; `None` if not all calls were priced again.
+        approximate: some tokens were priced again by averages.
+        priced_by: the version of the compared prices: that of the head, unless both sides were priced again.
         age: commits between base and head.
     """
 
@@ -120,9 +120,9 @@ def compare(
 ) -> Diff:
     """Compare two reports.
 
-    With `prices="head"` and a *book*, the tokens of both are priced by it: the remaining change is usage, and that of
-    prices is shown apart. Two reports that were priced alike, by another version than *book*'s, are compared as
-    they are. Percentages are over the groups that both have.
+    With `prices="head"` and a *book*, the tokens of both sides are priced by it: the remaining change is usage, and the
+    change of prices is shown separately. Two reports with the same prices, of another version than *book*'s, are
+    compared as recorded. Percentages are of the groups that both sides have.
 
     Raises:
         ConfigError: a rule is not valid, or the reports are grouped in different ways.
@@ -193,7 +193,7 @@ def compare(
 
 
 def _are_alike_and_foreign(base: Summary, head: Summary, book: Pricing) -> bool:
-    """Whether both sides were priced by one book that is not *book*; unknown, hence false, for old reports."""
+    """Whether both sides were priced by the same book other than *book*; false for old reports, which do not say."""
     alike = (base.prices, base.digest) == (head.prices, head.digest) and base.digest != "unknown"
     return alike and not is_priced_by(book, head)
 
@@ -230,7 +230,7 @@ def _change(
 def _models(
     before: Mapping[str, Group], after: Mapping[str, Group], of_base: Repricer | None, of_head: Repricer | None
 ) -> dict[str, tuple[Totals, Totals]]:
-    """Sum each model over the groups that both sides have."""
+    """The sums of each model over the groups of both sides."""
     found: dict[str, tuple[Totals, Totals]] = {}
     none = Totals()
     for name in before.keys() & after.keys():

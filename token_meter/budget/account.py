@@ -49,9 +49,9 @@ class Amounts(NamedTuple):
 
 
 _WORDS = {
-    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise {max_cost}"),
-    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise {the meter's max_tokens}"),
-    "calls": ("max_calls", "made", "raise {max_calls}"),
+    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise ", "max_cost"),
+    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise ", "the meter's max_tokens"),
+    "calls": ("max_calls", "made", "raise ", "max_calls"),
 }
 
 
@@ -103,11 +103,9 @@ class Excess(NamedTuple):
 
     def describe(self, whose: str, option: str | None = None) -> str:
         """A message with what happened, the values, and what to do; *option* is what the user set the limit by."""
-        argument, verb, remedy = _WORDS[self.field]
-        words, _, name = remedy.rstrip("}").partition("{")
-        remedy = f"{words}{option or name}"
-        need = "an amount that cannot be estimated" if self.wanted is None else shown(self.field, self.wanted)
-        why = f"and this call may need {need}"
+        argument, verb, words, name = _WORDS[self.field]
+        remedy, need = f"{words}{option or name}", "an amount that cannot be estimated"
+        why = f"and this call may need {need if self.wanted is None else shown(self.field, self.wanted)}"
         if self.is_transient:
             why += ", as may another one that is in flight: together they could overshoot by any amount"
             remedy = "send such calls one after the other"

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+WHERE_PRICES_GO = "meter(prices=FILE), TOKEN_METER_PRICES, prices in pyproject.toml, or --prices"
+"""Who may name a price file, for messages of what has no price."""
 
 
 def visible(text: str, limit: int = 60) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay, _public
 from token_meter.prices import _validation as given
+from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._lookup import Entry
 from token_meter.prices._rate_card import EXACT, UnpriceableError, unexplained
@@ -43,7 +44,8 @@ class PriceBook:
         overrides: private rates; a row replaces the public one of its provider, model and tier as a whole.
         multipliers: factors on list prices by base URL: `{"https://acme.openai.azure.com/": "1.1"}`.
         models: the model behind a deployment: `{("https://acme.openai.azure.com/", "prod-chat"): "gpt-4o"}`.
-        hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`.
+        hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`; `"by-model"` for a gateway with
+            models of several, who are then told by the model's name.
         on_unpriced: what to do when counted tokens have no price: `warn`, `raise` or `ignore`.
         name: the book's name in reports.
         web_search: US dollars per 1,000 web searches; without it, the price does not include their fee.
@@ -159,6 +161,8 @@ class PriceBook:
         """Return *call* with its price and its provider. Never raises."""
         try:
             provider = call.provider or self._terms.provider_of(call.base_url or call.host)
+            if provider == BY_MODEL:
+                provider = self._terms.maker_of(call)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             provider = None
         return call._replace(price=self.price(call), provider=provider)

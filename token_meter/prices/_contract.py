@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
+from token_meter.prices._by_model import BY_MODEL, maker_of
 from token_meter.prices._hosts import REGIONAL, STATES_DOLLARS, Place, PlaceMap, known_provider, place_of
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
@@ -83,9 +85,25 @@ class Terms(NamedTuple):
         if provider is None:
             place = place_of(where)
             shown = "unknown" if place is None else str(place._replace(path=""))
-            msg = f'host {shown} has no known provider; map it with PriceBook(hosts={{"{shown}": "openai"}})'
+            row = f'hosts = {{ "{shown}" = "PROVIDER" }}'
+            msg = f"host {shown} has no known provider; say who is paid by {row} in a price file ({WHERE_PRICES_GO})"
             raise UnpriceableError(msg)
         spelled, also = self._model(call, where)
+        by_model = provider == BY_MODEL
+        if by_model:
+            provider, spelled = maker_of(spelled, call.started_s, ((row.provider, row.model) for row in self.overrides))
+        found = self._entry_of(call, provider, spelled, also, where)
+        return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def maker_of(self, call: Call) -> str | None:
+        """Who is paid for a call to a host that goes by the model; `None` when nobody lists it."""
+        try:
+            model, _ = self._model(call, call.base_url or call.host or "")
+            return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]
+        except UnpriceableError:
+            return None
+
+    def _entry_of(self, call: Call, provider: str, spelled: str, also: str | None, where: str) -> Entry:
         model = _overlay.plain_name(provider, spelled)
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)
         processing = call.processing or ""

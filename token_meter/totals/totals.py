@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from token_meter._money import add_usd, fine_usd
+from token_meter._money import add_usd, format_usd
 from token_meter.types import Call
 
 
@@ -286,13 +286,13 @@ class BoundedGroups(dict[str, Totals]):
         return {name: SubTotal(sums) for name, sums in self.items()}
 
 
-def amount(sums: TotalsView) -> str:
+def amount(sums: TotalsView, places: int | None = None) -> str:
     """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
     counted = sums._charged()
     missing = _missing(counted)
     if missing and not counted.priced_calls:
         return "unknown"
-    shown = fine_usd(counted.cost)
+    shown = format_usd(counted.cost, places)
     if missing:
         return f">= {shown}"
     return f"~{shown}" if counted.estimated_calls else shown

@@ -37,8 +37,11 @@ class Ticket(Protocol):
 class Admission(Protocol):
     """Who decides whether a call may leave."""
 
-    def enter(self, call: PlannedCall) -> Ticket | None:
-        """Let a call in, or raise the refusal and nothing else; `None` when no limit and no handler is concerned."""
+    def concerns(self, stack: tuple[Any, ...]) -> bool:
+        """Whether a limit or a handler is over a call that starts with this stack. Never raises."""
+
+    def enter(self, call: PlannedCall) -> Ticket:
+        """Let a call in, or raise the refusal and nothing else."""
 
 
 class GateRow(Protocol):
@@ -107,11 +110,9 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
+            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return original(client, *args, **kwargs)
             ticket = admission.enter(read(client, args, kwargs))
-            if ticket is None:
-                return original(client, *args, **kwargs)
             stack.set((*current, ticket))
             try:
                 answer = original(client, *args, **kwargs)
@@ -134,11 +135,9 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
+            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return await original(client, *args, **kwargs)
             ticket = admission.enter(read(client, args, kwargs))
-            if ticket is None:
-                return await original(client, *args, **kwargs)
             stack.set((*current, ticket))
             try:
                 answer = await original(client, *args, **kwargs)

@@ -38,10 +38,13 @@ def is_events(raw: bytes) -> bool:
 
 
 def plain(raw: bytes) -> bytes:
-    """The same lines with one kind of line end, without a mark of byte order, and events parted by blank lines."""
+    """The same lines with one kind of line end, and without a mark of byte order."""
     raw = raw.removeprefix(BOM)
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
+
+
+def parted(raw: bytes) -> bytes:
+    """The same plain lines, with every event parted by a blank line."""
     if any(raw.find(mark) >= 0 for mark in _GLUED):
         raw = b"\n\n".join(map(_parted, raw.split(b"\n\n")))
     return raw
@@ -73,7 +76,7 @@ def parse_block(block: bytes) -> tuple[str, bytes]:
 
 def events_of(raw: bytes) -> Iterator[Object]:
     """Every event that holds an object, also a last one that lacks its blank line."""
-    for block in plain(raw).split(b"\n\n"):
+    for block in parted(plain(raw)).split(b"\n\n"):
         _, data = parse_block(block)
         event = parse_object(data) if data else None
         if event is not None:
@@ -83,9 +86,11 @@ def events_of(raw: bytes) -> Iterator[Object]:
 def read_events(layout: Format, raw: bytes) -> Reading:
     """Read a stream, parsing as few of its events as will do."""
     stream = _Stream(layout, plain(raw))
-    starts = {*stream.first_ones(), *stream.last_one(), *stream.reports(), *stream.errors()}
-    found = [event for start in sorted(starts) if (event := stream.event_at(start)) is not None]
-    reading = reading_of(layout, found, is_whole=False)
+    found = stream.events()
+    if None in found:  # only now: it takes longer than all else to find out whether events are glued together
+        stream = _Stream(layout, parted(stream.raw))
+        found = stream.events()
+    reading = reading_of(layout, [event for event in found if event is not None], is_whole=False)
     ended = stream.is_terminated or stream.is_done()
     return reading._replace(ended=True) if ended else reading
 
@@ -98,6 +103,11 @@ class _Stream:
         self.is_terminated = False
         self._format = layout
         self._parsed: dict[int, Object | None] = {}
+
+    def events(self) -> list[Object | None]:
+        """The events that say something, in order; `None` for one that cannot be parsed."""
+        starts = {*self.first_ones(), *self.last_one(), *self.reports(), *self.errors()}
+        return [self.event_at(start) for start in sorted(starts)]
 
     def event_at(self, start: int) -> Object | None:
         """The object in the event that begins at *start*."""

@@ -40,7 +40,7 @@ CORE = (
 """What a plain call passes through without handlers, budgets, ledger or reports, until its tokens are read, and the
 rows that it is read by; ARCHITECTURE.md says the same. Protocols (`ports.py`) are passed by no call."""
 DOORS_OF_THE_CORE = {"_defaults.py", "budget/admission.py", "context/registry.py", "events/dispatcher.py"}
-"""Asked whether somebody limits the call, wants to be told of it, or named prices; for a plain call they say no."""
+"""Asked whether a limit, a handler or a named price book applies to the call; for a plain call they say no."""
 
 VENDORS = re.compile(
     r"openai|anthropic|claude|azure|google|gemini|vertex|bedrock|amazon|groq|mistral|moonshot|deepseek|perplexity"
@@ -165,7 +165,7 @@ print(sorted(Path(path).relative_to(package).as_posix() for path in passed if pa
 
 
 def test_a_plain_call_passes_through_the_core_only():
-    """The list of the core is what runs; what it is beside that stands in a table of its own."""
+    """The list of the core is what runs, apart from the doors in the table above."""
     done = subprocess.run([sys.executable, "-c", _PLAIN_CALLS], capture_output=True, text=True, timeout=60, check=True)
     passed = set(ast.literal_eval(done.stdout))
 

@@ -1,8 +1,8 @@
-"""What this process uses where a program says nothing: the default price book. It knows no meter and no report.
+"""The default price book of this process.
 
-`configure` says it; else the host of the program (pytest's plugin) does, `TOKEN_METER_PRICES`, or the pyproject.toml at
-or above the working directory, in this order. Files are looked for once, when a book is first asked for: the parts of a
-program, and its report, use the same one. Prices are loaded where something names a file, or when a call is priced.
+It is set by `configure`, else by the host of the program (pytest's plugin), `TOKEN_METER_PRICES`, or the pyproject.toml
+at or above the working directory, in this order. Files are looked up once, when a book is first needed, so that all
+parts of a program and its report use the same one. Prices are loaded if a file is named, or when a call is priced.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _found: tuple[PriceBook | None] | None = None
 def configure(*, prices: PriceBook | str | os.PathLike[str] | None = None) -> None:
     """Set the default price book of this process: a `PriceBook`, or the path of a TOML or JSON file.
 
-    Meters that are made from here on use it unless they are given `prices=`. With `None` it is again what environment
-    and pyproject.toml say, looked up anew.
+    Later meters use it, unless they are given `prices=`. With `None`, environment and pyproject.toml apply again, and
+    are read again.
 
     Raises:
         ConfigError: it is neither, or the file cannot be read or is not valid.
@@ -34,7 +34,7 @@ def configure(*, prices: PriceBook | str | os.PathLike[str] | None = None) -> No
 
 
 def set_by_host(book: PriceBook | None) -> PriceBook | None:
-    """Set the default of whatever runs this program; return the one before it, to be put back."""
+    """Set the default of the program's host; return the previous one, so that it can be restored."""
     global _of_host
     before, _of_host = _of_host, book
     return before
@@ -57,7 +57,7 @@ def book_of(given: object) -> PriceBook:
 
 
 def configured_book() -> PriceBook | None:
-    """The book that `configure` was given, or that the host of the program set."""
+    """The book that was set by `configure` or by the host of the program."""
     return _configured or _of_host
 
 
@@ -73,7 +73,7 @@ def given_book() -> PriceBook | None:
 
 
 def default_book() -> PriceBook:
-    """The default book: the one that was named, else list prices."""
+    """The default book; list prices if none is named."""
     given = given_book()
     if given is not None:
         return given

@@ -140,7 +140,7 @@ def _body_of(request: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str
         return {"messages": [_user_message(request)]}
     body = request_in(Path(request).read_bytes(), by_shape=False)
     if body is None:
-        msg = f"{os.fspath(request)} holds no request; expected a JSON object, the body of one"
+        msg = f"{os.fspath(request)} contains no request; expected a JSON object, the body of one"
         raise ValueError(msg)
     return body
 

@@ -256,7 +256,7 @@ def test_money_is_shown_alike_however_the_program_rounds(rounding):
 
 
 def test_an_exit_too_many_does_nothing():
-    """`close` in a `finally` of somebody who never entered."""
+    """`close` in a `finally` without an entered block."""
     cb = meter()
     cb.__exit__(None, None, None)
 

@@ -257,7 +257,7 @@ def test_a_realtime_response_has_the_model_of_its_connection(path, query, model)
     [("/v1/live/sessions", event("session.started")), ("/v1/realtime/translations", event("session.created"))],
 )
 def test_a_session_that_tells_no_usage_is_unmeasured(path, first):
-    """It cost something; nobody says how much."""
+    """It costs something, but no answer says how much."""
     with meter(keep_calls=True) as cb:
         line = line_of(path)
         line.received(first)

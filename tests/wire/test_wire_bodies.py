@@ -93,7 +93,7 @@ def test_an_error_shows_its_code_and_never_its_words(error: Any, shown: str | No
 
 
 def test_a_failed_body_keeps_its_usage() -> None:
-    """An error does not hide what was reported beside it."""
+    """An error does not hide the usage in the same answer."""
     body = {**RESPONSE, "status": "failed", "error": {"code": "server_error", "message": "secret"}}
 
     reading = read_body("responses", dump(body))
@@ -116,7 +116,7 @@ def test_a_failed_body_keeps_its_usage() -> None:
 )
 @pytest.mark.parametrize("padding", [0, 1, 3])
 def test_decoys_do_not_count(body: Any, padding: int) -> None:
-    """Usage inside of a text, a schema, a second choice or a list is nobody's usage."""
+    """Usage inside of a text, a schema, a second choice or a list is not the usage."""
     if isinstance(body, dict):
         filler = {"x": "y" * 20_000}
         body = {**(filler if padding & 1 else {}), **body, **({"z": "y" * 20_000} if padding & 2 else {})}

@@ -177,7 +177,7 @@ def doubted(check: Check, why: str) -> Check:
     """Adapt a check to a ledger with gaps: an exceeded limit stays exceeded, any other becomes unknown."""
     if check.status not in ("ok", "unknown"):
         return check
-    text = f"the limit on {check.field} cannot be held: {why}; as far as known, {check.text}"
+    text = f"the limit on {check.field} cannot be checked: {why}; as far as known, {check.text}"
     return replace(check, status="unknown", text=text)
 
 
@@ -197,7 +197,7 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
     over = {(c.scope, c.status) for c in known}
     if refused is not None and ("run", "exceeded") not in over:
         limit_ = next((c.limit for c in known if c.scope == "run" and c.field == refused), Decimal(0))
-        field, why = str(refused), f"the limit on {refused} would not have held"
+        field, why = str(refused), f"the limit on {refused} would have been exceeded"
         if refused == "price":
             field, why = "unpriced", "a model has no price"
         text = f"run: calls were refused, because {why}"

@@ -108,7 +108,7 @@ def _row(name: str, source: IO[bytes], model: str | None, kind: str | None, pric
         body = request_in(head, by_shape=kind is None)
     if body is None:
         if kind not in (None, "text"):
-            msg = f"{name} holds no {kind} request; expected a JSON object, the body of one"
+            msg = f"{name} contains no {kind} request; expected a JSON object, the body of one"
             raise click.ClickException(msg)
         count = count_stream(_text(chain((head,), iter(lambda: source.read(_CHUNK), b""))), model)
         return _Row(name, count.tokens, count.encoding, ("unknown encoding",) if count.approximate else ())

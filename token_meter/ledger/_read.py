@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from token_meter.ledger import _line
 from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
 from token_meter.ledger._line import Row
-from token_meter.ledger._place import find_shards, marks_in
+from token_meter.ledger._place import find_shards, is_held, marks_in
 from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
@@ -30,9 +30,9 @@ class RunFacts(NamedTuple):
 
     Attributes:
         runs: the run ids, in order of appearance.
-        processes: the number of processes that wrote.
-        unclean_processes: the number of them without a closing line (killed, crashed, or still running).
-        in_flight: calls that started and never ended: billed, cost unknown.
+        processes: how many processes wrote.
+        unclean_processes: how many of them ended without a closing line: killed, or ended by SIGTERM as servers are.
+        in_flight: calls of processes that ended, which started and never ended: billed, cost unknown.
         in_flight_contexts: the tests or labels that started them (bounded).
         skipped_records: lines that are torn, foreign or of an unknown version.
         duplicates: records that had been read before.
@@ -41,6 +41,8 @@ class RunFacts(NamedTuple):
         ended_s: the latest time.
         contexts: the fields of `note("context", id=..., ...)`, by id.
         run: the fields of `note("run", ...)`; later ones win.
+        running_processes: how many still write.
+        under_way: calls of theirs that have not ended yet.
     """
 
     runs: tuple[str, ...] = ()
@@ -55,38 +57,56 @@ class RunFacts(NamedTuple):
     ended_s: float | None = None
     contexts: Mapping[str, Mapping[str, Any]] = _NOTHING
     run: Mapping[str, Any] = _NOTHING
+    running_processes: int = 0
+    under_way: int = 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every call that started is in the sums."""
-        return not (self.unclean_processes or self.in_flight or self.skipped_records or self.lost_records)
+        """Whether every call that started is in the sums.
+
+        Each is on record before it is sent, and again when it has ended: how a process ended takes nothing away.
+        """
+        return not (self.running_processes or self.in_flight or self.skipped_records or self.lost_records)
 
 
-def read_run(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, merge: bool = True) -> RunReader:
-    """Read a data directory's latest run, run directories or shards. Iterate over the result to get its rows.
+def read_run(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    merge: bool = True,
+    last: int | None = 1,
+    since_s: float | None = None,
+) -> RunReader:
+    """Read a data directory's latest run, run directories or shards; iterate the result for its rows.
 
     With *merge*, calls that differ only in id, time within 15 minutes, duration and counts become one row with
     `calls` > 1 and `usages`.
+
+    Args:
+        last: how many of its latest runs a data directory stands for; `None` for all.
+        since_s: leave out calls that started before, seconds since the epoch.
 
     Raises:
         LedgerError: a path does not exist.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return RunReader(find_shards(given), merge=merge)
+    return RunReader(find_shards(given, last, since_s), merge=merge, since_s=since_s)
 
 
 class RunReader:
     """The rows of some shards, streamed once; `facts` is complete when all rows have been read."""
 
-    def __init__(self, shards: Iterable[Path], *, merge: bool = True) -> None:
+    def __init__(self, shards: Iterable[Path], *, merge: bool = True, since_s: float | None = None) -> None:
         self._shards = list(shards)
-        self._merge = merge
+        self._merge = merge and (since_s is None or since_s % _SLOT_S == 0)  # else a row may lie on both sides
+        self._since_s = since_s
         self._seen = SeenIds()
-        self._in_flight: dict[tuple[bytes, bytes], bytes] = {}
-        self._closed: dict[bytes, bool] = {}  # by opening line, so that a process combined twice counts once
+        self._in_flight: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # the line, and that of its process
+        self._shard_of: dict[bytes, Path] = {}
+        self._lost_of: dict[bytes, int] = {}
+        self._closed: dict[bytes, bool] = {}  # by opening line: a process that was combined twice is still one
         self._section = b""
-        self._process = ""
-        self._skipped = self._duplicates = self._lost = self._began = self._ended = 0
+        self._process, self._shard = "", Path()
+        self._skipped = self._duplicates = self._began = self._ended = 0
         self._marks: set[str] = set()
         self._runs: dict[str, None] = {}
         self._contexts: dict[str, dict[str, Any]] = {}
@@ -94,21 +114,28 @@ class RunReader:
 
     def __iter__(self) -> Iterator[Row]:
         for shard in self._shards:
-            yield from self._rows(shard)
+            if self._since_s is None:
+                yield from self._rows(shard)
+            else:
+                yield from (row for row in self._rows(shard) if row.call.started_s >= self._since_s)
 
     @property
     def facts(self) -> RunFacts:
         """The facts of the lines so far."""
-        contexts = (_context_of(line) for line in list(self._in_flight.values())[:_IN_FLIGHT_SHOWN])
+        running = {s for s, closed in self._closed.items() if not closed and is_held(self._shard_of[s])}
+        left = [line for line, section in self._in_flight.values() if section not in running]
+        contexts = (_context_of(line) for line in left[:_IN_FLIGHT_SHOWN])
         return RunFacts(
             runs=tuple(self._runs),
             processes=len(self._closed),
-            unclean_processes=sum(not closed for closed in self._closed.values()),
-            in_flight=len(self._in_flight),
+            unclean_processes=sum(not closed for closed in self._closed.values()) - len(running),
+            running_processes=len(running),
+            under_way=len(self._in_flight) - len(left),
+            in_flight=len(left),
             in_flight_contexts=tuple(dict.fromkeys(c for c in contexts if c is not None)),
             skipped_records=self._skipped,
             duplicates=self._duplicates,
-            lost_records=max(self._lost, len(self._marks.union(marks_beside(self._shards)))),
+            lost_records=max(sum(self._lost_of.values()), len(self._marks.union(marks_beside(self._shards)))),
             began_s=float(self._began) if self._began else None,
             ended_s=float(self._ended) if self._ended else None,
             contexts=self._contexts,
@@ -116,8 +143,8 @@ class RunReader:
         )
 
     def _rows(self, shard: Path) -> Iterator[Row]:
-        """Yield the rows of one shard. The loop may run a million times, so common cases are inlined."""
-        self._section, self._process = b"", shard.name
+        """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
+        self._section, self._process, self._shard = b"", shard.name, shard
         call_of, in_flight, seen = CALL_LINE.fullmatch, self._in_flight, self._seen.add
         reader = LineReader(self._process)
         batches: dict[bytes, Batch] = {}
@@ -208,12 +235,13 @@ class RunReader:
             self._process = _line.cut(f"{found.get('host')}:{found.get('pid')}") or ""
             self._runs.setdefault(str(_line.cut(str(found.get("run")))))
             self._closed.setdefault(line, False)
+            self._shard_of[line] = self._shard
         elif kind == "close":
             if "mark" in found:  # the mark of a combined shard, not the end of a process
                 self._marks.add(str(found["mark"]))
-            elif self._section in self._closed and not self._closed[self._section]:
+            elif self._section in self._closed:  # again for each block of a service; what is lost adds up
                 self._closed[self._section] = True
-                self._lost += int(found.get("lost", 0))
+                self._lost_of[self._section] = max(self._lost_of.get(self._section, 0), int(found.get("lost", 0)))
         elif kind == "start":
             self._started(split_id(_line.id_of(found)), line)
         elif kind == "drop":
@@ -228,7 +256,7 @@ class RunReader:
 
     def _started(self, id_: tuple[bytes, bytes], line: bytes) -> None:
         if id_ not in self._seen:
-            self._in_flight[id_] = line
+            self._in_flight[id_] = line, self._section
 
 
 def marks_beside(shards: Iterable[Path]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -16,10 +16,14 @@ from typing import Any, NamedTuple
 from token_meter._fork import in_child
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import _line, _place
+from token_meter.ledger._opening import opening_line
 from token_meter.types import Call
 
 _KEPT = 1_000  # records that wait for space on a full disk
 _CHECK_EVERY = 64  # records between two checks whether the shard still exists, which cost 1 us each
+_DAY_S = 86_400
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)
+"""Descriptors, and room on a disk, may become free again: what failed for want of them is tried again."""
 _log = logging.getLogger("token_meter")
 _lock = threading.RLock()
 """One lock for all ledgers: a finalizer that interrupts a write of this thread may write to another ledger, and two
@@ -42,15 +46,26 @@ class _Shard(NamedTuple):
 class Ledger:
     """Writes this process's records of one run.
 
-    When a method returns, the operating system has the record: it survives `os._exit` and SIGKILL, but not a power cut.
-    SIGKILL during a write may cut the record at the end of a page (Linux; 2 of 1,744 kills); readers count such lines.
-    Any thread may write, and so may a forked child, which gets its own shard. A record that cannot be written is kept
-    in memory (bounded) and retried with the next one; `lost` counts those not on disk, `problem` says why.
+    A record is with the operating system when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
+    One that is being written when SIGKILL comes may be cut at a page's end (Linux; 2 of 1,744 kills): readers count it.
+    Any thread may write, and so may a forked child, which gets a shard of its own; so does each day (UTC) of a process
+    whose ledger *rotates*. A record that cannot be written is
+    kept in memory (bounded) and tried again with the next one; `lost` counts those not on disk, `problem` says why.
     """
 
-    def __init__(self, run_dir: str | os.PathLike[str], *, worker: str | None = None, lazy: bool = False) -> None:
+    def __init__(
+        self,
+        run_dir: str | os.PathLike[str],
+        *,
+        worker: str | None = None,
+        lazy: bool = False,
+        rotates: bool = False,
+    ) -> None:
         self.run_dir = Path(os.path.abspath(run_dir))
         self.worker = worker
+        self._rotates = rotates
+        self._until_s = math.inf  # when the day of the shard ends
+        self._first_line = b""
         self.problem: str | None = None
         self._untold: str | None = None
         self._shard: _Shard | None = None
@@ -68,10 +83,15 @@ class Ledger:
 
     @classmethod
     def create(
-        cls, data_dir: str | os.PathLike[str] = ".token_meter", *, worker: str | None = None, lazy: bool = False
+        cls,
+        data_dir: str | os.PathLike[str] = ".token_meter",
+        *,
+        worker: str | None = None,
+        lazy: bool = False,
+        rotates: bool = False,
     ) -> Ledger:
-        """Begin a new run in *data_dir*. With *lazy*, no file is created before the first record."""
-        return cls(_place.new_run_dir(data_dir), worker=worker, lazy=lazy)
+        """Begin a new run under *data_dir*; with *lazy* nothing is made before the first record."""
+        return cls(_place.new_run_dir(data_dir), worker=worker, lazy=lazy, rotates=rotates)
 
     @classmethod
     def join(cls, run_dir: str | os.PathLike[str], *, worker: str | None = None, lazy: bool = False) -> Ledger:
@@ -94,6 +114,11 @@ class Ledger:
         """This process's file; `None` before it is created."""
         shard = self._shard
         return shard.path if shard is not None and shard.pid == os.getpid() else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether this process cannot write here, and does not try again."""
+        return self._refused_pid == os.getpid()
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.run_dir)!r}, lost={self.lost})"
@@ -226,23 +251,30 @@ class Ledger:
     def _descriptor(self, pid: int) -> int:
         """Open this process's shard; a forked child closes its parent's first. The lock is held."""
         shard = self._shard
-        if shard is not None and shard.pid == pid and shard.fd >= 0:
+        if shard is not None and shard.pid == pid and shard.fd >= 0 and time.time() < self._until_s:
             return shard.fd
         if self._refused_pid == pid:
             return -1
         if self._pid != pid:
             self._forget_parent(pid)
             shard = None
+        now = time.time()
+        if now >= self._until_s:  # without a closing line: the process goes on
+            self._let_go()
+            shard = None
         try:
             if shard is None:
                 _place.make_run_dir(self.run_dir)
-                path = _place.new_shard(self.run_dir)
+                day = time.strftime("%Y%m%d", time.gmtime(now)) if self._rotates else ""
+                path = _place.new_shard(self.run_dir, day)
                 fd = _place.open_shard(path)
+                self._until_s = now - now % _DAY_S + _DAY_S if self._rotates else math.inf
             else:
                 path = shard.path
                 fd = _place.open_shard(path, again=True)
+            _place.hold(fd)
         except (OSError, LedgerError) as exc:
-            if getattr(exc, "errno", None) not in (errno.EMFILE, errno.ENFILE):  # descriptors may become free again
+            if getattr(exc, "errno", None) not in _PASSING:
                 self._refused_pid = pid
             self._report(str(exc))
             return -1
@@ -256,23 +288,17 @@ class Ledger:
     def _forget_parent(self, pid: int) -> None:
         """Drop the waiting records and the torn line, which belong to the parent."""
         self._pid = pid
+        self._until_s, self._first_line = math.inf, b""
         self._let_go()
         self._waiting = deque()
         self._dropped = 0
         self._torn = False
 
     def _opening(self) -> bytes:
-        program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
-        return _line.record(
-            "open",
-            run=self.run_dir.name,
-            host=_place.host_name(),
-            pid=os.getpid(),
-            ppid=os.getppid(),
-            argv0=_line.cut(program),
-            worker=self.worker,
-            ts=round(time.time(), 6),
-        )
+        """The same for all shards of a process: it is one process."""
+        if not self._first_line:
+            self._first_line = opening_line(self.run_dir.name, self.worker)
+        return self._first_line
 
     def _report(self, problem: str) -> None:
         if self.problem is None:

@@ -265,7 +265,7 @@ class UnreadableBook(PriceBook):
 def _charged(amount: Decimal) -> Price:
     """The price that the provider itself has charged, in US dollars."""
     if not amount.is_finite() or amount < 0:
-        return Price(None, None, "the provider reports a cost that is no amount")
+        return Price(None, None, "the provider reports a cost that is not an amount")
     return Price(amount, "provider", None)
 
 

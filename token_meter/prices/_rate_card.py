@@ -126,7 +126,7 @@ class RateCard:
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
         ) = usage  # fmt: skip
         if beside:
-            msg = f"{beside} tokens stand outside the usage and are billed at another model's price"
+            msg = f"{beside} tokens are outside of the usage and are billed at another model's price"
             raise UnpriceableError(msg)
         if prompt is None:
             if seconds is None or completion:

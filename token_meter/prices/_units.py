@@ -123,5 +123,5 @@ def check_covered(price: ModelPrice, usage: Usage) -> None:
             msg = f"no rate is known for {words}"
             raise UnpriceableError(msg)
     if usage.tool_usage_tokens:
-        msg = f"{usage.tool_usage_tokens} tokens stand outside the usage and are billed at another model's price"
+        msg = f"{usage.tool_usage_tokens} tokens are outside of the usage and are billed at another model's price"
         raise UnpriceableError(msg)

@@ -21,12 +21,15 @@ from token_meter.report._summary import (
     ModelLine,
     Summary,
     Vcs,
+    check_by,
     total_of,
 )
 from token_meter.types import Call, Price, Usage
 
 OUTSIDE = "(outside tests)"
 OTHER = "(other)"
+_EVERY_CALL = "\0every call"
+"""The group that each call is in once, where the others overlap."""
 _MOST_GROUPS = 50_000
 _MOST_MODELS = 1_000
 
@@ -59,8 +62,12 @@ def summarise(
 ) -> Summary:
     """Group *rows* and price them.
 
-    *facts* default to those of *rows*, if that is a `RunReader`. *as_model* (`gpt-4o`, or `provider:model`) prices the
-    same tokens as tokens of another model.
+    By `tag`, a call with two tags is in both rows, and once in the totals; by `tag:NAME` it is in the row of the last
+    of its tags `NAME=...`. *facts* are taken from *rows* when that is a `RunReader`. *as_model* (`gpt-4o`, or
+    `provider:model`) prices the same tokens for another model.
+
+    Raises:
+        ConfigError: *by* is nothing that rows can be grouped by.
     """
     if book is None:
         book = default_book()
@@ -70,8 +77,9 @@ def summarise(
     if facts is None:
         facts = getattr(rows, "facts", None) or RunFacts()
     groups = collector.groups(facts.contexts)
-    totals = total_of(g.totals for g in groups)
-    models = _by_model(groups)
+    whole = collector.whole(groups)
+    totals = total_of(g.totals for g in whole)
+    models = _by_model(whole)
     return Summary(
         by=by,
         totals=totals,
@@ -99,7 +107,7 @@ class _LeafKey(NamedTuple):
 
 class _Collector:
     def __init__(self, by: By, book: Pricing, as_model: str | None) -> None:
-        self._key = _KEYS[by]
+        self._keys = _keys_of(check_by(by))
         self._by = by
         self._prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
@@ -107,11 +115,12 @@ class _Collector:
         self._models: set[str] = set()
 
     def add(self, row: Row) -> None:
-        self._leaf(row).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
+        for key in self._keys(row):
+            self._leaf(row, key).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
 
-    def _leaf(self, row: Row) -> Leaf:
+    def _leaf(self, row: Row, group: str) -> Leaf:
         call = row.call
-        group = _bounded(self._key(row), self._groups, _MOST_GROUPS)
+        group = _bounded(group, self._groups, _MOST_GROUPS)
         kind = Kind(
             call.request_model,
             call.response_model,
@@ -132,8 +141,14 @@ class _Collector:
     def groups(self, notes: Mapping[str, Mapping[str, Any]]) -> tuple[Group, ...]:
         by_group: dict[str, list[Leaf]] = {}
         for leaf in self._leaves.values():
-            by_group.setdefault(leaf.group, []).append(leaf)
+            if leaf.group != _EVERY_CALL:
+                by_group.setdefault(leaf.group, []).append(leaf)
         return tuple(_group(self._by, name, leaves, notes.get(name, NOTHING)) for name, leaves in by_group.items())
+
+    def whole(self, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        """The groups that hold every call once: all of them, or the one for sums where the others overlap."""
+        every = [leaf for leaf in self._leaves.values() if leaf.group == _EVERY_CALL]
+        return (_group(self._by, _EVERY_CALL, every, NOTHING),) if every else groups
 
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
@@ -226,6 +241,20 @@ def _day(row: Row) -> str:
     return datetime.fromtimestamp(row.call.started_s, UTC).strftime("%Y-%m-%d")
 
 
+def _keys_of(by: By) -> Callable[[Row], Iterable[str]]:
+    """What rows a call belongs to: one; or one for each of its tags, and that of every call."""
+    if by == "tag":
+        return lambda row: [*(row.call.tags or ("(no tag)",)), _EVERY_CALL]
+    kind, _, name = by.partition(":")
+    if kind == "tag":
+        start = f"{name}="
+        return lambda row: [
+            next((tag[len(start) :] for tag in reversed(row.call.tags) if tag.startswith(start)), f"(no {name})")
+        ]
+    key = _KEYS[by]
+    return lambda row: (key(row),)
+
+
 _KEYS: Mapping[By, Callable[[Row], str]] = {
     "test": lambda row: row.context or OUTSIDE,
     "model": lambda row: row.call.model or "(no model)",
@@ -238,7 +267,9 @@ _KEYS: Mapping[By, Callable[[Row], str]] = {
 
 def _type_of(by: By, name: str) -> GroupType:
     if by != "test":
-        return by
+        kind: Any = by.partition(":")[0]
+        group_type: GroupType = kind
+        return group_type
     if name.startswith("fixture:"):
         return "fixture"
     if name in (OUTSIDE, OTHER):

@@ -19,13 +19,13 @@ def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     lines = [f"LLM cost: {diff.headline}", *([diff.like_for_like] if diff.like_for_like else []), ""]
     rows = list(diff.listed[: view.top])
     if rows:
-        table = [[diff.head.by, "calls", "tokens", "base", "head", "change"], *(_cells(c) for c in rows)]
+        table = [[diff.head.what, "calls", "tokens", "base", "head", "change"], *(_cells(c) for c in rows)]
         lines += [*columns(table, view.width), ""]
     hidden = len(diff.changes) - len(rows)
     if diff.base is not None and hidden:
         many = "" if hidden == 1 else "s"
         lines.append(
-            f"{hidden:,} more {diff.head.by}{many}: {'unchanged or ' if diff.min_change or rows else ''}not shown"
+            f"{hidden:,} more {diff.head.what}{many}: {'unchanged or ' if diff.min_change or rows else ''}not shown"
         )
     lines += [f"{c.status.upper() if c.status != 'ok' else 'ok':8}  {terminal(c.text)}" for c in diff.checks]
     lines += [terminal(text) for text in footnotes(diff)]
@@ -41,11 +41,11 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         lines += [_md(diff.like_for_like), ""] if diff.like_for_like else []
         shown = diff.listed[:rows]
         if shown:
-            lines += [f"| {diff.head.by} | calls | tokens | cost | change |", "|---|--:|--:|--:|--:|"]
+            lines += [f"| {diff.head.what} | calls | tokens | cost | change |", "|---|--:|--:|--:|--:|"]
             lines += [_md_row(c) for c in shown]
             lines.append("")
         if hidden := len(diff.changes) - len(shown):
-            lines += [f"{hidden:,} more without a change worth a row", ""]
+            lines += [f"{hidden:,} more without a listed change", ""]
         if diff.checks:
             lines += ["  \n".join(check_text(c) for c in diff.checks[:20]), ""]
         lines.append(spent_line(diff.head.totals))
@@ -153,7 +153,7 @@ def footnotes(diff: Diff) -> list[str]:
         why = "removed, deselected or not reached" if diff.head.run.complete else "the head's run is not complete"
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
-        notes.append("the head's record is not complete")
+        notes.append("the head's ledger is not complete")
     notes.append(f"prices {diff.priced_by}")
     return notes
 

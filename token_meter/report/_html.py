@@ -116,12 +116,12 @@ def _by_group(summary: Summary, view: View, tones: Mapping[str, str]) -> dict[st
             row["cells"].insert(0, Cell(""))
         rows.append(row)
     total = _row("total", summary.totals, summary.totals, [])
-    headers = _headers(summary.by)
+    headers = _headers(summary.what)
     if compared:
         total["cells"].insert(0, Cell(view.changes.get("total", "")))
         headers.insert(3, "vs base")
     legend = [] if by_model or len(summary.models) < 2 else _legend(summary.models, tones)
-    return {"title": f"By {summary.by}", "headers": headers, "rows": rows, "total": total, "legend": legend}
+    return {"title": f"By {summary.what}", "headers": headers, "rows": rows, "total": total, "legend": legend}
 
 
 def _by_model(summary: Summary, tones: Mapping[str, str]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     change = diff.total_change
     headline = "unknown" if change is None else change_text(change) if change else "no change"
     if diff.base is None or not diff.has_common:
-        headline = "no base" if diff.base is None else f"no {diff.head.by} in common"
+        headline = "no base" if diff.base is None else f"no {diff.head.what} in common"
     listed = diff.listed[: min(_MOST_ROWS, len(diff.listed) if view.top is None else view.top)]
     hidden = len(diff.changes) - len(listed)
     notes = footnotes(diff)
@@ -39,7 +39,7 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         cards=_cards(diff),
         checks_title="Rules",
         checks=_page.judged(diff.checks),
-        notices=[f"{hidden:,} more {diff.head.by}{'' if hidden == 1 else 's'} without a change worth a row"]
+        notices=[f"{hidden:,} more {diff.head.what}{'' if hidden == 1 else 's'} without a change worth a row"]
         if hidden and not listed
         else [],
         history=None,
@@ -68,7 +68,7 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
     new = [c for c in diff.changes if c.state == "new" and c.head is not None]
     if new:
         cost = total_of(c.head for c in new if c.head is not None)
-        cards.append((f"new {diff.head.by}s", f"{len(new):,}", cost_text(cost)))
+        cards.append((f"new {diff.head.what}s", f"{len(new):,}", cost_text(cost)))
     return [*cards, spent, calls]
 
 
@@ -84,8 +84,8 @@ def _changes(diff: Diff, listed: tuple[Change, ...], hidden: int) -> dict[str, A
             "cells": [Cell("")] * 4,
         }
         rows.append(more)
-    headers = [diff.head.by, "change", "", "calls", "tokens", "before", "now"]
-    return {"title": f"By {diff.head.by}", "headers": headers, "rows": rows, "total": None, "legend": []}
+    headers = [diff.head.what, "change", "", "calls", "tokens", "before", "now"]
+    return {"title": f"By {diff.head.what}", "headers": headers, "rows": rows, "total": None, "legend": []}
 
 
 def _row(change: Change, most: Any) -> dict[str, Any]:

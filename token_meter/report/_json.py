@@ -165,6 +165,7 @@ def _run(run: Run) -> dict[str, Any]:
         "duration_s": None if run.duration_s is None else round(run.duration_s, 3),
         "processes": run.processes,
         "unclean_processes": run.unclean_processes,
+        "running_processes": run.running_processes,
         "in_flight": run.in_flight,
         "in_flight_contexts": list(run.in_flight_contexts),
         "skipped_records": run.skipped_records,

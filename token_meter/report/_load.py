@@ -32,6 +32,7 @@ from token_meter.report._summary import (
     Tokens,
     Totals,
     Vcs,
+    is_by,
 )
 from token_meter.types import Usage
 
@@ -92,7 +93,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
     models = tuple(_model(m) for m in data["models"])
     unpriced = tuple(m.kind.model for m in models if m.totals.unpriced)
     return Summary(
-        by=by if by in get_args(By) else "test",
+        by=by if is_by(by) else "test",
         totals=replace(_totals(data["totals"]), unpriced_models=unpriced),
         models=models,
         groups=tuple(_group(g) for g in data["contexts"]),
@@ -109,6 +110,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
             in_flight_contexts=tuple(str(c) for c in run.get("in_flight_contexts", ())),
             skipped_records=_whole(run.get("skipped_records")) or 0,
             lost_records=_whole(run.get("lost_records")) or 0,
+            running_processes=_whole(run.get("running_processes")) or 0,
             labels={str(k): str(v) for k, v in run.get("labels", {}).items()},
         ),
         vcs=None

@@ -39,7 +39,7 @@ def _write(summary: Summary, view: View) -> str:
     groups, rest, others = selected(summary, view)
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
     lines = [f"<!-- token-meter:{marker} -->", f"### LLM cost: **{_md_cost(summary.totals)}**", ""]
-    lines += [f"| {summary.by} | calls | tokens | cost |", "|---|--:|--:|--:|"]
+    lines += [f"| {summary.what} | calls | tokens | cost |", "|---|--:|--:|--:|"]
     lines += [_row(markdown(_name(g)), g.totals) for g in groups]
     if rest is not None:
         lines.append(_row(f"*{others:,} more*", rest))
@@ -92,5 +92,5 @@ def _footer(summary: Summary) -> str:
     if summary.vcs is not None and summary.vcs.commit:
         parts.insert(0, f"commit {markdown(summary.vcs.commit[:12])}")
     if not summary.run.complete:
-        parts.append("the record is not complete")
+        parts.append("the ledger is not complete")
     return " · ".join(parts)

@@ -53,9 +53,9 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
     try:
         limit = Decimal(digits)
     except InvalidOperation:
-        raise _wrong(text, f"{amount!r} is no number") from None
+        raise _wrong(text, f"{amount!r} is not a number") from None
     if not limit.is_finite() or limit.adjusted() > _LARGEST:
-        raise _wrong(text, f"{amount!r} is no number")
+        raise _wrong(text, f"{amount!r} is not a number")
     if field == "unpriced" and (relative or limit < 0):
         raise _wrong(text, "unpriced calls are limited by a number, such as unpriced:0")
     if scope == "new" and (relative or limit < 0):

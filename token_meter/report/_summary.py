@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from token_meter._text import suggestion
+from token_meter.exceptions import ConfigError
 from token_meter.types import Usage
 
-By: TypeAlias = Literal["test", "model", "file", "label", "process", "day"]
-GroupType: TypeAlias = Literal["test", "fixture", "outside", "label", "script", "model", "file", "process", "day"]
+By: TypeAlias = str
+"""One of `BY`, or `tag:NAME`."""
+BY = ("test", "model", "file", "label", "tag", "process", "day")
+GroupType: TypeAlias = Literal[
+    "test", "fixture", "outside", "label", "tag", "script", "model", "file", "process", "day"
+]  # fmt: skip
 Status: TypeAlias = Literal["ok", "warn", "exceeded", "unknown"]
+
+
+def is_by(text: object) -> bool:
+    """Whether rows can be grouped by it. A tag's name is one word: it stands in the headings of every format."""
+    return isinstance(text, str) and (text in BY or re.fullmatch(r"tag:[\w.-]{1,60}", text) is not None)
+
+
+def check_by(text: str) -> str:
+    """Check what rows are grouped by, and return it.
+
+    Raises:
+        ConfigError: it is none of `BY`, nor `tag:NAME`.
+    """
+    if is_by(text):
+        return text
+    msg = f"a report is by {', '.join(BY)} or tag:NAME, not {text!r}{suggestion(text, BY)}"
+    raise ConfigError(msg)
+
 
 ZERO = Decimal(0)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -177,6 +202,7 @@ class Run:
     skipped_records: int = 0
     lost_records: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    running_processes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +275,11 @@ class Summary:
     notices: tuple[Notice, ...] = ()
     as_model: str | None = None
     tool_version: str = field(default="0")
+
+    @property
+    def what(self) -> str:
+        """What a row is, in one word: `test`, `model`, the `customer` of `tag:customer`."""
+        return self.by.partition(":")[2] or self.by
 
     @property
     def largest(self) -> tuple[Group, ...]:

@@ -16,13 +16,13 @@ def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Show the groups, the total, the cost of live calls, and the notices."""
     groups, rest, others = selected(summary, view)
     wide = view.width >= _WIDE
-    headers = [summary.by, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
+    headers = [summary.what, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
     compared = bool(view.changes)
     if compared:
         headers.append("vs base")
     rows = [[_name(g), *_cells(g.totals, wide), *([view.changes.get(g.id, "")] if compared else [])] for g in groups]
     if rest is not None:
-        word = summary.by if others == 1 else f"{summary.by}s"
+        word = summary.what if others == 1 else f"{summary.what}s"
         rows.append([f"{others} more {word}", *_cells(rest, wide), *([""] if compared else [])])
     total = ["total", *_cells(summary.totals, wide), *([view.changes.get("total", "")] if compared else [])]
     lines = columns([headers, *rows], view.width, footer=total)

@@ -80,7 +80,7 @@ class Diff:
         if self.base is None:
             return f"no base to compare with; this run: {cost_text(self.head.totals)}"
         if not self.has_common:
-            return f"no {self.head.by} in common with the base; this run: {cost_text(self.head.totals)}"
+            return f"no {self.head.what} in common with the base; this run: {cost_text(self.head.totals)}"
         return _sentence(self.total_change, self.total_base, self.total_head)
 
     @property
@@ -90,7 +90,7 @@ class Diff:
         if len(common) == len(self.changes) or not self.has_common:
             return None
         new = [c.head for c in self.changes if c.state == "new" and c.head is not None]
-        among = counted(len(common), self.head.by, "es" if self.head.by.endswith("s") else "s")
+        among = counted(len(common), self.head.what, "es" if self.head.what.endswith("s") else "s")
         text = f"like for like: {_sentence(self.usage_change, self.common_base, self.common_head)} in {among} of both"
         return f"{text}; {len(new):,} new: {cost_text(total_of(new))}" if new else text
 
@@ -151,6 +151,9 @@ def compare(
         )
     if base.by != head.by:
         msg = f"the base is grouped by {base.by} and the head by {head.by}; compare reports of one kind"
+        raise ConfigError(msg)
+    if head.by == "tag":
+        msg = "by tag, a call with two tags is in two rows, whose sum is no total; compare by tag:NAME, or by label"
         raise ConfigError(msg)
     of_base = of_head = None
     if prices == "head" and book is not None and not _are_alike_and_foreign(base, head, book):

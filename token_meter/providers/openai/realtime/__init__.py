@@ -1,1 +1,1 @@
-"""What passes OpenAI's websockets; a program that opens none never loads this package."""
+"""The messages on OpenAI's websockets. A program that opens none never loads this package."""

@@ -1,7 +1,7 @@
-"""The Responses, Realtime and Live APIs on a websocket: which call each message belongs to.
+"""Finds the call of each message on a websocket of the Responses, Realtime and Live APIs.
 
-A call is asked for by `response.create`. The server also begins responses by itself: when it hears the end of a turn,
-and when a Live session delegates. https://platform.openai.com/docs/api-reference/realtime (2026-11)
+A `response.create` requests a call. The server also starts responses itself: when it detects the end of a turn, and
+when a Live session delegates. https://platform.openai.com/docs/api-reference/realtime (2026-11)
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Dialect:
         return calls.refused(is_meant, cast(int, status) if is_status else 400, data)
 
     def _transcribed(self, calls: SocketCalls, kind: str, data: bytes) -> ObservedAttempt | None:
-        """Another model wrote down what the user said, at its own price.
+        """Count a transcription of the user's speech, which another model has made at its own price.
 
         xAI sends the text so far under the same name, with `status: in_progress`, and the whole text with `completed`
         (livekit/agents#6271, read 2026-11); both name the item and are one call.
@@ -136,7 +136,7 @@ class Dialect:
         return calls.beside(name, request, as_event(TRANSCRIBED if is_over else kind, data), is_over=is_over)
 
     def _request(self, command: Object) -> SocketRequest:
-        # Of a realtime response only the session knows the model.
+        # Only the session names the model of a realtime response.
         content = request_of(command if self._api == "responses" else {"model": self._model})
         return SocketRequest(SOCKET, self._path, content)
 

@@ -12,60 +12,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.module_seam import ModuleSeam
-from token_meter.transports.ports import PlannedCall, Runtime
+from token_meter.transports.ports import Admission, GateRow, PlannedCall, Runtime, Ticket
 
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]
-
-
-class Ticket(Protocol):
-    """One logical call between the gate and its return; stands in the context variable meanwhile.
-
-    Attributes:
-        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
-    """
-
-    deferred: BaseException | None
-
-    def leave(self) -> None:
-        """The call returned, or raised. Never raises."""
-
-
-class Admission(Protocol):
-    """Who decides whether a call may leave."""
-
-    def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler is over a call that starts with this stack. Never raises."""
-
-    def enter(self, call: PlannedCall) -> Ticket:
-        """Let a call in, or raise the refusal and nothing else."""
-
-
-class GateRow(Protocol):
-    """Where an SDK's calls pass once, outside of its retries (see `providers.Gate`)."""
-
-    @property
-    def module(self) -> str:
-        """The full name of the module that holds the classes."""
-
-    @property
-    def sync_class(self) -> str | None:
-        """The class whose method is a plain function."""
-
-    @property
-    def async_class(self) -> str | None:
-        """The class whose method is a coroutine function."""
-
-    @property
-    def method(self) -> str:
-        """The method that is one logical call."""
-
-    @property
-    def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
-        """Reads where a call goes, and its body."""
 
 
 class GateSeam(ModuleSeam):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.body import reading_of
 from token_meter.wire.format import Format, outer
+from token_meter.wire.framing import parted
 from token_meter.wire.json_scan import Object, fields, parse_object, start_of
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import text_of
@@ -16,9 +16,6 @@ BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _EDGE = 16
 _ERROR = b'"error"'
-# Where a line ends an object, and the next one begins an event.
-_GLUED = (b"}\ndata:", b"}\nevent:", b"}\nid:", b"}\n:")
-_NEXT = re.compile(rb"(?<=[}\]])\n(?=(?:data|event|id|retry)?:)")
 _KEYS_LOOKED_AT = 100_000
 _REPORTS_LOOKED_AT = 1_000
 _KEYS_BEYOND = 3
@@ -43,22 +40,6 @@ def plain(raw: bytes) -> bytes:
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
-def parted(raw: bytes) -> bytes:
-    """The same plain lines, with every event parted by a blank line."""
-    if any(raw.find(mark) >= 0 for mark in _GLUED):
-        raw = b"\n\n".join(map(_parted, raw.split(b"\n\n")))
-    return raw
-
-
-def _parted(block: bytes) -> bytes:
-    """A block whose lines are events of their own, as clients that read line by line take them: a gateway parts
-    events by one line end. Lines that are one object together are one event, as the standard has it."""
-    parted = _NEXT.sub(b"\n\n", block)
-    if parted == block or parse_object(parse_block(block)[1]) is not None:
-        return block
-    return parted
-
-
 def parse_block(block: bytes) -> tuple[str, bytes]:
     """Name and data of the event in *block*, the lines between two blank ones."""
     if block.startswith(b"data: ") and b"\n" not in block:
@@ -74,9 +55,13 @@ def parse_block(block: bytes) -> tuple[str, bytes]:
     return name.decode("utf-8", "replace"), b"\n".join(data)
 
 
+def _is_one(block: bytes) -> bool:
+    return parse_object(parse_block(block)[1]) is not None
+
+
 def events_of(raw: bytes) -> Iterator[Object]:
     """Every event that holds an object, also a last one that lacks its blank line."""
-    for block in parted(plain(raw)).split(b"\n\n"):
+    for block in parted(plain(raw), _is_one).split(b"\n\n"):
         _, data = parse_block(block)
         event = parse_object(data) if data else None
         if event is not None:
@@ -88,7 +73,7 @@ def read_events(layout: Format, raw: bytes) -> Reading:
     stream = _Stream(layout, plain(raw))
     found = stream.events()
     if None in found:  # only now: it takes longer than all else to find out whether events are glued together
-        stream = _Stream(layout, parted(stream.raw))
+        stream = _Stream(layout, parted(stream.raw, _is_one))
         found = stream.events()
     reading = reading_of(layout, [event for event in found if event is not None], is_whole=False)
     ended = stream.is_terminated or stream.is_done()

@@ -97,18 +97,20 @@ class CallTicket:
 class AdmissionController:
     """Checks the limits once a call: at the SDK's gate, or at its first request if it did not pass a gate."""
 
-    def enter(self, call: PlannedCall) -> CallTicket | None:
-        """Admit a call of the SDK, or raise the refusal."""
+    def concerns(self, stack: tuple[Any, ...]) -> bool:
+        """Whether a limit or a handler is over a call that starts with this stack."""
         try:
-            call_scope = SCOPES.of(CONTEXT_STACK.get())
+            scope = SCOPES.of(stack)
+            return bool(scope.budgets or scope.subscribers or CLIENTS)
         except Exception:
             internal_error("gate")
-            return None
-        budgets = limits_of(call_scope)
-        if not (budgets or call_scope.subscribers or CLIENTS):
-            return None
+            return False
+
+    def enter(self, call: PlannedCall) -> CallTicket:
+        """Admit a call of the SDK, or raise the refusal."""
         ticket = CallTicket(is_entered=True, client=call.client)
         try:
+            budgets = limits_of(SCOPES.of(CONTEXT_STACK.get()))
             if budgets:
                 endpoint = ENDPOINTS[call.key]
                 if endpoint is not None and endpoint.route.action == "create":

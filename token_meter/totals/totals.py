@@ -9,6 +9,15 @@ from typing import Any
 from token_meter._money import add_usd, format_usd
 from token_meter.types import Call
 
+_TOKENS = (
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    "audio_tokens", "image_tokens",
+)  # fmt: skip
+_REQUESTS = (
+    "successful_requests", "failed_requests", "estimated_calls", "unmeasured_calls", "unpriced_calls", "late_calls",
+    "open_streams",
+)  # fmt: skip
+
 
 class Totals:
     """Mutable sums; one writer at a time (the meter's lock)."""
@@ -215,23 +224,10 @@ class TotalsView:
         """All sums as plain data: whole numbers, and money as a string of US dollars; `None` where none is known."""
         sums = self._charged()
         return {
-            "prompt_tokens": sums.prompt_tokens,
-            "completion_tokens": sums.completion_tokens,
-            "total_tokens": sums.total_tokens,
-            "cached_tokens": sums.cached_tokens,
-            "cache_write_tokens": sums.cache_write_tokens,
-            "reasoning_tokens": sums.reasoning_tokens,
-            "audio_tokens": sums.audio_tokens,
-            "image_tokens": sums.image_tokens,
+            **{name: getattr(sums, name) for name in _TOKENS},
             "cost": str(sums.cost) if sums.priced_calls or not _missing(sums) else None,
             "cost_is_lower_bound": bool(_missing(sums)),
-            "successful_requests": sums.successful_requests,
-            "failed_requests": sums.failed_requests,
-            "estimated_calls": sums.estimated_calls,
-            "unmeasured_calls": sums.unmeasured_calls,
-            "unpriced_calls": sums.unpriced_calls,
-            "late_calls": sums.late_calls,
-            "open_streams": sums.open_streams,
+            **{name: getattr(sums, name) for name in _REQUESTS},
             "is_complete": self.is_complete,
         }
 

@@ -36,15 +36,7 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_chunks",
-        "_format",
-        "_held",
-        "_is_cut",
-        "_let_go",
-        "_marks",
-        "_ordinary_end",
-        "_read_at",
-        "_reading",
+        "_chunks", "_format", "_held", "_is_cut", "_let_go", "_marks", "_ordinary_end", "_read_at", "_reading",
         "ended",
     )  # fmt: skip
 

@@ -26,10 +26,10 @@ LONGEST = 320
 CORE_LINES = 5_000
 CORE = (
     "_failures.py", "_fork.py", "types.py",
-    "_meter/block.py", "_meter/validation.py", "runtime/hub.py",
+    "_meter/block.py", "_meter/sight.py", "_meter/validation.py", "runtime/hub.py",
     "totals/accumulator.py", "totals/breakdown.py", "totals/totals.py",
     "call/attempt.py", "call/lifecycle.py", "call/record.py",
-    "context/endpoint.py", "context/scope.py", "context/stack.py", "context/threads.py",
+    "context/endpoint.py", "context/scope.py", "context/stack.py", "context/threads.py", "context/unseen.py",
     "transports/gates.py", "transports/httpx.py", "transports/httpx_body.py", "transports/httpx_stand_ins.py",
     "transports/module_seam.py", "patching/patch.py",
     "providers/api.py", "providers/provider.py", "providers/registry.py",

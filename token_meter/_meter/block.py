@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._meter.recording import Recorder
+from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
+from token_meter.blind_spots import BlindSpot
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
-from token_meter.totals.accumulator import Accumulator
 from token_meter.totals.totals import SubTotal
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _found_hub: Hub | None = None
 
+_ELSEWHERE = BlindSpot(
+    "a block left in another context",
+    "the block was left in another context (thread, task or `copy_context()`) than it was entered in, so calls in "
+    "between may not have been its own",
+    "Enter and leave it in one place: `async def` instead of `def` for a FastAPI dependency with `yield`, "
+    "`with meter()` inside of the function that makes the calls, or meter(scope='process')",
+)
+
 
 def _hub() -> Hub:
     """The process's hub, loaded with the first meter that opens: it brings the wire and the seams along."""
@@ -40,7 +49,7 @@ def _hub() -> Hub:
     return _found_hub
 
 
-class Meter(Recorder, Accumulator):
+class Meter(Recorder, SightedAccumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -69,6 +78,8 @@ class Meter(Recorder, Accumulator):
     """
 
     kind = METER
+    is_carried = False
+    """Somebody else puts it on the stack and takes it off: a decorated generator, while it runs."""
 
     # Programs that come from LangChain may hand their counter to it as well, as `callbacks=[cb]`. LangChain then finds
     # a handler that takes no event: the meter counts what it sees on the wire.
@@ -141,13 +152,17 @@ class Meter(Recorder, Accumulator):
     def __enter__(self) -> Meter:
         _hub().open(self)
         push(self)
+        self.was_opened = True
+        self._look_around()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        remove(self)
+        if not remove(self) and not self.is_carried and self.scope == "context":
+            self.note_blind_spot(_ELSEWHERE, once=False)
         if _hub().close(self):
+            self._look_around()
             self._read_up()
             if self.sink is not None:
                 self._close_sink(self.sink)
@@ -235,6 +250,8 @@ class Meter(Recorder, Accumulator):
             "name": self.name,
             "tags": list(self.tags),
             **SubTotal(still.sums).to_dict(),
+            "is_complete": self._saw_all(SubTotal(still.sums).is_complete),
+            "blind_spots": [spot._asdict() for spot in self.blind_spots],
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,

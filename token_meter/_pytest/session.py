@@ -142,6 +142,7 @@ class Session:
             for meter, name in zip(meters, ("pytest", "spend"), strict=False):
                 shares(meter, sums, lock, name, live_only=name == "spend")
         for meter in meters:
+            meter.is_quiet = True
             _apart(meter.__enter__)
             self._meters.append(meter)
 

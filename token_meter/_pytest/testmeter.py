@@ -18,6 +18,7 @@ class TestMeter(Meter):
     """The cost of this test's calls so far; calling it gives a new meter, as `token_meter.meter` does."""
 
     __test__ = False  # the class is no test, in spite of its name
+    was_opened = True  # the session feeds it
 
     def __init__(self, prices: Any = None) -> None:
         super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")

@@ -38,6 +38,7 @@ class CallTicket:
         deferred: the exception to raise instead of the answer, once the SDK is done with the call.
         size_unknown: the usage of the call cannot be estimated.
         is_checked: the limits over the call have been asked.
+        was_seen: a seam saw a request of the call.
     """
 
     __slots__ = (
@@ -50,13 +51,14 @@ class CallTicket:
         "deferred",
         "is_checked",
         "size_unknown",
+        "was_seen",
     )  # fmt: skip
     kind = TICKET
 
     def __init__(self, *, is_entered: bool, client: Any = None) -> None:
         self.client = client
         self.deferred: BaseException | None = None
-        self.size_unknown = self.is_checked = False
+        self.size_unknown = self.is_checked = self.was_seen = False
         self.budgets: tuple[MeterBudget, ...] = ()
         self._reservation: Reservation | None = None
         self._holds = [True] if is_entered else []
@@ -70,7 +72,7 @@ class CallTicket:
 
     def begin_attempt(self) -> None:
         """An attempt starts."""
-        self._is_sent = True
+        self._is_sent = self.was_seen = True
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
@@ -105,9 +107,9 @@ class AdmissionController:
         except Exception:
             internal_error("gate")
             return None
-        budgets = limits_of(call_scope)
-        if not (budgets or call_scope.subscribers or CLIENTS):
+        if not (call_scope.needs_ticket or CLIENTS):
             return None
+        budgets = limits_of(call_scope)
         ticket = CallTicket(is_entered=True, client=call.client)
         try:
             if budgets:

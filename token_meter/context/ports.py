@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from token_meter.blind_spots import BlindSpot
     from token_meter.context.subscriber import Subscriber
     from token_meter.types import Call, Price
 
@@ -15,6 +16,7 @@ class Sink(Protocol):
     """Takes single calls, as a ledger does: `meter(ledger=sink)`.
 
     Methods are called in the caller's thread and must be quick. What one raises is counted and kept from the caller.
+    A sink may also have `on_blind_spot(spot)`: it gets each `BlindSpot` of its meter, once.
     """
 
     def on_start(self, id: str, model: str | None) -> Any:
@@ -78,6 +80,7 @@ class Recipient(Protocol):
     keeps_calls: bool
     allows_deferral: bool
     stream_usage: bool
+    is_quiet: bool
     on_unpriced: Literal["warn", "raise", "ignore"]
     subscribers: tuple[Subscriber, ...]
     sink: Sink | None
@@ -109,6 +112,9 @@ class Recipient(Protocol):
 
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
+
+    def note_blind_spot(self, spot: BlindSpot, *, once: bool = True) -> None:
+        """Note what this meter cannot see, and say so."""
 
     def sums_now(self, *, priced: bool) -> Sums | None:
         """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""

@@ -6,6 +6,7 @@ Worked out once for a stack of entries and kept until a meter opens or closes; i
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from token_meter.context.stack import ATTEMPT, CALLBACKS, METER, SUPPRESSED
@@ -27,6 +28,7 @@ class CallScope:
         subscribers: the handlers of blocks and requests, in the order in which they are called.
         is_suppressed: the call comes from a handler; no handler is called for it.
         budgets: the limits over the call, outermost first.
+        needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by.
         tags: the labels of all meters.
         keeps_calls: a meter, handler or sink reads single calls.
         stream_usage: a meter wants streams to be asked for their usage.
@@ -41,13 +43,14 @@ class CallScope:
         "is_suppressed",
         "keeps_calls",
         "meters",
+        "needs_ticket",
         "sinks",
         "stream_usage",
         "subscribers",
         "tags",
     )  # fmt: skip
 
-    def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:
+    def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...], *, has_own_send: bool = False) -> None:
         meters: list[Recipient] = list(process)
         late: list[Recipient] = []
         subscribers: list[Subscriber] = [subscriber for meter in process for subscriber in meter.subscribers]
@@ -69,6 +72,7 @@ class CallScope:
         self.closed_meters = tuple(late)
         self.subscribers = () if self.is_suppressed else tuple(subscribers)
         self.budgets: tuple[Limits, ...] = tuple(m.budget for m in meters if m.budget is not None)
+        self.needs_ticket = has_own_send or bool(self.budgets or self.subscribers)
         self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in meters for tag in meter.tags))
         self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
         self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
@@ -87,11 +91,13 @@ class Scopes:
     Attributes:
         open_meters: how many meters are open, in any context.
         unattributed: calls that ran in no meter while some meter was open.
+        has_own_send: says whether a class of clients may send without our seam.
     """
 
     def __init__(self) -> None:
         self.open_meters = 0
         self.unattributed = 0
+        self.has_own_send: Callable[[], bool] = bool
         self._process: tuple[Recipient, ...] = ()
         self._known: dict[tuple[Any, ...], CallScope] = {}
         self._unattributed = itertools.count(1)
@@ -132,7 +138,7 @@ class Scopes:
         base = base_of(stack)
         scope = known.get(base)
         if scope is None:
-            scope = CallScope(base, self._process)
+            scope = CallScope(base, self._process, has_own_send=self.has_own_send())
             if len(known) >= _LIMIT:
                 known.clear()
             known[base] = scope

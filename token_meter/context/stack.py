@@ -26,15 +26,16 @@ def push(entry: Any) -> None:
     CONTEXT_STACK.set((*stack, entry))
 
 
-def remove(entry: Any) -> None:
-    """Take *entry* out of this context once, wherever it stands; do nothing where it is not in."""
+def remove(entry: Any) -> bool:
+    """Take *entry* out of this context once, wherever it stands; return whether it was there."""
     stack = CONTEXT_STACK.get()
     if stack and stack[-1] is entry:
         CONTEXT_STACK.set(stack[:-1])
-        return
+        return True
     for endpoint in range(len(stack) - 2, -1, -1):
         if (
             stack[endpoint] is entry
         ):  # the last of several: each block of a meter that was entered twice takes out its own
             CONTEXT_STACK.set(stack[:endpoint] + stack[endpoint + 1 :])
-            return
+            return True
+    return False

@@ -11,6 +11,7 @@ from token_meter._fork import in_child
 from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
 from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
+from token_meter.context.children import ChildSeam
 from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.greenlets import GreenletSeam
 from token_meter.context.pools import ThreadPoolSeam
@@ -18,13 +19,16 @@ from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import ATTEMPT, CONTEXT_STACK, TICKET
 from token_meter.context.threads import ThreadSeam
+from token_meter.context.unseen import UNSEEN
 from token_meter.events.dispatcher import dispatch_late
 from token_meter.providers import PROVIDERS
+from token_meter.runtime.blind import child_started, missed, not_read
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
 from token_meter.transports.httpx import HttpSeam
 from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
 from token_meter.transports.vcr import CassetteSeam
+from token_meter.transports.watched import WatchSeam
 from token_meter.transports.websocket_clients import OpenerSeam
 from token_meter.transports.websockets import WebSocketSeam
 
@@ -49,6 +53,9 @@ class Hub:
         self._pools = ThreadPoolSeam(CONTEXT_STACK, self)
         self._copies = CopySeam(self, CLIENTS.inherit)
         self._cassettes = CassetteSeam(CONTEXT_STACK, self, _replayed)
+        self._watches = WatchSeam(CONTEXT_STACK, self, not_read, ATTEMPT)
+        self._children = ChildSeam(CONTEXT_STACK, self, child_started)
+        SCOPES.has_own_send = self._http.has_own_send
         self._installed = False
         in_child(self._after_fork)
         atexit.register(dispatch_late)
@@ -86,6 +93,9 @@ class Hub:
                 self._openers.install()
                 self._copies.install()
                 self._cassettes.install()
+                self._watches.install()
+                self._children.install()
+                UNSEEN.forget()
                 self._greenlets.install()
                 self._pools.install()
             if self._subscriber_count == 0 or not self._installed:
@@ -115,6 +125,8 @@ class Hub:
             self._openers.uninstall()
             self._copies.uninstall()
             self._cassettes.uninstall()
+            self._watches.uninstall()
+            self._children.uninstall()
             self._greenlets.uninstall()
             self._pools.uninstall()
             self._threads.uninstall()
@@ -132,7 +144,7 @@ class Hub:
 
     def _gates(self) -> GateSeam:
         rows = (gate for provider in PROVIDERS.providers.values() for gate in provider.gates)
-        return GateSeam(CONTEXT_STACK, self, self._admission, rows)
+        return GateSeam(CONTEXT_STACK, self, self._admission, rows, missed)
 
     # What the transports ask.
 
@@ -171,6 +183,8 @@ class Hub:
                     ticket = entry
             scope = SCOPES.of(stack)
         if endpoint.needs_sign and not PROVIDERS.is_signed(endpoint.route.dialect, request.key[2], request.headers):
+            if ticket is not None:
+                ticket.was_seen = True
             return Attempt.unsigned(endpoint, request, scope, outer) if scope.meters else None
         for meter in scope.closed_meters:
             meter.count_late_call()

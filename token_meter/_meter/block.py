@@ -57,7 +57,7 @@ class Meter(Recorder, SightedAccumulator):
 
     Args:
         name: how reports and errors name it.
-        tags: labels of its calls; a mapping gives `key=value`.
+        tags: labels of its calls, also of what the block starts and that calls after it; a mapping gives `key=value`.
         handlers: objects with methods such as `on_llm_end`, or functions that take the finished call.
         max_cost: US dollars that the block may spend; a call that could exceed it is refused before it is sent. Calls
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.

@@ -188,7 +188,8 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     if api.rules is None:
         return CallForecast(endpoint, model, None, None, None)
     prompt, cap = reserve_tokens(api.rules(), body)
-    return CallForecast(endpoint, model, _tier(body), prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
+    cap = account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
+    return CallForecast(endpoint, model, _tier(body), prompt, None if prompt is None else cap)
 
 
 def _tier(body: bytes) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from token_meter._money import EXACT
 from token_meter._text import visible
+from token_meter._warn import warn_user
 from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, shown
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
@@ -76,7 +76,7 @@ class MeterBudget:
         """What the meter has counted of the limited fields; costs are computed only where a limit needs them."""
         meter = self._meter
         return Amounts(
-            meter.cost if limits.cost is not None else None,
+            meter.priced_sums().cost if limits.cost is not None else None,
             meter.total_tokens if limits.tokens is not None else None,
         )
 
@@ -196,7 +196,7 @@ class MeterBudget:
     def _warn(self, what: str, text: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(text, BudgetWarning, stacklevel=2)
+            warn_user(text, BudgetWarning, repeat=True)
 
     @property
     def _whose(self) -> str:

@@ -94,12 +94,11 @@ class Recipient(Protocol):
         """Its limits, if it has any."""
 
     @property
-    def cost(self) -> Decimal:
-        """US dollars of the calls that have ended and have a price."""
-
-    @property
     def total_tokens(self) -> int:
         """Tokens of the calls that have ended."""
+
+    def priced_sums(self) -> Sums:
+        """The sums of the calls that have ended, priced."""
 
     def add(self, call: Call | WaitingEstimate | UnreadCall) -> None:
         """Count a call that has ended."""

@@ -29,7 +29,7 @@ class CallScope:
         is_suppressed: the call comes from a handler; no handler is called for it.
         budgets: the limits over the call, outermost first.
         needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by.
-        tags: the labels of all meters.
+        tags: the labels of all meters, also of those that have closed: what they started goes on with them.
         keeps_calls: a meter, handler or sink reads single calls.
         stream_usage: a meter wants streams to be asked for their usage.
         allows_deferral: finished calls are not needed before a number is read.
@@ -53,10 +53,12 @@ class CallScope:
     def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...], *, has_own_send: bool = False) -> None:
         meters: list[Recipient] = list(process)
         late: list[Recipient] = []
+        tagged: list[Recipient] = list(process)
         subscribers: list[Subscriber] = [subscriber for meter in process for subscriber in meter.subscribers]
         self.is_suppressed = False
         for entry in stack:
             if entry.kind == METER:
+                tagged.append(entry)
                 if not entry.is_open:
                     if entry not in late:  # a meter that was entered twice stands there twice
                         late.append(entry)
@@ -73,7 +75,7 @@ class CallScope:
         self.subscribers = () if self.is_suppressed else tuple(subscribers)
         self.budgets: tuple[Limits, ...] = tuple(m.budget for m in meters if m.budget is not None)
         self.needs_ticket = has_own_send or bool(self.budgets or self.subscribers)
-        self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in meters for tag in meter.tags))
+        self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in tagged for tag in meter.tags))
         self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
         self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
         self.allows_deferral = all(meter.allows_deferral for meter in meters)

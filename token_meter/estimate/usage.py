@@ -66,13 +66,13 @@ def prompt_tokens(rules: CountingRules, request: Mapping[str, Any], model: str |
     return _told(Usage(prompt_tokens=counted.tokens), counted, language, counted.unseen)
 
 
-def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int, int | None]:
+def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int | None, int | None]:
     """Say what a call may use before it is sent: tokens of its prompt, and the cap that it sets on its output.
 
     The prompt is counted when the request is small; in a big one every long text counts a token for three bytes,
     which is more than prose, code and Chinese have (random characters may have more). Content that only the provider
-    sees (files, earlier turns, fetched pages) is not in it. The cap is that of all choices together, 0 for embeddings,
-    and `None` where the request sets none. Never raises.
+    sees (files, earlier turns, fetched pages) makes its size unknown: `None`. The cap is that of all choices together,
+    0 for embeddings, and `None` where the request sets none. Never raises.
     """
     body = _parsed(request)
     if body is None:
@@ -81,7 +81,12 @@ def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int, int | Non
         model = _model_of(body)
         _, exactly = _language(model)
         n = exactly if len(request) <= _COUNTED_EXACTLY else _at_most(exactly)
-        return rules.count_prompt(body, n, model).tokens, rules.output_cap(body)
+        counted = rules.count_prompt(body, n, model)
+        if not rules.has_known_size(body, counted.unseen):
+            return None, rules.output_cap(body)
+        # What is sent and cannot be read, encrypted thoughts say, has at most the tokens of its bytes.
+        tokens = max(counted.tokens, len(request) // 3) if counted.unseen else counted.tokens
+        return tokens, rules.output_cap(body)
     except Exception as exc:  # noqa: BLE001 - a budget must hold, whatever the request looks like
         _log.warning("token_meter could not count a request: %s", type(exc).__name__)
         return len(request) // 3, None

@@ -9,12 +9,12 @@ take its time, read this meter, or wait for a thread that does: no lock is held 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from token_meter._fork import in_child
+from token_meter._warn import warn_user
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.breakdown import Breakdown
 from token_meter.totals.totals import SubTotal, Totals, TotalsView
@@ -106,14 +106,18 @@ class Accumulator(TotalsView):
         return self._totals.sums
 
     def _charged(self) -> Totals:
+        sums = self.priced_sums()
+        self._warn()
+        return sums
+
+    def priced_sums(self) -> Totals:
+        """The sums, with every counted call priced, and without a word of what has no price: for a limit, in a call."""
         self._resolve()
         with self._own_lock():
             self._fold(is_read=True)
             waiting = self._unpriced.copy() if self._unpriced else ()
         if waiting:
             self._price(waiting)
-        if self._unsaid:
-            self._warn()
         return self._totals.sums
 
     def sums_now(self, *, priced: bool) -> Totals | None:
@@ -140,8 +144,7 @@ class Accumulator(TotalsView):
     def _told(self) -> Breakdown:
         """The same, and a warning of what has no price."""
         still = self._frozen()
-        if self._unsaid:
-            self._warn()
+        self._warn()
         return still
 
     @property
@@ -179,8 +182,7 @@ class Accumulator(TotalsView):
     @property
     def price_source(self) -> str:
         """The price tables in use, with their versions."""
-        version: str = self._prices_in_use().version
-        return version
+        return self._prices_in_use().version
 
     # Folding.
 
@@ -293,11 +295,10 @@ class Accumulator(TotalsView):
             return Price(reason=f"the price book failed ({type(error).__name__})")
 
     def _warn(self) -> None:
-        """Say what has no price, to somebody who reads: while calls are counted, a warning may be an error."""
+        """Say what has no price, once, to a reader: while calls are counted, a warning may be an error."""
         while self._unsaid:
             model, reason = self._unsaid.popleft()
-            msg = f"token_meter counted tokens of {model!r} whose price is not known: {reason}"
-            warnings.warn(msg, UnpricedWarning, stacklevel=4)
+            warn_user(f"token_meter counted tokens of {model!r} whose price is not known: {reason}", UnpricedWarning)
 
     def price_of(self, call: Call) -> Price:
         """What *call* costs by this meter's price book."""

@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from token_meter._failures import internal_error
 from token_meter._warn import tell_user
+from token_meter.blind_spots import BlindSpot
 from token_meter.exceptions import BlindSpotWarning
 
 if TYPE_CHECKING:
-    from token_meter.blind_spots import BlindSpot
     from token_meter.context.ports import Sink
+
+
+ELSEWHERE = BlindSpot(
+    "a block left in another context",
+    "the block was left in another context (thread, task or `copy_context()`) than it was entered in, so calls in "
+    "between may not have been its own",
+    "Enter and leave it in one place: `async def` instead of `def` for a FastAPI dependency with `yield`, "
+    "`with meter()` inside of the function that makes the calls, or meter(scope='process')",
+)
 
 
 class Noting(Protocol):

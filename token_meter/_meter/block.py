@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
-from token_meter.blind_spots import BlindSpot
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
 from token_meter.totals.totals import SubTotal
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _found_hub: Hub | None = None
-
-_ELSEWHERE = BlindSpot(
-    "a block left in another context",
-    "the block was left in another context (thread, task or `copy_context()`) than it was entered in, so calls in "
-    "between may not have been its own",
-    "Enter and leave it in one place: `async def` instead of `def` for a FastAPI dependency with `yield`, "
-    "`with meter()` inside of the function that makes the calls, or meter(scope='process')",
-)
 
 
 def _hub() -> Hub:
@@ -137,6 +128,7 @@ class Meter(Recorder, SightedAccumulator):
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self.depth = 0
+        self._keep_calls = keep_calls
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
         if is_bounded or on_exceed != "raise" or warn_at != 0.8:
             self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
@@ -160,7 +152,7 @@ class Meter(Recorder, SightedAccumulator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not remove(self) and not self.is_carried and self.scope == "context":
-            self.note_blind_spot(_ELSEWHERE, once=False)
+            self._left_elsewhere()
         if _hub().close(self):
             self._look_around()
             self._read_up()
@@ -175,6 +167,19 @@ class Meter(Recorder, SightedAccumulator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child: what it reports is its own. Its limits go on from where its parent's stood."""
+        if self.budget is not None:
+            self.budget.inherit()
+        is_open = self.is_open
+        super().__init__(self._book, self.on_unpriced, self._keep_calls)
+        self.is_open, self._blind = is_open, None
+
+    @property
+    def own_lock(self) -> Any:
+        """Held while calls are added up."""
+        return self._own_lock()
 
     def _read_up(self) -> None:
         """Drop the bodies that a closed meter still holds. Leaving a block never fails."""

@@ -45,6 +45,11 @@ class SightedAccumulator(Accumulator):
         for spot in UNSEEN.look():
             self.note_blind_spot(spot)
 
+    def _left_elsewhere(self) -> None:
+        from token_meter._meter.blind_notes import ELSEWHERE
+
+        self.note_blind_spot(ELSEWHERE, once=False)
+
     def note_blind_spot(self, spot: BlindSpot, *, once: bool = True) -> None:
         """Note what this meter cannot see, and say so: *once* in this process, or once in each meter. Never raises."""
         from token_meter._meter.blind_notes import note

@@ -165,6 +165,7 @@ class Account:
 
     def _renew(self) -> None:
         self._generation = _generation
+        self._made += sum(was_sent for _, was_sent in self._released)  # of a fork: what had ended was made before it
         self._released.clear()
         self._settling = False
         self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0

@@ -14,6 +14,7 @@ from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
 from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
+from token_meter.transports.own_send import has_own_send
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ class AdmissionController:
         except Exception:
             internal_error("gate")
             return None
+        if call_scope.needs_ticket is None:
+            call_scope.needs_ticket = has_own_send()
         if not (call_scope.needs_ticket or CLIENTS):
             return None
         budgets = limits_of(call_scope)

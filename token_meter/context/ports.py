@@ -112,6 +112,13 @@ class Recipient(Protocol):
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
 
+    @property
+    def own_lock(self) -> Any:
+        """Held while calls are added up."""
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child."""
+
     def note_blind_spot(self, spot: BlindSpot, *, once: bool = True) -> None:
         """Note what this meter cannot see, and say so."""
 

@@ -6,7 +6,6 @@ Worked out once for a stack of entries and kept until a meter opens or closes; i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from token_meter.context.stack import ATTEMPT, CALLBACKS, METER, SUPPRESSED
@@ -28,7 +27,8 @@ class CallScope:
         subscribers: the handlers of blocks and requests, in the order in which they are called.
         is_suppressed: the call comes from a handler; no handler is called for it.
         budgets: the limits over the call, outermost first.
-        needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by.
+        needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by; `None`
+            until a gate asks.
         tags: the labels of all meters, also of those that have closed: what they started goes on with them.
         keeps_calls: a meter, handler or sink reads single calls.
         stream_usage: a meter wants streams to be asked for their usage.
@@ -50,7 +50,7 @@ class CallScope:
         "tags",
     )  # fmt: skip
 
-    def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...], *, has_own_send: bool = False) -> None:
+    def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:
         meters: list[Recipient] = list(process)
         late: list[Recipient] = []
         tagged: list[Recipient] = list(process)
@@ -74,7 +74,7 @@ class CallScope:
         self.closed_meters = tuple(late)
         self.subscribers = () if self.is_suppressed else tuple(subscribers)
         self.budgets: tuple[Limits, ...] = tuple(m.budget for m in meters if m.budget is not None)
-        self.needs_ticket = has_own_send or bool(self.budgets or self.subscribers)
+        self.needs_ticket: bool | None = True if self.budgets or self.subscribers else None
         self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in tagged for tag in meter.tags))
         self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
         self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
@@ -93,13 +93,11 @@ class Scopes:
     Attributes:
         open_meters: how many meters are open, in any context.
         unattributed: calls that ran in no meter while some meter was open.
-        has_own_send: says whether a class of clients may send without our seam.
     """
 
     def __init__(self) -> None:
         self.open_meters = 0
         self.unattributed = 0
-        self.has_own_send: Callable[[], bool] = bool
         self._process: tuple[Recipient, ...] = ()
         self._known: dict[tuple[Any, ...], CallScope] = {}
         self._unattributed = itertools.count(1)
@@ -140,7 +138,7 @@ class Scopes:
         base = base_of(stack)
         scope = known.get(base)
         if scope is None:
-            scope = CallScope(base, self._process, has_own_send=self.has_own_send())
+            scope = CallScope(base, self._process)
             if len(known) >= _LIMIT:
                 known.clear()
             known[base] = scope

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from token_meter.patching.binding import as_function, owner_of
@@ -91,9 +91,6 @@ class Patches:
         """Restore what is still ours."""
         for patch in self._patches.values():
             patch.off()
-
-    def __iter__(self) -> Iterator[Patch]:
-        return iter(self._patches.values())
 
     def is_whole(self) -> bool:
         """Whether every patched name still leads to our function directly."""

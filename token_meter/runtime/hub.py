@@ -22,6 +22,7 @@ from token_meter.context.threads import ThreadSeam
 from token_meter.context.unseen import UNSEEN
 from token_meter.events.dispatcher import dispatch_late
 from token_meter.providers import PROVIDERS
+from token_meter.runtime import forks  # noqa: F401  # it waits for forks
 from token_meter.runtime.blind import child_started, missed, not_read
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
@@ -55,7 +56,6 @@ class Hub:
         self._cassettes = CassetteSeam(CONTEXT_STACK, self, _replayed)
         self._watches = WatchSeam(CONTEXT_STACK, self, not_read, ATTEMPT)
         self._children = ChildSeam(CONTEXT_STACK, self, child_started)
-        SCOPES.has_own_send = self._http.has_own_send
         self._installed = False
         in_child(self._after_fork)
         atexit.register(dispatch_late)

@@ -239,7 +239,7 @@ class Accumulator(TotalsView):
                 elif item is _LATE:
                     self._totals.sums.late_calls += 1
                 elif isinstance(item, str):
-                    self._totals.sums.open_streams += 1 if item is _OPENED else -1
+                    self._totals.sums.opened(1 if item is _OPENED else -1)
                 else:
                     self._count_guess(item, is_read=is_read)
         finally:

@@ -27,10 +27,6 @@ _NEVER_SENT = frozenset({
 })  # fmt: skip
 
 
-_HAND_ON = ("google.genai.",)
-"""Whose clients have a `send` of their own that calls ours (google-genai 3.6, 2026-11)."""
-
-
 class _SelfTest(tuple):  # type: ignore[type-arg]  # holds nothing that anybody reads
     """Stands in the context variable during the self-test and counts how often the seam passes a request."""
 
@@ -121,16 +117,6 @@ class HttpSeam(ModuleSeam):
                 "Totals may be too low; a newer token_meter may know this version."
             )
             warnings.warn(msg, BlindSpotWarning, stacklevel=2)
-
-    def has_own_send(self) -> bool:
-        """Whether a class of clients has a `send` of its own, which may never reach ours."""
-        waiting = [cls for patch in self._patches for cls in patch.owner.__subclasses__()]
-        while waiting:
-            cls = waiting.pop()
-            if "send" in cls.__dict__ and not cls.__module__.startswith(_HAND_ON):
-                return True
-            waiting += cls.__subclasses__()
-        return False
 
     def _sync(self, original: Callable[..., Any], taps: Taps) -> Callable[..., Any]:
         stack, runtime = self._stack, self._runtime

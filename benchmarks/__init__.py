@@ -1,1 +1,1 @@
-"""How much token_meter costs: every figure is measured beside the bare SDK, in one process, in alternating batches."""
+"""How much token_meter costs: every figure is measured against the bare SDK, in one process, in alternating batches."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick]`: every figure beside its target. It passes no judgement by exit code."""
+"""`python -m benchmarks [--quick]`: every figure with its target. The exit code does not depend on them."""
 
 from __future__ import annotations
 

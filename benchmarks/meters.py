@@ -75,7 +75,7 @@ class Memory(NamedTuple):
 
 
 def memory_over_calls(count: int) -> Memory:
-    """One meter, *count* calls through a real client; nobody reads the meter until the end."""
+    """One meter, *count* calls through a real client; the meter is read at the end only."""
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, content=ANSWER, headers={"content-type": "application/json"})

@@ -35,7 +35,7 @@ class Read(NamedTuple):
 
 
 class Peer:
-    """A way of reading calls. `block` switches it on, and off again so that bare calls can be timed beside it."""
+    """A way of reading calls. `block` switches it on, and off again so that bare calls can be timed in the same process."""
 
     title: str
     package: str

@@ -105,7 +105,7 @@ def read_shapes(peer: Peer, simulator: Simulator) -> dict[str, tuple[str, bool]]
 
 
 def added(peer: Peer, client: Any, ask: Callable[[Any, int], None], count: int) -> Pair:
-    """What a unit of *ask* costs under the peer, beside the same bare."""
+    """The time of a unit of *ask* with the peer, and without it."""
     wrapped = peer.wrap(client)
 
     def metered(number: int) -> None:

@@ -5,7 +5,7 @@ A program is a function that takes a service, and ends with
     if __name__ == "__main__":
         run(main)
 
-so that `python examples/dialogue.py` runs it beside a simulator, and a test can run it beside its own.
+so that `python examples/dialogue.py` runs it with a simulator, and a test can run it with its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A limit that holds, and a program that changes its ways before it is reached: half way it sends less history.
+"""A limit that holds, and a program that adapts before it is reached: half way, it sends less history.
 
-A call that might not fit is refused before it is sent; an answer that was paid for is never withheld.
+A call that could exceed the limit is refused before it is sent; a paid answer is always returned.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lesson's token counter: a dialogue in three turns, then three questions at once in a block of their own.
+"""The lesson's token counter: a dialogue in three turns, then three questions at once in their own block.
 
 The history is sent again with each turn, so each turn costs more than the one before.
 """

@@ -131,7 +131,7 @@ def main(service: Service) -> tuple[Meter, dict[str, tuple[int, Meter]]]:
         for name, (told, cb) in readings.items()
     ]
     table(("tokens", "LangChain's", "meter ", "cost"), rows)
-    print("~ nobody told the usage: estimated from what was sent and what came")
+    print("~ no usage was reported: estimated from the request and the answer")
     service.print_bill(whole)
     return whole, readings
 

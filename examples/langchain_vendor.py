@@ -1,6 +1,6 @@
 """Qwen through ChatOpenAI, as a reader of the lesson ran it: another base URL, with and without usage in the stream.
 
-What each interaction used is known, and a price that nobody knows is not zero. `--live` talks to DashScope with
+What each interaction used is known, and an unknown price is not zero. `--live` talks to DashScope with
 DASHSCOPE_API_KEY.
 """
 

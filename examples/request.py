@@ -1,5 +1,5 @@
 """Handlers for single requests: `callbacks(handler)` around the lines that ask, as the lesson's `run` and `apply` take
-them. A handler that the client has as well is told once."""
+them. A handler that the client has as well is called once."""
 
 from __future__ import annotations
 

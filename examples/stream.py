@@ -1,4 +1,4 @@
-"""Handlers of your own on a stream, a sync one and an async one, as the lesson writes them: only the imports differ."""
+"""Your own handlers on a stream, a sync one and an async one, as the lesson writes them: only the imports differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that are created inside a block belong to it; each may have a meter of its own, and none waits for another."""
+"""Tasks that are created inside a block belong to it; each may have its own meter, and none waits for another."""
 
 from __future__ import annotations
 

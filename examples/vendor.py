@@ -1,4 +1,4 @@
-"""Another vendor behind the same API: every base URL is counted, and a price that nobody knows is not zero.
+"""Another vendor behind the same API: every base URL is counted, and an unknown price is not zero.
 
 `--live` talks to DashScope with DASHSCOPE_API_KEY.
 """
@@ -57,7 +57,7 @@ async def additional_interactions(client: AsyncOpenAI) -> list[int]:
 
 
 def stream(client: OpenAI, label: str, *, include_usage: bool = False, stream_usage: bool = False) -> Meter:
-    """One streamed answer: its usage is asked for by the program, by the meter, or by nobody."""
+    """One streamed answer: its usage is requested by the program, by the meter, or not at all."""
     with meter(stream_usage=stream_usage, on_unpriced="ignore") as cb:
         question: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTION}]
         if include_usage:

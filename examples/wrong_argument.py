@@ -1,4 +1,4 @@
-"""Errors in the block: they reach the program as they are, and the meter stays right."""
+"""Errors in the block: they reach the program unchanged, and the meter stays correct."""
 
 from __future__ import annotations
 

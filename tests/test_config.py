@@ -96,7 +96,7 @@ def test_the_environment_wins_over_the_file(tmp_path):
 
 
 def test_an_unknown_variable_that_looks_like_ours_is_told(tmp_path):
-    """One that does not is somebody else's."""
+    """One that does not belongs to another program."""
     with pytest.raises(ConfigError, match="TOKEN_METER_DATADIR is not a setting of token_meter; did you mean"):
         told(tmp_path, TOKEN_METER_DATADIR="x")
 

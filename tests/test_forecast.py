@@ -171,5 +171,5 @@ def test_a_file_without_a_request_is_refused_by_name(tmp_path: Path, content: st
     path = tmp_path / "rose.txt"
     path.write_text(content)
 
-    with pytest.raises(ValueError, match=r"rose\.txt holds no request; expected a JSON object"):
+    with pytest.raises(ValueError, match=r"rose\.txt contains no request; expected a JSON object"):
         estimate_cost(path)

@@ -12,7 +12,7 @@ import asyncio, concurrent.futures, ctypes, json, logging, multiprocessing, os, 
 import click, genai_prices, httpx2, openai, pytest, tiktoken
 import click.testing
 
-# What typeshed, and the documentation of `os` and `signal`, give to Unix only, as far as anybody here might ask for it.
+# What typeshed, and the documentation of `os` and `signal`, give to Unix only, as far as this project could use it.
 for module, names in (
     (os, "register_at_fork fork uname getuid geteuid getgid getegid getpgrp getpgid killpg setsid tcgetpgrp fchmod "
          "O_NOFOLLOW O_CLOEXEC O_DIRECTORY O_NONBLOCK O_SYNC statvfs pread pwrite sysconf sched_getaffinity mkfifo"),

@@ -1,6 +1,7 @@
 """Put `with meter() as cb` around any Python code and read what its LLM calls cost.
 
-PYTEST_DONT_REWRITE: `token-meter run` imports this before pytest does, which would warn of asserts; there are none.
+PYTEST_DONT_REWRITE: `token-meter run` imports this package before pytest, which would warn that its asserts are not
+rewritten; it has none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ TYPE_CHECKING = False  # as type checkers know it; `typing` would be nearly all 
 if TYPE_CHECKING:
     from typing import Any
 
+    from token_meter._defaults import configure
     from token_meter._meter import Meter, current, meter, unattributed, uninstall
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "_defaults": ("configure",),
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
     "blind_spots": ("BlindSpot",),
@@ -52,10 +55,10 @@ _ROOMS = {
         "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
     ),
 }  # fmt: skip
-"""Where the names of this door are. Each is loaded when it is asked for: every run of pytest passes here."""
+"""The modules of the public names. Each is imported on first use, because every run of pytest imports this package."""
 _OTHER_NAMES = {
     "callbacks": "Callbacks",
-    "get_openai_callback": "meter",  # the name under which people who come from LangChain know it
+    "get_openai_callback": "meter",  # its name in LangChain
 }
 
 __all__ = [
@@ -84,6 +87,7 @@ __all__ = [
     "Usage",
     "attach",
     "callbacks",
+    "configure",
     "current",
     "detach",
     "estimate_cost",
@@ -97,7 +101,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of the door, or a room of which everybody thinks that it is there."""
+    """Import a public name, or a submodule that programs use without an import."""
     from importlib import import_module
 
     if name in ("exceptions", "handlers", "types"):

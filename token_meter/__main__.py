@@ -1,4 +1,4 @@
-"""`python -m token_meter` is `token-meter`. It knows nothing else."""
+"""Makes `python -m token_meter` the same as `token-meter`."""
 
 from token_meter.cli import main
 

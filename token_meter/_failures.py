@@ -1,4 +1,4 @@
-"""Failures of ours: counted by place, logged once for each, and never the caller's."""
+"""Counts our own failures by place, and logs each once. They never reach the caller."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 _log = logging.getLogger("token_meter")
 
 internal_errors: dict[str, int] = {}
-"""How often something of ours failed, by place; each cost a count at most, never a call."""
+"""Failures of token_meter by place. Each has lost at most the count of a call, never the call itself."""
 
 
 def internal_error(where: str) -> None:
-    """Count the exception that is being handled; log it once a place, without its text, which may quote a body."""
+    """Count the current exception; log it once for each *where*, without its text, which may quote a body."""
     count = internal_errors.get(where, 0)
     internal_errors[where] = count + 1
     if count == 0:

@@ -1,7 +1,7 @@
-"""Runs what a forked child must do before anything else. It knows no lock and no counter; Windows forks nothing.
+"""Runs what a forked child must do before anything else.
 
-A lock that another thread held at the fork is held for ever in the child, and whatever tells processes apart is the
-parent's there: who keeps such a thing makes it anew.
+A lock that another thread held at the fork stays locked in the child for ever, and an id that tells processes apart is
+still the parent's. So each module that holds one registers a function here that makes a new one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How money is read and shown, once for every face. It knows no price and no meter."""
+"""Reads and formats money, for all of the package."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from token_meter.exceptions import ConfigError
 
 EXACT = Context(prec=120)
-"""Money is added and rounded for people in this context, whatever the caller's thread does with its own numbers."""
+"""The decimal context for sums and formatting, so that the caller's own context changes nothing."""
 add_usd = EXACT.add
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
-"""Decimal places of money for people; `None`: 4, and 2 from ten dollars on."""
+"""Decimal places of money in texts; `None`: 4, and 2 from ten dollars on."""
 
 _LARGEST, _FINEST, _DIGITS = 18, -100, 30
-"""Powers of ten of an amount, and digits of a count: what sums keep exactly, far beyond what anybody means."""
+"""Limits for the powers of ten of an amount and for the digits of a count, within which sums are exact."""
 
 
 def plus(a: Any, b: Any) -> Any:
@@ -24,7 +24,7 @@ def plus(a: Any, b: Any) -> Any:
 
 
 def left(limit: Any, used: Any, held: Any) -> Any:
-    """What *used* and *held* leave of a limit, never below 0; `None` where there is no limit."""
+    """The limit minus *used* and *held*, at least 0; `None` where there is no limit."""
     if limit is None:
         return None
     committed = plus(used, held)
@@ -32,7 +32,7 @@ def left(limit: Any, used: Any, held: Any) -> Any:
 
 
 def format_usd(amount: Decimal) -> str:
-    """Show US dollars for people: `$0.2031`, `$12.40`, `-$0.0200`; a cost above zero never reads `$0.00`."""
+    """Format US dollars: `$0.2031`, `$12.40`, `-$0.0200`. A cost above zero is never shown as `$0.00`."""
     if amount == 0:
         return "$0.00"
     sign, size = ("-" if amount < 0 else "", amount.copy_abs())
@@ -47,7 +47,7 @@ def format_usd(amount: Decimal) -> str:
 
 
 def fine_usd(amount: Decimal) -> str:
-    """The same for one program's own calls, where small sums are the rule: two digits of them, `$0.000041`."""
+    """Format US dollars for one program's own calls, whose sums are small: with two significant digits, `$0.000041`."""
     size = amount.copy_abs()
     if not size or size >= Decimal("0.0001"):
         return format_usd(amount)
@@ -56,7 +56,7 @@ def fine_usd(amount: Decimal) -> str:
 
 
 def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
-    """Read a limit or rate in US dollars; `"$0.05"`, `"0.05"`, `Decimal` and `int` are exact; a float as printed.
+    """Read a limit or rate in US dollars from `"$0.05"`, `"0.05"`, `Decimal` or `int`; a float as Python prints it.
 
     Raises:
         ConfigError: *value* is not a finite number that is at least 0.
@@ -93,10 +93,10 @@ def parse_count(value: int | str, *, name: str) -> int:
 
 
 def parse_share(warn_at: object) -> Decimal | None:
-    """Read the share of a limit at which to warn; `None` when there shall be no warning.
+    """Read the share of a limit at which to warn; `None` for no warning.
 
     Raises:
-        ConfigError: it is no number above 0 and up to 1.
+        ConfigError: it is not a number above 0 and up to 1.
     """
     if warn_at is None:
         return None
@@ -110,11 +110,11 @@ def parse_share(warn_at: object) -> Decimal | None:
 
 
 def _is_endless(value: object) -> bool:
-    """Whether it is a number with more digits than anybody means; Python writes none of over 4,300."""
+    """Whether *value* is a number with too many digits for a message; above 4,300, Python refuses to print an int."""
     return isinstance(value, int) and abs(value) >= 10**_DIGITS
 
 
 def _told(value: object) -> str:
-    """A wrong value for a message, cut where it is long."""
+    """The repr of a wrong value for a message, cut if it is long."""
     text = f"a number of over {_DIGITS} digits" if _is_endless(value) else repr(value)
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"

@@ -1,6 +1,6 @@
-"""What a process does that takes part in a run: meter all its calls into its own shard. It reports nothing.
+"""Meters all calls of a process that belongs to a `token-meter run`, and writes them to the process's own shard.
 
-Started by the boot directory, before the program: it must be quick, silent, and harmless when something is missing.
+The boot directory starts it before the program: it must be quick, silent, and harmless if something is missing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Part:
         if not limits or not stops:
             limits = {}
         elif told.get("unpriced") == "warn":
-            common["on_unpriced"] = "ignore"  # the verdict says so; a program must not see warnings of ours
+            common["on_unpriced"] = "ignore"  # the verdict reports it; the program must not see our warnings
         meters = [Meter("token-meter run", ledger=self, tags=labels, **limits, **common)]
         if stops and told.get("max_spend"):
             meters.append(Meter(_SPEND, max_cost=told["max_spend"], ledger=_Refusals(self), **common))
@@ -57,7 +57,7 @@ class _Part:
             meter.__enter__()
 
     def _share(self, meters: list[Meter]) -> None:
-        """Let limits hold over all processes of the run."""
+        """Make the limits apply to all processes of the run together."""
         from token_meter.ci.harness import RunSums, book_of
         from token_meter.ci.shared_limits import RunLock, shares
 
@@ -69,7 +69,7 @@ class _Part:
             shares(meter, sums, lock, "spend" if is_spend else "run", live_only=is_spend)
 
     def silence(self) -> None:
-        """Somebody in this process (the pytest plugin) writes the calls itself; limits stay, and so do refusals."""
+        """Stop writing calls, because the pytest plugin in this process writes them. Limits and refusals stay."""
         self._is_silent = True
 
     # The sink.
@@ -103,25 +103,25 @@ class _Part:
 
 
 class _Refusals:
-    """The sink of the meter of what live calls cost: the other one's writes the calls."""
+    """The sink of the meter for the cost of live calls. It writes refusals only; the other sink writes the calls."""
 
     def __init__(self, part: _Part) -> None:
         self._part = part
 
     def on_start(self, id: str, model: str | None) -> None:
-        """Nothing: it is written already."""
+        """Do nothing: the other sink writes it."""
 
     def on_end(self, call: Call, token: None) -> None:
-        """Nothing, either."""
+        """Do nothing: the other sink writes it."""
 
     def on_discard(self, id: str) -> None:
-        """Nothing, either."""
+        """Do nothing: the other sink writes it."""
 
     def on_refused(self, field: str) -> None:
         self._part.on_refused("spent")
 
     def close(self) -> None:
-        """The part closes its ledger."""
+        """Do nothing: the part closes its own ledger."""
 
 
 def start() -> None:
@@ -139,7 +139,7 @@ def start() -> None:
 
 
 def silence() -> list[Sums]:
-    """Leave the writing of calls to somebody else in this process; give the sums that must see them all the same."""
+    """Leave the writing of calls to the pytest plugin; return the sums to which it must still pass each call."""
     if _active is None:
         return []
     _active.silence()

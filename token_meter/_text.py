@@ -1,4 +1,4 @@
-"""Foreign text, as it may be shown, and what a misspelt word was meant to be."""
+"""Makes text from outside safe to show, and suggests corrections for misspelt words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def visible(text: str, limit: int = 60) -> str:
-    """Make control, format and bidi characters of a foreign name visible, and cut it."""
+    """Escape control, format and bidi characters in a name from outside, and cut it to *limit* characters."""
     import unicodedata
 
     shown = "".join(
@@ -16,7 +16,7 @@ def visible(text: str, limit: int = 60) -> str:
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'max_cost'?`, or nothing."""
+    """`; did you mean 'max_cost'?`, or an empty string."""
     from difflib import get_close_matches
 
     close = get_close_matches(str(word), list(known), 1)

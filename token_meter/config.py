@@ -1,7 +1,7 @@
-"""`[tool.token_meter]`, environment, ini and command line as one table of settings. It knows no command and no run.
+"""`[tool.token_meter]`, environment, ini and command line as one table of settings.
 
 Precedence: command line, then `TOKEN_METER_*` in the environment, then pytest's ini file, then pyproject.toml, then the
-default. An unknown key is an error with a suggestion: a typo must not switch a budget off.
+default. An unknown key is an error with a suggestion, because a typo must not disable a budget.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from token_meter.exceptions import ConfigError
 
 PREFIX = "TOKEN_METER_"
 OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
-"""Our variables that are no settings."""
+"""Our environment variables other than settings."""
 
 LIMITS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
-"""The limits as options name them, and the sums that they limit."""
+"""The limits by their option names, and the sums that they limit."""
 ON_EXCEED = ("warn", "fail", "stop")
-"""What happens to a run that is over a limit."""
+"""What happens when a run exceeds a limit."""
 _WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -57,6 +57,8 @@ KEYS: dict[str, Key] = {
     "diff.min_change": Key("amount", Decimal(0)),
     "diff.if_no_base": Key(("pass", "warn", "fail"), "pass"),
 }
+_PATHS = {"prices", "data_dir", "diff.base"}
+"""What a file names is relative to that file, wherever somebody works."""
 _MATCH_KEYS = ("tests", *LIMITS, "on_exceed")
 
 
@@ -88,10 +90,10 @@ def load_config(
     ini: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Merge all sources; *ini* and *given* (the command line) count where they are not `None` or empty.
+    """Merge all sources. Values of *ini* and *given* (the command line) that are `None` or empty are ignored.
 
     Raises:
-        ConfigError: a key is unknown or a value is not valid; the message says where, and what was expected.
+        ConfigError: a key is unknown or a value is not valid; the message names the source and what was expected.
     """
     settings: dict[str, Setting] = {}
     if pyproject is not None:
@@ -112,7 +114,36 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
 
 
+def price_file() -> tuple[str, str] | None:
+    """The price file of a program that no command line configures, and what names it.
+
+    A pyproject.toml that is not valid otherwise is not this program's affair.
+    """
+    if path := os.environ.get(f"{PREFIX}PRICES"):
+        return os.path.abspath(path), f"{PREFIX}PRICES"
+    try:
+        pyproject = find_pyproject()
+        text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
+        if pyproject is None or "token_meter" not in text:
+            return None
+        import tomllib
+
+        named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return (str(pyproject.parent / named), str(pyproject)) if isinstance(named, str) else None
+
+
 def _from_pyproject(path: Path) -> dict[str, Setting]:
+    found = _read_pyproject(path)
+    for key in _PATHS & found.keys():
+        value = found[key].value
+        if not value.startswith("git:") and value != "-" and (path.parent.resolve() != Path.cwd() or key == "prices"):
+            found[key] = found[key]._replace(value=str(path.parent.resolve() / value))
+    return found
+
+
+def _read_pyproject(path: Path) -> dict[str, Setting]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
@@ -127,7 +158,7 @@ def _from_pyproject(path: Path) -> dict[str, Setting]:
 
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as exc:  # also numbers of thousands of digits, and endlessly nested tables
+    except (ValueError, RecursionError) as exc:  # ValueError also for numbers of thousands of digits
         msg = f"{path} is not valid TOML: {exc}"
         raise ConfigError(msg) from None
     tool = data.get("tool", {})
@@ -184,7 +215,7 @@ def _of_text(key: str, text: str) -> Any:
         return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
     if kind == "table":
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        # One label that is no pair makes the whole list invalid: the costs of a dropped label could not be found again.
+        # One invalid label makes the whole list invalid: without the label, its costs could not be found later.
         is_whole = all(name.strip() and equals for name, equals, _ in pairs)
         return {name.strip(): word.strip() for name, _, word in pairs} if is_whole else text
     if kind == "flag":
@@ -193,7 +224,7 @@ def _of_text(key: str, text: str) -> Any:
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
-    """Convert *value* to its kind; amounts stay as written, because the limits read them."""
+    """Convert *value* to the kind of its key. Amounts stay as written, because the limits parse them."""
     kind = KEYS[key].kind
     if isinstance(kind, tuple):
         if value not in kind:

@@ -1,14 +1,14 @@
-"""All errors and warnings, in one tree with one base each. It knows no other module.
+"""All errors and warnings, in one tree with one base each.
 
 TokenMeterError
  ├─ BudgetExceededError    a call was refused before it was sent
- │   └─ UnpricedModelError its model has no price, so no cost limit can hold
- ├─ LLMCallError           a call failed without an exception of its own: given to on_llm_error, never raised
+ │   └─ UnpricedModelError its model has no price, so that a cost limit cannot be enforced
+ ├─ LLMCallError           a call failed without an exception: passed to on_llm_error, never raised
  ├─ LedgerError            a ledger or report file cannot be read
  └─ ConfigError            an option, limit or price file is not valid (also a ValueError)
 TokenMeterWarning
  ├─ UnpricedWarning        tokens were counted whose price is unknown
- ├─ BlindSpotWarning       a seam is missing: some calls cannot be seen
+ ├─ BlindSpotWarning       some calls cannot be seen
  └─ BudgetWarning          a budget is nearly spent, or exceeded with on_exceed="warn"
 """
 
@@ -22,15 +22,15 @@ class TokenMeterError(Exception):
 
 
 class BudgetExceededError(TokenMeterError):
-    """A call was refused before it was sent, because a budget of an open meter would not hold.
+    """A call was refused before it was sent, because it could exceed a limit of an open meter.
 
     Attributes:
-        meter: the meter whose limit it is (the outermost one that is exceeded); `None` in another process.
+        meter: the meter with the limit (the outermost one, if several); `None` in another process.
         field: `cost`, `tokens` or `calls`.
-        limit: the limit, in US dollars (Decimal), tokens or calls.
-        spent: what finished calls used of it.
-        reserved: what calls now in flight may still use of it.
-        wanted: what the refused call might have used.
+        limit: the limit, in US dollars (`Decimal`), tokens or calls.
+        spent: what finished calls have used of it.
+        reserved: what calls in flight may still use of it.
+        wanted: what the refused call could have used; `None` if that cannot be estimated.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BudgetExceededError(TokenMeterError):
         self.wanted = wanted
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickles and copies carry the numbers only; a meter belongs to its process.
+        # Pickles and copies have the numbers only, because a meter belongs to its process.
         numbers = {name: getattr(self, name) for name in ("field", "limit", "spent", "reserved", "wanted")}
         return type(self), self.args, numbers
 
@@ -63,7 +63,7 @@ class UnpricedModelError(BudgetExceededError):
 
 
 class LLMCallError(TokenMeterError):
-    """A call that failed by its status, or by an error inside its answer. It is passed to handlers and never raised.
+    """A call failed by its status, or by an error inside its answer. It is passed to handlers and never raised.
 
     Attributes:
         status: the HTTP status.
@@ -101,7 +101,7 @@ class UnpricedWarning(TokenMeterWarning):
 
 
 class BlindSpotWarning(TokenMeterWarning):
-    """Some calls cannot be seen: a seam is missing or was removed."""
+    """Some calls cannot be seen, because a library cannot be observed or our patches were removed."""
 
 
 class BudgetWarning(TokenMeterWarning):

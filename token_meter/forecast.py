@@ -1,4 +1,4 @@
-"""What a request would cost, before it is sent. It knows no wire and no meter; prices and estimates meet here."""
+"""What a request would cost, before it is sent: an estimate of its tokens, priced."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._defaults import default_book
 from token_meter.estimate import CountingRules, prompt_tokens
-from token_meter.prices import DEFAULT_BASE_URL, DEFAULT_BOOK, PriceBook
+from token_meter.prices import DEFAULT_BASE_URL, PriceBook
 from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
 EXPECTED_OUTPUT_TOKENS = 256
-"""The assumed length of an answer where the caller gives none: a round figure, not a measurement."""
+"""The assumed tokens of an answer if the caller gives none: a round figure, not a measurement."""
 
 
 class CostEstimate(NamedTuple):
     """US dollars that a request would cost, at list or private prices; `None` where a price or a limit is missing.
 
     Attributes:
-        low: the prompt alone, at the uncached rate.
+        low: the cost of the prompt alone, at the uncached rate.
         expected: the prompt and an answer of `expected_output_tokens`.
         high: the prompt and all the output that the request allows; `None` when it sets no limit.
         prompt_tokens: tokens of the prompt.
-        expected_output_tokens: the assumed length of the answer, never above the limit.
+        expected_output_tokens: the assumed tokens of the answer, never above the limit.
         max_output_tokens: the request's own limit over all its choices, or the one given.
-        certainty: how `prompt_tokens` is known; a `lower_bound` leaves out files, hosted tools or earlier turns.
+        certainty: how `prompt_tokens` is known; a `lower_bound` lacks files, hosted tools or earlier turns.
         method: the encoding and rules of the count.
-        source: where the price comes from.
+        source: the source of the price.
         reason: why there is no price.
-        api: the api, given or told from the request's shape.
-        kind: the class of the request: `text only`, `tool definitions`, `structured output`, ...; how often the rules
-            are exact for each is in `benchmarks/README.md`.
-        approximate: why the count may be some tokens off, in either direction; empty where a rule is known.
-        uncounted: what could not be counted: `hosted tools`, `file`, `server state`, ...
+        api: the api, as given or recognised from the request's shape.
+        kind: the class of the request: `text only`, `tool definitions`, `structured output`, ...;
+            `benchmarks/README.md` says how often the rules are exact for each.
+        approximate: why the count may be too high or too low by some tokens; empty where the rules are known.
+        uncounted: the parts that could not be counted: `hosted tools`, `file`, `server state`, ...
     """
 
     low: Decimal | None
@@ -69,17 +70,17 @@ def estimate_cost(
     """Estimate what *request* would cost; nothing is sent.
 
     Args:
-        request: the body of a chat, responses, completions or embeddings request, whole with its tools and schema; the
-            `Path` of a JSON file that holds one; or a text: one user message.
-        model: the model, where the request does not name it or names a deployment.
-        prices: the price book; the list prices without one.
-        max_tokens: a limit on the output, instead of the request's own.
-        expected_tokens: how long the answer probably is.
-        base_url: where it would be sent, which decides who is paid.
-        api: the api, where the request's shape does not tell (`chat`, `responses`, `completions`, `embeddings`).
+        request: the whole body of a chat, responses, completions or embeddings request, with its tools and schema; the
+            `Path` of a JSON file with one; or a text, which counts as one user message.
+        model: the model, if the request does not name it or names a deployment.
+        prices: the price book; default: list prices.
+        max_tokens: a limit on output tokens, instead of the request's own.
+        expected_tokens: the probable tokens of the answer.
+        base_url: the destination, which decides the provider.
+        api: `chat`, `responses`, `completions` or `embeddings`, if the request's shape is ambiguous.
 
     Raises:
-        ValueError: the file holds no JSON object, or *api* is none of those.
+        ValueError: the file contains no JSON object, or *api* is not one of those.
     """
     body = _body_of(request)
     named = body.get("model")
@@ -90,7 +91,7 @@ def estimate_cost(
     prompt = (counted.usage.prompt_tokens if counted.usage else None) or 0
     cap = rules.output_cap(body) if max_tokens is None or not rules.has_output else max_tokens
     expected = expected_tokens if cap is None else min(cap, expected_tokens)
-    book = DEFAULT_BOOK if prices is None else prices
+    book = default_book() if prices is None else prices
 
     def price(output: int) -> Price:
         usage = Usage(prompt, output, prompt + output)
@@ -118,9 +119,9 @@ def estimate_cost(
 
 
 def request_in(data: bytes, *, by_shape: bool = True) -> dict[str, Any] | None:
-    """Read the body of a request from a file's bytes; `None` where they hold something else, such as a text.
+    """Read the body of a request from a file's bytes; `None` if they are something else, such as a text.
 
-    *by_shape*, an object without `messages` is a request only if it names its model too: any JSON may have an `input`.
+    With *by_shape*, an object without `messages` must also name its model, because any JSON may have an `input`.
     """
     try:
         body = json.loads(data)
@@ -139,7 +140,7 @@ def _body_of(request: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str
         return {"messages": [_user_message(request)]}
     body = request_in(Path(request).read_bytes(), by_shape=False)
     if body is None:
-        msg = f"{os.fspath(request)} holds no request; expected a JSON object, the body of one"
+        msg = f"{os.fspath(request)} contains no request; expected a JSON object, the body of one"
         raise ValueError(msg)
     return body
 
@@ -154,7 +155,7 @@ def _rules_of(kind: str) -> CountingRules:
 
 
 def _api_of(body: Mapping[str, Any], model: str | None) -> str:
-    """Tell the api from the shape of its request."""
+    """Recognise the api from the shape of its request."""
     if "messages" in body:
         return "chat"
     if "prompt" in body and "input" not in body and not isinstance(body["prompt"], Mapping):

@@ -1,6 +1,6 @@
-"""The pytest plugin: options, marker, fixture, hooks. Wiring only; it is imported by every pytest run, so it is small.
+"""The pytest plugin: options, marker, fixture, hooks. It is small, because every pytest run imports it.
 
-Nothing of the meter is loaded before a session starts, and nothing of the reports before a call was seen.
+The meter is not loaded before a session starts, nor the reports before a call was seen.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ NAME = "token_meter_session"
 
 
 class Hooks:
-    """Hooks for others."""
+    """Hooks that conftest files and other plugins may implement."""
 
     @pytest.hookspec(firstresult=True)
     def pytest_token_meter_context(self, item: pytest.Item) -> str | None:
-        """Return the name under which the calls of *item* stand in reports; `None` for its id."""
+        """Return the name in reports for the calls of *item*; `None` for its id."""
 
     @pytest.hookspec
     def pytest_token_meter_report(self, report: Any) -> None:
-        """See the run's summary before it is written; `report.summary` may be replaced."""
+        """Called with the run's report before it is written; `report.summary` may be replaced."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -32,7 +32,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """All options say `--meter-…`; defaults are `None`, so that environment and files can speak."""
+    """All options begin with `--meter`. Their defaults are `None`, so that environment and files apply."""
     from token_meter.config import LIMITS, ON_EXCEED
 
     group = parser.getgroup("token_meter", "what LLM calls cost")

@@ -1,4 +1,4 @@
-"""The data types: the usage of a call, the call, and the interface of a handler. They know no wire and no meter.
+"""The data types: the usage of a call, the call, and the interface of a handler.
 
 Named tuples, not dataclasses: one is made for every call (0.5 against 3 us), and importing `dataclasses` takes long."""
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Certainty: TypeAlias = Literal["exact", "estimated", "lower_bound", "unmeasured"]
-"""How a call's tokens are known: reported by the provider; counted by rules; counted in part; not at all."""
+"""How a call's tokens are known: reported by the provider; estimated by rules; estimated in part; not at all."""
 
 Outcome: TypeAlias = Literal["complete", "closed", "cancelled", "error", "abandoned"]
 """How a call ended: complete; closed by its reader; cancelled; failed; dropped without being closed."""
 
 Source: TypeAlias = Literal["live", "replay", "mock"]
-"""Where the answer came from: a server; a cassette or a cache; a mock in place of a server."""
+"""The source of the answer: a server; a cassette or a cache; a mock in place of a server."""
 
 
 class Usage(NamedTuple):
@@ -30,13 +30,13 @@ class Usage(NamedTuple):
     Two usages add up field by field; an unknown plus a number is the number.
 
     Attributes:
-        prompt_tokens: tokens sent, cached and written ones included.
-        completion_tokens: tokens generated, as reported; where reasoning is left out, see `billable_output_tokens`.
-        total_tokens: the provider's own total, kept as reported also when it is not the sum.
+        prompt_tokens: tokens sent, including those read from and written to the cache.
+        completion_tokens: tokens generated, as reported; some providers exclude reasoning (`billable_output_tokens`).
+        total_tokens: the provider's own total, even if it is not the sum.
         cached_tokens: part of the prompt read from the provider's cache.
-        cache_write_tokens: part of the prompt written to the provider's cache, whatever its time to live.
+        cache_write_tokens: part of the prompt written to the provider's cache, for any time to live.
         cache_write_long_tokens: part of `cache_write_tokens` with the longer of the provider's two times to live.
-        reasoning_tokens: part of the completion that was not shown.
+        reasoning_tokens: part of the completion that is reasoning, and not shown.
         input_audio_tokens: part of the prompt that was audio.
         output_audio_tokens: part of the completion that was audio.
         cached_audio_tokens: part of `cached_tokens` that was audio.
@@ -45,9 +45,9 @@ class Usage(NamedTuple):
         cached_image_tokens: part of `cached_tokens` that was images.
         output_text_tokens: part of an image model's completion that was text.
         audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
-        web_searches: billable web searches; their fee is not a token price.
-        tool_usage_tokens: tokens *beside* the usage, at another model's price (images, advisors); part of no total.
-        provider_cost: US dollars the provider itself says it charged.
+        web_searches: number of billable web searches; their fee is not a price of tokens.
+        tool_usage_tokens: tokens of tools, billed at another model's price (images, advisors); not in any total.
+        provider_cost: US dollars that the provider reports as charged.
     """
 
     prompt_tokens: int | None = None
@@ -71,7 +71,7 @@ class Usage(NamedTuple):
 
     @property
     def billable_output_tokens(self) -> int | None:
-        """Tokens billed as output: `max(completion, total - prompt)`, right with and without reasoning in the count."""
+        """Tokens billed as output: `max(completion, total - prompt)`, which includes reasoning in either case."""
         if self.completion_tokens is None or self.total_tokens is None or self.prompt_tokens is None:
             return self.completion_tokens
         return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
@@ -101,7 +101,7 @@ class Usage(NamedTuple):
         return short_repr("Usage", self._fields, self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The reported fields only, plain and JSON-able; money as a string."""
+        """The reported fields as data for JSON; money is a string."""
         found = zip(self._fields, self, strict=True)
         return {name: str(v) if isinstance(v, Decimal) else v for name, v in found if v is not None}
 
@@ -114,13 +114,14 @@ def _plus(a: Any, b: Any) -> Any:
 
 
 class Answer(NamedTuple):
-    """The visible part of an answer without usage, from which its usage is estimated. Never kept in a record.
+    """The visible part of an answer without usage, from which its usage is estimated. Never stored in a record.
 
     Attributes:
-        texts: the visible text of each choice, refusals included.
+        texts: the visible text of each choice, including refusals.
         tool_calls: `(name, arguments)` of each tool call, arguments as the raw JSON text.
-        finish: the finish reason, when one came.
-        reasoned, thoughts: there were signs of reasoning, and what of it was shown, which may be a summary.
+        finish: the finish reason, if any.
+        reasoned: the answer shows signs of reasoning.
+        thoughts: the shown reasoning, which may be a summary.
     """
 
     texts: tuple[str, ...] = ()
@@ -131,18 +132,18 @@ class Answer(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a wire reader found in one answer.
+    """The parsed contents of one answer.
 
     Attributes:
-        usage: what the provider reported, or `None`.
-        model: the model that served the call, as the answer names it.
+        usage: the reported usage, or `None`.
+        model: the model in the answer.
         service_tier: the tier that served it.
         response_id: the provider's id of the answer.
         status: `complete`, `incomplete`, `failed` or `pending` (a background response that is still running).
-        ended: the answer reached its own end (`[DONE]`, a terminal event, a whole JSON body).
-        error: type or code of an error that the answer itself carries.
-        coerced: a count arrived as an integral float or a digit string and was made an integer.
-        anomalies: how many reported values were no counts and were left out.
+        ended: the answer is complete (`[DONE]`, a terminal event, a whole JSON body).
+        error: type or code of an error inside the answer.
+        coerced: a count was an integral float or a string of digits, and was converted.
+        anomalies: the number of reported values that were not valid counts and were ignored.
     """
 
     usage: Usage | None = None
@@ -157,7 +158,7 @@ class Reading(NamedTuple):
 
 
 class Delta(NamedTuple):
-    """A piece of an answer as it passed: `kind` is `text`, `refusal`, `reasoning`, `tool_name` or `tool_arguments`."""
+    """A piece of a streamed answer; `kind` is `text`, `refusal`, `reasoning`, `tool_name` or `tool_arguments`."""
 
     kind: str
     text: str
@@ -165,12 +166,12 @@ class Delta(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a usage costs, and the source of the price.
+    """The cost of a usage, and the source of the price.
 
     Attributes:
-        cost: US dollars, exact; `None` when no price is known.
-        source: where the price comes from: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
-        reason: why there is no price, in words for the user; `None` when there is one.
+        cost: US dollars, exact; `None` if no price is known.
+        source: the source of the price: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
+        reason: why there is no price, as a text for users; `None` if there is one.
     """
 
     cost: Decimal | None = None
@@ -182,28 +183,28 @@ class Call(NamedTuple):
     """One finished API call. It holds no prompt, answer, key, header or URL query.
 
     Attributes:
-        id: unique over processes and machines (never the provider's id, which mocks and cassettes repeat).
-        started_s: seconds since the epoch, UTC, when the request was sent.
-        duration_s: seconds from there to the end of the answer.
-        first_token_s: seconds from there to the first byte of a streamed body.
+        id: unique across processes and machines. It is not the provider's id, which mocks and cassettes repeat.
+        started_s: when the request was sent, in seconds since the epoch (UTC).
+        duration_s: seconds from the start to the end of the answer.
+        first_token_s: seconds from the start to the first byte of a streamed body.
         host: `host` or `host:port` of the request.
         api: the API: `chat`, `responses`, `completions`, `embeddings`, `images`, …
-        request_model: the model, or deployment, that the request named.
-        response_model: the model that the answer named.
-        usage: the counts, or `None` when they are not known.
-        certainty: how the counts are known.
+        request_model: the model, or deployment, in the request.
+        response_model: the model in the answer.
+        usage: the usage, or `None` if it is not known.
+        certainty: how the usage is known.
         outcome: how the call ended.
-        status: HTTP status, when an answer came.
+        status: HTTP status; `None` without an answer.
         error: class name of the exception, or type of the error that ended the call.
         service_tier: the tier that served the call.
-        attempt: 0 for the first try, 1 for the first retry of the SDK, …
-        streamed: the answer came as a stream.
-        tags: the labels of the meters that the call belongs to.
-        source: live, replayed or mocked.
-        processing: `batch` when the caller said that the call is one.
-        provider: who is paid, from the host; `None` when the host is not known, and until the call was priced.
-        price: cost and source by the price book of the meter that shows the call; `None` until it was priced.
-        base_url: scheme, host and path prefix, for matching private prices; kept out of reprs and records.
+        attempt: 0 for the first request, 1 for the SDK's first retry, …
+        streamed: the answer was a stream.
+        tags: the labels of the meters that count the call.
+        source: `live`, `replay` or `mock`.
+        processing: `batch` if the caller has recorded the call as part of a batch.
+        provider: the provider's id, from the host; `None` for an unknown host, and before the call is priced.
+        price: cost and source by the price book of the meter that shows the call; `None` before it is priced.
+        base_url: scheme, host and path prefix, for matching private prices; not in reprs and records.
     """
 
     id: str
@@ -259,11 +260,11 @@ class Call(NamedTuple):
 
     @property
     def tokens(self) -> Usage:
-        """The usage, or an empty one: for reading single counts without a check for `None`."""
+        """The usage, or an empty one, so that single counts can be read without a check for `None`."""
         return self.usage if self.usage is not None else _NO_USAGE
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able data; the same fields as in a ledger line."""
+        """Data for JSON with the fields of a ledger line."""
         price = self.price or _NO_PRICE
         return {
             "id": self.id,
@@ -295,7 +296,7 @@ _NO_USAGE, _NO_PRICE = Usage(), Price()
 
 
 class Handler(Protocol):
-    """Gets the events of calls: any object with some of these methods, sync or `async def`.
+    """Receives the events of calls: any object with some of these methods, sync or `async def`.
 
     Names and first arguments are LangChain's. Keyword arguments: `run_id` (the call's id), `model`, `tags`, `meter`.
     """
@@ -307,7 +308,7 @@ class Handler(Protocol):
         """A call starts."""
 
     def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
-        """A piece of a streamed answer passes."""
+        """A piece of a streamed answer has arrived."""
 
     def on_llm_end(self, response: Call, **kwargs: Any) -> Any:
         """A call ended."""

@@ -64,7 +64,7 @@ def test_a_call_of_unknown_size_passes_until_the_limit_is_reached():
 
 
 def test_one_call_of_unknown_size_is_under_way_at_a_time():
-    """Together they could overshoot by any amount; calls whose size is known go on beside it."""
+    """Together they could overshoot by any amount; calls of known size are not affected."""
     book = Book(max_tokens=100)
     first = _ask(book, tokens=None)
     refused = _ask(book, tokens=None)

@@ -226,7 +226,7 @@ async def test_a_gather_of_a_hundred_on_a_budget_for_ten_is_ten_on_the_bill(simu
 
 
 async def test_a_gather_of_calls_of_unknown_size_overshoots_by_one_at_most(simulator):
-    """What an image costs shows in its answer: one is sent at a time, also beside a call whose size is known."""
+    """What an image costs shows in its answer: one is sent at a time, even while a call of known size is in flight."""
     book = PriceBook(hosts={simulator.url: "openai"})
     image = {"model": "gpt-image-1", "prompt": "a rose"}
     async with simulator.async_client() as client:
@@ -242,7 +242,7 @@ async def test_a_gather_of_calls_of_unknown_size_overshoots_by_one_at_most(simul
 
 @draws_in_streams
 def test_a_stream_of_unknown_size_that_was_let_go_bars_no_other(simulator):
-    """The SDK's stream is a cycle: nobody but the collector ends it."""
+    """The SDK's stream is a reference cycle, so that only the collector ends it."""
     book = PriceBook(hosts={simulator.url: "openai"})
     with simulator.client() as client, meter(max_cost=5, prices=book, warn_at=None) as cb:
         for _ in range(3):
@@ -440,7 +440,7 @@ def test_on_exceed_warn_lets_calls_pass_and_warns_once():
 
 
 def test_suspended_lets_calls_through_within_it_and_only_there():
-    """A last call to wrap up; it counts as ever."""
+    """A last call to wrap up; it still counts."""
     server = Server()
     client = server.sync()
     with _quiet(max_calls=0) as cb:

@@ -1,4 +1,4 @@
-"""docs/ci.md as a walk through its sample project: what it changes, what it runs, what it shows. It judges nothing."""
+"""docs/ci.md as a walk through its sample project: what it changes, what it runs, what it shows."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PLAIN = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "", 
     ("environment", "shown"),
     [
         pytest.param(PLAIN, ROSE.encode(), id="redirected where the locale has no such character"),
-        pytest.param({**PLAIN, "PYTHONIOENCODING": "cp1252"}, b"\\U0001f339", id="a code page that somebody asked for"),
+        pytest.param({**PLAIN, "PYTHONIOENCODING": "cp1252"}, b"\\U0001f339", id="a code page that was asked for"),
     ],
 )
 @pytest.mark.parametrize("format", ["term-all", "md"])

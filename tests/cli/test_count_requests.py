@@ -111,7 +111,7 @@ def test_what_a_file_is_can_be_said(tmp_path: Path) -> None:
     assert as_text["tokens"] == count_text(json.dumps(HI, indent=2), "gpt-4o").tokens
     assert (as_api["api"], as_api["tokens"]) == ("responses", 8)
     assert wrong.exit_code != 0
-    assert "holds no chat request; expected a JSON object" in wrong.output
+    assert "contains no chat request; expected a JSON object" in wrong.output
 
 
 def test_a_request_may_come_from_a_pipe() -> None:

@@ -1,4 +1,4 @@
-"""`token-meter run`: every call of every Python child is counted, whatever ends it; codes are the command's."""
+"""`token-meter run`: every call of every Python child is counted, for any end of it; exit codes are the command's."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_refusal_by_the_limit_on_spending_is_on_record(tm: Run, simulator: Sim
 
     assert done.returncode == 3
     assert simulator.bill().calls == 0
-    assert "calls were refused, because the limit on spent would not have held" in done.stderr
+    assert "calls were refused, because the limit on spent would have been exceeded" in done.stderr
 
 
 NO_BYTE = """
@@ -129,7 +129,7 @@ for _ in range(8):
         (("--max-tokens", "60", "--on-exceed", "stop"), 3, 3),  # each holds and uses 18
         (("--max-calls", "2", "--on-exceed", "stop"), 2, 3),
         (("--max-calls", "0", "--on-exceed", "stop"), 0, 3),
-        (("--max-calls", "9"), 8, 3),  # it was kept, and nobody can know
+        (("--max-calls", "9"), 8, 3),  # it was kept, but that cannot be known
         (("--max-calls", "9", "--on-exceed", "warn"), 8, 0),
         ((), 8, 0),
     ],
@@ -148,7 +148,7 @@ def test_a_disk_that_takes_no_byte_switches_no_limit_off(
     assert found["run"]["lost_records"] >= 1
     assert [check["status"] for check in found["budgets"]] == ["unknown"] * bool(words)
     if code:
-        assert "cannot be held: ledger not written: " in done.stderr
+        assert "cannot be checked: ledger not written: " in done.stderr
 
 
 def test_a_limit_that_only_warns_lets_all_pass(tm: Run, simulator: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""Whatever the umask and whoever owns the place: a ledger that cannot be kept costs the ledger, never the command."""
+"""A ledger that cannot be written, for any umask and owner, costs the ledger, never the command."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ PLACES = [everybody_may_write, a_file_stands_there, a_link_to_nowhere, a_file_st
     ("words", "code", "said"),
     [
         pytest.param((), 0, "", id="no limit"),
-        pytest.param(("--max-calls", "5"), 3, "cannot be held", id="a limit"),
+        pytest.param(("--max-calls", "5"), 3, "cannot be checked", id="a limit"),
         pytest.param(("--max-calls", "5", "--on-exceed", "warn"), 0, "not written", id="a limit that warns"),
     ],
 )
@@ -108,7 +108,7 @@ def test_f118_the_command_runs_where_no_record_can_be_kept(
     found = json.loads((project / "r.json").read_text())
 
     assert (done.returncode, done.stdout) == (code, "ran\n"), done.stderr
-    assert "no record of this run can be kept, the command runs all the same: " in done.stderr
+    assert "this run cannot be recorded, the command runs anyway: " in done.stderr
     assert "0 LLM calls seen" not in done.stderr
     assert "Traceback" not in done.stderr
     assert said in done.stderr

@@ -1,4 +1,4 @@
-"""One budget for all processes of a run: no call too many leaves, whoever asks, and none is refused that fits."""
+"""One budget for all processes of a run: no call too many is sent by any process, and none is refused that fits."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_one_process_holds_another_cannot_spend(ledger: Ledger) -> None:
 
 
 def test_a_call_of_unknown_size_bars_no_other_of_the_run(ledger: Ledger) -> None:
-    """Its process may die in it, and nobody would give its place back."""
+    """Its process may die during the call, and its place would never be given back."""
     mine, theirs = account(ledger.run_dir, cost=ONE), account(ledger.run_dir, cost=ONE)
     unknown = Amounts(None, None, 1)
 
@@ -102,7 +102,7 @@ def test_a_call_of_unknown_size_bars_no_other_of_the_run(ledger: Ledger) -> None
 
 
 def test_failed_calls_and_retries_count_as_the_rules_of_budgets_say(ledger: Ledger) -> None:
-    """A call that was sent is made, whatever came of it; how often it was tried does not matter."""
+    """A call that was sent counts as made, with any outcome and any number of attempts."""
     mine, theirs = account(ledger.run_dir, calls=2), account(ledger.run_dir, calls=2)
     for one in (mine, theirs):
         reservation = admit(wanted(one)).reservation
@@ -150,7 +150,7 @@ def test_threads_of_a_process_share_it_too(ledger: Ledger) -> None:
 
 
 def test_a_killed_process_keeps_what_its_calls_held(ledger: Ledger) -> None:
-    """They were sent and may be billed: nobody else may spend it."""
+    """They were sent and may be billed, so no other process may spend it."""
     mine = account(ledger.run_dir, calls=2)
     pid = os.fork()
     if pid == 0:

@@ -21,7 +21,7 @@ def tm(*words: str, **options: object) -> Result:
 
 
 def test_the_demo_reads_what_the_server_billed():
-    """Every part of it: turns, gather, stream, embedding, threads; the rows beside the bill."""
+    """Every part of it: turns, gather, stream, embedding, threads; the rows next to the bill."""
     done = tm("demo")
 
     assert done.exit_code == 0, done.output
@@ -55,7 +55,7 @@ def test_a_live_demo_needs_a_key(monkeypatch):
 
 
 def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
-    """It prints the meter, of whatever the environment leads to."""
+    """It prints the meter for the server in the environment."""
     monkeypatch.setenv("OPENAI_API_KEY", "sim-live")
     monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
     monkeypatch.setattr("token_meter.totals.accumulator.Accumulator._warn", lambda self: None)

@@ -3,8 +3,8 @@
     python tests/compat/matrix.py                    # oldest and newest Python found here, all rows
     python tests/compat/matrix.py --all --only 2.x   # every Python found here, one row
 
-It needs nothing but the standard library and pip. It knows no token_meter: that is installed in the cells. Environments
-stay in .venvs/ and are used again until pyproject.toml changes; `--fresh` resolves "newest" anew.
+It needs only the standard library and pip; token_meter is installed in the cells. Environments
+stay in .venvs/ and are used again until pyproject.toml changes; `--fresh` resolves "newest" again.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _run(command: list[str]) -> None:
 
 
 def run(row: Row, python: Interpreter, *, fresh: bool, pytest_args: list[str]) -> Outcome:
-    """Run one cell; its whole output stays beside its environment."""
+    """Run one cell; its whole output is kept next to its environment."""
     started = time.monotonic()
     try:
         home, version = environment(row, python, fresh=fresh)
@@ -153,7 +153,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--python", default="", metavar="X.Y", help="this Python only")
-    parser.add_argument("--fresh", action="store_true", help="make the environments anew")
+    parser.add_argument("--fresh", action="store_true", help="make the environments again")
     options, pytest_args = parser.parse_known_args(argv)
 
     wanted = [row for row in ROWS if options.only in row.name]

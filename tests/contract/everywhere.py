@@ -1,4 +1,4 @@
-"""One call from each place that a program calls from, through clients of its own. It knows no meter and no tracer."""
+"""One call from each place that a program calls from, through its own clients."""
 
 from __future__ import annotations
 

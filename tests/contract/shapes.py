@@ -168,7 +168,7 @@ MEASURED: dict[str, Callable[[Any], Awaitable[list[str]]]] = {
         completions, images, transcription, transcription_by_duration,
     )
 }  # fmt: skip
-"""Shapes whose tokens the provider reports, whatever happens."""
+"""Shapes whose tokens the provider always reports."""
 
 NEEDS_RESPONSES = ("responses", "responses_parse", "responses_stream", "responses_helper")
 
@@ -190,4 +190,4 @@ async def stream_left_early(client: Any) -> list[str]:
 
 
 UNREPORTED = {f.__name__: f for f in (stream_without_usage, stream_left_early)}
-"""Shapes for which nobody tells the client a number."""
+"""Shapes whose answers report no usage."""

@@ -57,7 +57,7 @@ async def test_a_shape_gives_the_caller_what_it_gives_without_a_meter(client, si
 
 @pytest.mark.parametrize("name", shapes.UNREPORTED)
 async def test_an_unreported_shape_is_never_silently_zero(client, name):
-    """Where nobody told the tokens, the call shows as estimated or unmeasured."""
+    """A call without reported tokens is shown as estimated or unmeasured."""
     with meter(on_unpriced="ignore") as cb:
         await shapes.UNREPORTED[name](client)
 

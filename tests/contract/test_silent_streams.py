@@ -1,4 +1,4 @@
-"""Streams whose usage nobody reported: estimated when somebody looks, marked, or asked for when told to."""
+"""Streams without usage: estimated when a number is read, and marked; or, with `stream_usage`, requested with usage."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ async def test_an_error_event_marks_the_call(make, simulator):
         gc.collect()
 
     assert failed
-    # openai 1 leaves a broken async stream to whoever collects it: until then it shows as open.
+    # openai 1 does not close a broken async stream: until it is collected, it counts as open.
     assert cb.open_streams + cb.estimated_calls + cb.unmeasured_calls == 1
     assert all(call.outcome == "error" for call in cb.calls)
 

@@ -25,7 +25,7 @@ NUMBER = 7
 
 @pytest.fixture
 def package(tmp_path, monkeypatch) -> Path:
-    """An installed package of somebody's: a module, and metadata that register a format."""
+    """An installed package of another author: a module, and metadata that register a format."""
     (tmp_path / "their_formats.py").write_text(MODULE)
     metadata = tmp_path / "their_formats-1.0.dist-info"
     metadata.mkdir()

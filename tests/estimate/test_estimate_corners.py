@@ -53,7 +53,7 @@ def test_several_calls_in_a_row_and_an_output_alone():
 
 
 def test_a_schema_deeper_than_any_real_one_is_cut():
-    """A budget must hold, whatever the request looks like."""
+    """A budget must hold for malformed requests too."""
     schema: Any = {"type": "string"}
     for _ in range(90):
         schema = {"type": "object", "properties": {"a": schema}, "anyOf": [schema, {"type": "null"}]} if _ < 3 else {

@@ -246,7 +246,7 @@ def test_a_large_schema_is_reserved_from_above_in_any_script(model: str, words: 
 
 @pytest.mark.parametrize("request_", [b"", b"{", b"[]", b"[" * 100_000, b'{"messages": 5}'])
 def test_a_reservation_never_raises(request_: bytes) -> None:
-    """A budget must hold, whatever is sent."""
+    """A budget must hold for any request."""
     prompt, cap = reserve_tokens("chat", request_)
 
     assert prompt <= max(3, len(request_))

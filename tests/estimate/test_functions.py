@@ -1,4 +1,4 @@
-"""Tool definitions written by hand, beside the TypeScript that the models see of them.
+"""Tool definitions written by hand, with the TypeScript that the models see of them.
 
 Rules and their evidence: recorded requests with reported usage, 87 of 87 that were kept back (2026-11-27).
 """

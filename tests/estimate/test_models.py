@@ -38,7 +38,7 @@ O200K, CL100K = "o200k_base", "cl100k_base"
         ("ft:gpt-4o:acme/lab:x:id", O200K, False),
         ("openai/ft:gpt-4:acme::id", CL100K, False),
         ("ft:gpt-3.5-turbo", CL100K, False),
-        ("gpt-6", O200K, True),  # nobody has said
+        ("gpt-6", O200K, True),  # not published
         ("gpt-realtime", O200K, True),
         ("Qwen/Qwen3-32B", O200K, True),
         ("deepseek-chat", O200K, True),

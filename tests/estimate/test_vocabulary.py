@@ -134,7 +134,7 @@ def test_a_strangers_encoding_under_the_same_name_is_not_used(monkeypatch: pytes
 
 @pytest.mark.usefixtures("unloaded")
 def test_threads_load_an_encoding_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading is slow and large: whoever comes second waits for the first."""
+    """Loading is slow and large: a second thread waits for the first one."""
     built = []
     ticket = threading.Barrier(4)
 

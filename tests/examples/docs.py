@@ -34,7 +34,7 @@ HEAD = """\
 # Examples
 
 Every program of the [lesson](lesson.md), on the plain OpenAI SDK ([langchain.md](langchain.md) has them on LangChain).
-Each one runs as it is, against a [simulator](simulator.md) that keeps a bill of its own, and ends with the meter beside
+Each one runs as it is, against a [simulator](simulator.md) that keeps its own bill, and ends with the meter next to
 that bill:
 
 ```
@@ -42,8 +42,8 @@ python examples/dialogue.py
 python examples/dialogue.py --live    # the real service, with OPENAI_API_KEY; costs money
 ```
 
-What stands below each program is what it printed: `python -m tests.examples.docs` writes this page, and a test compares
-it with what they print today, but for times.
+The text below each program is its output: `python -m tests.examples.docs` writes this page, and a test compares
+it with the current output, except for times.
 """
 
 AFTER = {

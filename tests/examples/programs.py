@@ -1,4 +1,4 @@
-"""Runs a program of `examples/` beside a simulator of its own, in a folder of its own. It knows no promise."""
+"""Runs a program of `examples/` with its own simulator, in its own folder."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ def test_while_one_customers_handler_waits_the_others_are_served(ran):
 
 
 def test_a_vendors_price_is_unknown_and_not_zero(ran):
-    """Every call of another base URL is counted; what it costs, nobody has said."""
+    """Every call of another base URL is counted; its price is not known."""
     cb, *_ = ran("vendor").result
 
     assert cb.unpriced_calls == cb.successful_requests == 9

@@ -23,7 +23,7 @@ SOURCES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
 def test_the_page_shows_what_the_programs_print(ran):
-    """Written anew it would be the same; if not: python -m tests.examples.docs"""
+    """The page is up to date; if not: python -m tests.examples.docs"""
     assert steady(PAGE) == steady(docs.page(ran))
 
 

@@ -1,4 +1,4 @@
-"""With `--live` the programs talk to whatever `OPENAI_BASE_URL` and `OPENAI_API_KEY` name: here, to a simulator."""
+"""With `--live`, the programs call the server of `OPENAI_BASE_URL` and `OPENAI_API_KEY`: here, a simulator."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ async def test_raise_error_on_a_plain_http_client_comes_out_of_its_request(colou
 
 @pytest.mark.parametrize("event", ["on_llm_new_token", "on_llm_end"])
 async def test_raise_error_in_a_stream_comes_out_of_the_iteration(colour, is_async, event):
-    """The reader has every piece that was there before the exception, and then gets the exception."""
+    """The reader gets every piece that arrived before the exception, and then the exception."""
     boom = Boom()
     told = Told()
     client = colour.client(streamed(sse(piece("Ro"), done=False), sse(piece("se"), done=False), sse(USAGE)))
@@ -368,7 +368,7 @@ async def test_after_its_handlers_a_caller_is_told_again(colour):
 
 
 async def test_a_handler_may_close_the_stream_of_which_it_is_told():
-    """Closing from inside tells the end after the token, to everybody, once."""
+    """If a handler closes the stream, every handler gets the end once, after the token."""
     told, streams = Told(), []
 
     class Closer:

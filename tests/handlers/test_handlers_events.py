@@ -39,7 +39,7 @@ async def test_a_stream_is_told_piece_by_piece(colour, told):
 
 
 async def test_every_event_has_the_keywords_that_identify_its_call(colour, told):
-    """run_id is the record's id, in all events; the model, tags and meter stand beside it."""
+    """run_id is the record's id, in all events; the other keywords are model, tags and meter."""
     client = colour.client(streamed(sse(piece("Rose"), USAGE)))
 
     with meter(handlers=[told], tags=["shop"], keep_calls=True) as cb:

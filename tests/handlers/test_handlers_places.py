@@ -218,7 +218,7 @@ async def test_nothing_of_ours_is_left_on_the_client(colour, told):
 
 
 async def test_an_attached_client_can_die(colour):
-    """Neither the attachment nor its handlers outlive the client, and nobody listens then."""
+    """Neither the attachment nor its handlers outlive the client; after it, requests are not observed."""
     told = Told()
     client = attach(colour.client(), handlers=[told])
     await colour.ask(client)

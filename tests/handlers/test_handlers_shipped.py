@@ -102,7 +102,7 @@ async def test_a_record_with_text_has_question_answer_and_tool_calls(colour, tmp
 
 
 def test_lines_of_many_threads_do_not_mix(tmp_path):
-    """Every line of a file is one whole record, whoever wrote it."""
+    """Every line of a file is one whole record of one process or thread."""
     handler = FileHandler(tmp_path / "llm.log")
     client = Colour("sync").client()
 
@@ -161,7 +161,7 @@ def test_a_record_behind_a_torn_one_stands_on_its_own_line(tmp_path, monkeypatch
 
 
 def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path):
-    """Not at the first call, when nobody looks."""
+    """Not only at the first call, when the program is running."""
     with pytest.raises(FileNotFoundError):
         FileHandler(tmp_path / "missing" / "llm.log")
 

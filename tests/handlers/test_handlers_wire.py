@@ -113,7 +113,7 @@ async def test_a_server_that_dies_in_the_stream_is_told_as_an_error(colour, open
 
 
 async def test_an_ending_by_break_is_told_when_the_stream_is_let_go(colour, open_client):
-    """Breaking out and forgetting a stream tells its end as soon as somebody can be told."""
+    """The end of a stream that was left by `break` and dropped is dispatched as soon as handlers may run."""
     told = Told()
 
     with meter(handlers=[told]):

@@ -1,4 +1,4 @@
-"""LangChain's models on the simulator, made and taken away for each test. It knows no meter."""
+"""LangChain's models on the simulator, made and closed for each test."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_a_call_is_counted_once_however_its_handler_is_attached(ran):
 
 
 def test_each_customer_gets_the_own_answer_and_the_own_tokens(ran):
-    """The slow one is served last, and nobody waits for it."""
+    """The slow one is served last, and no other customer waits for it."""
     _, cb, done = ran("langchain_customers").result
     bill = ran("langchain_customers").bill
 
@@ -265,7 +265,7 @@ def test_every_row_of_the_counters_is_what_was_billed(ran):
 @pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")  # the host is not OpenAI's, and no book says whose
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "langchain_vendor"])
 def test_a_live_program_reads_what_was_billed(name, simulator, monkeypatch, tmp_path):
-    """With `--live` it talks to whatever the environment names, here to a simulator, and asks no model that is gone."""
+    """With `--live`, it calls the server in the environment, here a simulator, and asks no retired model."""
     monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", TEST_KEY)
 

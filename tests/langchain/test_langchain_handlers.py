@@ -1,4 +1,4 @@
-"""LangChain's handlers and token_meter's, side by side: nobody hears less, or anything else, for the other's presence."""
+"""LangChain's handlers and token_meter's, side by side: neither gets fewer or other events because of the other."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_verbose_chain_prints_and_logs_the_same_under_a_meter(models, capsys, 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_a_counter_that_is_passed_to_a_call_too_counts_once(models, caplog, colour):
-    """Programs do that with LangChain's counter, which is a handler; here nothing more is heard, and nobody complains."""
+    """Programs do that with LangChain's counter, which is a handler; here it gets no events, without an error."""
     stack = chain_of(models.chat(), verbose=True)
 
     async def ask(cb: Any) -> None:
@@ -283,7 +283,7 @@ def test_a_client_of_langchains_can_be_attached_to(models):
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_a_few_lines_of_langchain_can_be_listened_to(models, colour):
-    """`callbacks(handler)` round a chain: whatever it asks in there, with nothing passed along."""
+    """`callbacks(handler)` around a chain: all its requests, without passing anything along."""
     subscribers = Told()
     piped = PromptTemplate.from_template("1 + {number} = ") | models.chat()
 

@@ -161,7 +161,7 @@ def test_a_failed_response_is_counted_by_the_usage_in_its_last_event(models):
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 def test_an_answer_from_the_cache_is_no_call(models, colour):
-    """One request and two answers from LangChain's cache: the bill has one, whatever usage the cached message carries."""
+    """One request and two answers from LangChain's cache: the bill has one, although the cached message has a usage too."""
     model = models.chat(cache=InMemoryCache())
 
     async def ask() -> None:

@@ -329,7 +329,7 @@ WAYS: dict[str, Way] = {
 @pytest.mark.parametrize("colour", ["sync", "asyn"])
 @pytest.mark.parametrize("name", WAYS)
 def test_a_meter_reads_the_bill(models, name, colour):
-    """Tokens, cost, requests; and the meter says for how many of them nobody told it the usage."""
+    """Tokens, cost, requests; and the meter says how many of them reported no usage."""
     way = WAYS[name]
     with meter(prices=models.prices) as cb:
         models.run(lambda: getattr(way, colour)(models))
@@ -396,7 +396,7 @@ def test_records_of_a_batch_are_one_json_line_a_call(models, tmp_path, colour):
 
 
 def test_every_attempt_of_a_retried_request_is_known(models):
-    """One success, and the failures beside it."""
+    """One success, and the failures."""
     with meter() as cb:
         models.chat({"fail": "429x1+500x1"}).invoke(QUESTION)
 

@@ -109,7 +109,7 @@ def test_calls_of_every_thread_and_task_belong_to_the_block(models, name):
     assert cb.successful_requests == 3
 
 
-# Meters around meters, and beside each other.
+# Nested and parallel meters.
 
 
 def test_an_outer_meter_holds_what_its_inner_meters_hold(models):

@@ -85,7 +85,7 @@ def test_a_descriptor_that_somebody_closed_counts_as_a_removed_shard(
 
 
 def test_a_combine_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No half file under the name that was asked for, and none beside it."""
+    """No partial file with the requested name, and no temporary file next to it."""
     shard = a_shard(tmp_path / "data")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
     with pytest.raises(OSError, match="no"):
@@ -159,7 +159,7 @@ def test_a_directory_that_takes_no_gitignore_takes_its_shards(tmp_path: Path, mo
 
 
 def test_a_file_that_cannot_be_read_is_one_skipped_line(tmp_path: Path) -> None:
-    """A link to itself can be opened by nobody."""
+    """A link to itself cannot be opened."""
     (tmp_path / "a.jsonl").symlink_to(tmp_path / "a.jsonl")
 
     assert list(_lines(tmp_path / "a.jsonl")) == [b"unreadable"]
@@ -184,7 +184,7 @@ def test_a_call_that_was_dropped_is_not_in_flight(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_f86_a_count_that_cannot_be_makes_the_line_foreign(key: str, value: object) -> None:
-    """A ledger is data of somebody else's."""
+    """A ledger is data from outside."""
     with pytest.raises(ValueError, match=key):
         _line._count({key: value}, key)
 

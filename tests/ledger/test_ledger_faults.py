@@ -77,7 +77,7 @@ def test_killed_writers_lose_and_tear_nothing_acknowledged(tmp_path: Path) -> No
     assert len(acknowledged) > 8
     assert set(acknowledged) <= found
     assert reading.facts.processes == reading.facts.unclean_processes == 8
-    # Linux may end a killed process's write at a page's end. The cut record is the shard's last; nobody relied on it.
+    # Linux may end a killed process's write at a page's end. The cut record is the shard's last one; its write had not returned.
     assert reading.facts.skipped_records == sum(not shard.read_bytes().endswith(b"\n") for shard in find_shards([run]))
     assert not reading.facts.is_complete
 
@@ -123,7 +123,7 @@ def test_a_call_that_is_no_json_is_missed_and_raises_nowhere(tmp_path: Path, mon
 
 
 def test_a_run_that_lost_records_says_so_to_whoever_reads_it_later(tmp_path: Path) -> None:
-    """A process that could write nothing at all has left an empty mark beside the shards of the others."""
+    """A process that could write nothing at all has left an empty mark next to the shards of the others."""
     shard = a_shard(tmp_path)
     (shard.parent / "host.pid7.No space left on device.unwritten").touch()
     reading = read_run(shard.parent)
@@ -133,7 +133,7 @@ def test_a_run_that_lost_records_says_so_to_whoever_reads_it_later(tmp_path: Pat
 
 
 def test_a_combined_file_still_says_what_was_not_written(tmp_path: Path) -> None:
-    """The marks beside its sources are lines of it, each once, whatever is combined with it and how often."""
+    """The marks next to its sources become lines of it, each once, however often files are combined."""
     shard, other = a_shard(tmp_path / "a"), a_shard(tmp_path / "b")
     (shard.parent / "host.pid7.No space left on device.unwritten").touch()
     (shard.parent / "host.pid8.No space left on device.unwritten").touch()
@@ -329,7 +329,7 @@ def test_a_world_writable_directory_without_the_sticky_bit_is_refused(tmp_path: 
 
 
 def test_a_run_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    """A link that somebody laid in our way is not followed."""
+    """A symbolic link in the place of a shard is not followed."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "runs" / "r").symlink_to(tmp_path / "elsewhere")
@@ -400,7 +400,10 @@ def test_a_call_in_flight_at_the_crash_is_named(tmp_path: Path) -> None:
     ledger.start("00000000000000a1-1", "gpt-4o", context="t::b")
     ledger.call(a_call(0), context="t::a")
     ledger.start("odd id", "gpt-4o")
-    reading = read_run(ledger.run_dir)
+    assert ledger.shard is not None
+    left = tmp_path / "left.jsonl"  # what a crash leaves: nobody holds it any more
+    left.write_bytes(ledger.shard.read_bytes())
+    reading = read_run(left)
     list(reading)
 
     assert reading.facts.in_flight == 2
@@ -481,7 +484,7 @@ def test_a_combined_file_keeps_what_is_known_of_a_crash(tmp_path: Path) -> None:
 
 
 def test_notes_come_back_with_their_context(tmp_path: Path) -> None:
-    """What the harness knows of a test travels beside the calls."""
+    """The harness's facts about a test are in the ledger with the calls."""
     ledger = Ledger.create(tmp_path)
     ledger.note("context", id="t::a", outcome="failed", file="t.py", line=3)
     ledger.note("run", exit_status=1)

@@ -1,4 +1,4 @@
-"""Which meter a call belongs to: the ones open where it started, whatever carries it away."""
+"""Which meter a call belongs to: the ones open where it started, on any thread, task or greenlet."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_meter_entered_twice_counts_a_call_once(ask):
 
 
 def test_an_inner_block_of_a_meter_takes_out_only_itself(ask):
-    """Also where somebody else, a generator that waits, stands behind both."""
+    """Even if another entry, of a waiting generator, is behind both."""
 
     def generator() -> Iterator[Meter]:
         with meter() as left_open:
@@ -392,7 +392,7 @@ def _in_portal(f: Callable[[], Any]) -> None:
      _in_anyio_thread, _in_portal],
 )  # fmt: skip
 def test_a_thread_started_in_the_block_belongs_to_it(ask, elsewhere):
-    """Threads and pools carry the meter, whatever starts them."""
+    """Threads and pools carry the meter, in every way to start them."""
     with meter() as cb:
         elsewhere(ask)
 
@@ -412,7 +412,7 @@ def test_only_our_own_variable_travels_into_threads(elsewhere):
 
 
 def test_a_warm_pool_serves_each_submitter_with_its_own_meter(ask):
-    """A worker never keeps the meter of whoever submitted first."""
+    """A worker never keeps the meter of its first submitter."""
     with ThreadPoolExecutor(1) as pool:
         with meter() as first:
             pool.submit(ask).result()
@@ -523,7 +523,7 @@ def test_trio_nurseries_belong_to_the_block(aask):
 
 @pytest.mark.filterwarnings("error")
 def test_a_warning_made_an_error_costs_no_call_of_any_meter():
-    """Prices are looked up in passing after a thousand calls; what has none is said to whoever reads a cost."""
+    """Prices are looked up in passing after a thousand calls; missing ones are reported when a cost is read."""
     call = Call("x", 0.0, 0.0, "h", "chat", response_model="acme-7b", usage=Usage(1, 2, 3), status=200)
     with meter() as cb:
         for _ in range(2_000):
@@ -536,7 +536,7 @@ def test_a_warning_made_an_error_costs_no_call_of_any_meter():
 
 @pytest.mark.filterwarnings("error")
 def test_a_look_at_a_meter_warns_of_nothing():
-    """`repr` says itself what has no price; asyncio.run takes one of whatever its coroutine returns."""
+    """`repr` itself names models without a price; asyncio.run takes the repr of its coroutine's result."""
     call = Call("x", 0.0, 0.0, "h", "chat", response_model="acme-7b", usage=Usage(1, 2, 3), status=200)
     with meter() as cb:
         cb.add(call)

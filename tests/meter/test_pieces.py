@@ -91,7 +91,7 @@ def answering(body: Any = CHAT_BODY) -> Any:
     ("path", "model", "outcome"),
     [
         ("chat/completions", "gpt-4o-mini", "passes"),
-        # Nobody is charged for these, whatever their model.
+        # These are free for every model.
         ("moderations", "acme", "passes"),
         # Its answer never says what it used, so no limit in dollars could hold.
         ("audio/translations", "whisper-1", "is refused"),
@@ -116,7 +116,7 @@ def test_a_limit_in_dollars_and_calls_of_other_kinds(path, model, outcome):
 def test_a_call_without_a_price_is_let_pass_with_a_word_where_limits_only_warn():
     """Once."""
     with meter(max_cost=1, on_exceed="warn", warn_at=None, on_unpriced="raise") as cb, answering() as client:
-        with pytest.warns(BudgetWarning, match="was sent all the same"):
+        with pytest.warns(BudgetWarning, match="was sent anyway"):
             client.post(URL, json={"model": "acme", "messages": MESSAGES})
         client.post(URL, json={"model": "acme", "messages": MESSAGES})  # a second warning would be an error here
 
@@ -190,7 +190,7 @@ def test_a_listener_is_named_without_a_word_of_its_repr():
 
 
 def test_functions_of_every_signature_can_be_handlers():
-    """Also those whose signature nobody can look up."""
+    """Also those without a signature that can be read."""
     seen: list[Any] = []
     partial_like = type("Call", (), {"__call__": lambda self, call, **more: seen.append(more["run_id"])})()
     with (
@@ -278,7 +278,7 @@ def test_a_helper_loop_starts_anew_after_a_fork():
 
 
 def test_what_a_late_handler_raises_has_no_caller(caplog):
-    """A stream that the collector ends is told of at the next occasion, where nobody waits for it."""
+    """The end of a stream that the collector ends is dispatched with the next event; no caller waits for it."""
 
     class Raising:
         raise_error = True
@@ -358,7 +358,7 @@ async def test_f33_a_background_response_counts_at_its_end_however_it_is_looked_
 
 @pytest.mark.parametrize("is_given_up", [False, True])
 def test_f33_a_background_response_that_outlives_its_block_is_waited_for(is_given_up):
-    """With no meter open at all, until its end has passed or the meters are uninstalled; then nobody listens."""
+    """Without an open meter, until its end has passed or the meters are uninstalled; then nothing is observed."""
     url = "https://api.openai.com/v1/responses"
     answers = sdk_http.MockTransport(lambda r: sdk_http.Response(200, json=PENDING if r.method == "POST" else DONE))
     with sdk_http.Client(transport=answers) as client:

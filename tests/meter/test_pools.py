@@ -1,4 +1,4 @@
-"""F134: what a pool of threads runs belongs to whoever gave it, however old the pool is."""
+"""F134: a task of a thread pool belongs to its submitter, however old the pool is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _seen(*meters: Meter) -> list[tuple[int, int]]:
 @each_way
 @pytest.mark.parametrize("is_warm", [True, False], ids=["older than both", "made in the first"])
 def test_f134_tasks_of_a_thread_pool_belong_to_their_submitter(ask, way, is_warm):
-    """Each of two blocks; what is submitted in none is nobody's, and late for nobody."""
+    """In each of two blocks; a task submitted outside of blocks is not counted, and not late."""
     pool = ThreadPool(2) if is_warm else None
     with meter() as first:
         pool = pool or ThreadPool(2)

@@ -107,7 +107,7 @@ LIMITS = {"cost": {"max_cost": MILLION * 11}, "tokens": {"max_tokens": 11 * 10**
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_f121_no_limit_is_passed_by_threads_that_ask_and_end(busy_switching, limit):
-    """Eleven of 24 calls of one size fit, whatever threads do between their steps; in hundreds of blocks."""
+    """Eleven of 24 calls of one size fit, for any interleaving of threads; in hundreds of blocks."""
     wanted = Amounts(MILLION, 10**6, 1)
     for _ in range(200):
         cb = meter(prices=Book(lambda _: sleep(0)), warn_at=None, **LIMITS[limit])

@@ -256,7 +256,7 @@ def test_money_is_shown_alike_however_the_program_rounds(rounding):
 
 
 def test_an_exit_too_many_does_nothing():
-    """`close` in a `finally` of somebody who never entered."""
+    """`close` in a `finally` without an entered block."""
     cb = meter()
     cb.__exit__(None, None, None)
 
@@ -292,3 +292,33 @@ def test_langchains_own_events_are_heard_and_ignored():
 def test_a_small_cost_is_shown_with_two_digits(amount, shown):
     """A few calls of a small model cost less than a hundredth of a cent, and still something."""
     assert fine_usd(Decimal(amount)) == shown
+
+
+def test_f138_a_cost_of_which_nothing_is_known_says_so() -> None:
+    """`cost` stays a number, as sums need; `cost_is_known` stands beside it, and data has null."""
+    unpriced, unmeasured = call("acme-7b"), call()._replace(usage=None, certainty="unmeasured")
+    cases = {
+        "nothing called": ((), True, "0", False),
+        "free": ((call(usage=Usage(0, 0, 0)),), True, "0", False),
+        "a refused call": ((call()._replace(usage=None, status=429),), True, "0", False),
+        "no price": ((unpriced,), False, None, True),
+        "no usage": ((unmeasured,), False, None, True),
+        "a part": ((call(), unpriced), True, "0.15", True),
+    }
+    for name, (calls, is_known, cost, is_bound) in cases.items():
+        cb = filled(*calls, on_unpriced="ignore")
+        data = cb.to_dict()
+
+        assert cb.cost_is_known is is_known, name
+        assert (None if data["cost"] is None else Decimal(data["cost"])) == (cost and Decimal(cost)), name
+        assert data["cost_is_lower_bound"] is is_bound, name
+    models = filled(call(), unpriced, on_unpriced="ignore").to_dict()["by_model"]
+    assert {name: sub["cost"] for name, sub in models.items()} == {"gpt-4o-mini": "0.15", "acme-7b": None}
+
+
+def test_f138_a_stream_that_has_not_ended_leaves_the_cost_unknown() -> None:
+    """Until it ends."""
+    cb = filled()
+    cb.opened_stream()
+
+    assert (cb.cost_is_known, cb.to_dict()["cost"]) == (False, None)

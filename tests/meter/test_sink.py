@@ -1,4 +1,4 @@
-"""A meter's single calls go to a ledger, or to whatever takes calls: bound at departure, told at arrival."""
+"""A meter's single calls go to a ledger, or to any sink: bound when they are sent, passed on when they end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_call_in_flight_is_on_record_before_its_answer(simulator: Simulator, t
         stream = client.chat.completions.create(**ASK, stream=True)
         reader = read_run(tmp_path / "data")
         assert list(reader) == []
-        assert reader.facts.in_flight == 1
+        assert (reader.facts.under_way, reader.facts.in_flight) == (1, 0)
         stream.close()
 
 

@@ -1,4 +1,4 @@
-"""Runs a piece of a test in a forked child: what is patched there for good is gone with it. It knows no neighbour."""
+"""Runs a piece of a test in a forked child: its permanent patches end with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F104: sentry, OpenTelemetry and vcrpy beside a meter, installed and removed in every order."""
+"""F104: sentry, OpenTelemetry and vcrpy together with a meter, installed and removed in every order."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def alone() -> dict[tuple[Sequence[str], Sequence[str]], dict[str, Counts]]:
 
 @pytest.mark.parametrize("arrive", list(itertools.permutations(NEIGHBOURS)), ids="+".join)
 def test_a_meter_counts_each_call_once_and_changes_nothing_for_its_neighbours(simulator, tmp_path, alone, arrive):
-    """Whoever comes first and whoever goes first. What one of them hides from another it hides without a meter too:
+    """In every order of coming and going. What one of them hides from another it hides without a meter too:
     under a cassette OpenTelemetry sees nothing, if the cassette came last.
     """
     for number, leave in enumerate(itertools.permutations(REMOVABLE)):

@@ -40,7 +40,7 @@ def suite(pytester: pytest.Pytester, simulator: Simulator, monkeypatch: pytest.M
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins cost seconds
     for name in ("GITHUB_ACTIONS", "TOKEN_METER_RUN_DIR", "PYTEST_ADDOPTS", "PYTHONPATH"):
         monkeypatch.delenv(name, raising=False)
-    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:  # the suite is nobody's worker
+    for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:  # the inner suite is not a worker
         monkeypatch.delenv(name)
 
     def run(

@@ -218,7 +218,7 @@ def test_the_nearest_marker_wins_field_by_field(suite: Suite) -> None:
 
 @pytest.mark.parametrize("report", ["github", "csv"])
 def test_the_table_is_shown_beside_other_reports(suite: Suite, report: str) -> None:
-    """`--meter` shows it, whatever else goes to the terminal."""
+    """`--meter` shows it, in addition to other reports in the terminal."""
     done = suite("def test_a(): ask()", "--meter", f"--meter-report={report}")
 
     done.stdout.fnmatch_lines(["*= token usage =*", "test *calls*", "total *"])

@@ -46,7 +46,7 @@ def test_the_limit_of_a_run_around_pytest_holds_in_it(suite: Suite, simulator: S
 
     assert simulator.bill().calls == 2
     assert done.ret == 1
-    done.stderr.fnmatch_lines(["*calls were refused, because the limit on calls would not have held*"])
+    done.stderr.fnmatch_lines(["*calls were refused, because the limit on calls would have been exceeded*"])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_limit_of_a_ledger_that_cannot_be_written_fails_the_run(
 
 
 def test_a_limit_on_children_that_can_write_nothing_fails_the_run(suite: Suite, pytester: pytest.Pytester) -> None:
-    """`--meter-subprocess`: what they did nobody can know."""
+    """`--meter-subprocess`: their calls cannot be known."""
     (pytester.path / "file").write_text("")
     tests = (
         "import subprocess, sys\ndef test_a():\n"
@@ -89,7 +89,7 @@ def test_a_limit_on_children_that_can_write_nothing_fails_the_run(suite: Suite, 
 
     assert done.ret == 1
     assert "no LLM call was seen" not in done.stdout.str()
-    done.stdout.fnmatch_lines(["*UNKNOWN: the limit on calls cannot be held: ledger not written: *"])
+    done.stdout.fnmatch_lines(["*UNKNOWN: the limit on calls cannot be checked: ledger not written: *"])
 
 
 def test_a_limit_around_pytest_holds_while_no_byte_can_be_written(suite: Suite, simulator: Simulator) -> None:

@@ -115,7 +115,7 @@ def test_what_the_provider_charged_comes_before_an_override() -> None:
 
 
 def test_a_multiplier_is_for_list_prices_and_not_for_private_ones() -> None:
-    """An override is what is paid; a factor on top of it would be paid by nobody."""
+    """An override is the price that is paid; a factor on top of it would be wrong."""
     book = PriceBook([Rates("azure", "gpt-4o", input="1", output="1")], {AZURE: "1.1"})
 
     assert cost(book, "gpt-4o", base_url=AZURE) == 2
@@ -140,7 +140,7 @@ def test_a_deployment_is_priced_as_the_model_it_is() -> None:
 
 
 def test_web_searches_are_priced_when_asked() -> None:
-    """Ten dollars per thousand, beside the tokens; a provider's bill already holds them."""
+    """Ten dollars per thousand, on top of the tokens; a provider's bill already includes them."""
     book = PriceBook(web_search="10")
     searched = TEXT._replace(web_searches=3)
 
@@ -213,9 +213,9 @@ def test_a_mistake_is_refused_at_the_border(make: Any, words: str) -> None:
 def test_a_book_and_its_rates_are_fixed() -> None:
     """Meters and threads share a book: nothing in it changes."""
     for thing, field in ((PriceBook(), "on_unpriced"), (PriceBook(), "new"), (CONTRACT, "model")):
-        with pytest.raises(AttributeError, match="fixed once made"):
+        with pytest.raises(AttributeError, match="immutable; make"):
             setattr(thing, field, "x")
-        with pytest.raises(AttributeError, match="fixed once made"):
+        with pytest.raises(AttributeError, match="immutable; make"):
             delattr(thing, field)
 
 
@@ -295,7 +295,7 @@ def test_prices_that_the_app_updates_are_honoured() -> None:
 
 @pytest.mark.usefixtures("no_custom_prices")
 def test_broken_price_data_is_a_reason_and_no_exception() -> None:
-    """Metering never breaks the user's call, whatever price data the app has set."""
+    """Metering never breaks the user's call, with any price data that the app has set."""
     book = PriceBook()
     data_snapshot.set_custom_snapshot(data_snapshot.DataSnapshot(providers=[None], from_auto_update=False))  # type: ignore[list-item]
 

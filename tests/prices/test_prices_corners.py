@@ -80,7 +80,7 @@ def test_counts_that_contradict_each_other_have_no_price():
 def test_what_stands_beside_the_usage_has_another_price():
     """An image that a tool drew."""
     found = _public.look_up("openai", "gpt-4o", tier="", processing="", at_s=A_THURSDAY_NOON_S)
-    with pytest.raises(UnpriceableError, match="7 tokens stand outside the usage"):
+    with pytest.raises(UnpriceableError, match="7 tokens are outside of the usage"):
         found.ask(Usage(10, 0, 10, tool_usage_tokens=7), "responses")
 
 

@@ -63,7 +63,7 @@ ONE_INPUT = Usage(prompt_tokens=1_000_000, completion_tokens=0)
     ],
 )
 def test_provider_of_base_url(url: str | None, provider: str | None) -> None:
-    """User, password, port, path and case do not matter; what only looks alike is nobody."""
+    """User, password, port, path and case do not matter; a host that only looks similar is unknown."""
     assert DEFAULT_BOOK.provider_of(url) == provider
 
 
@@ -103,7 +103,7 @@ def test_the_recorded_provider_counts_when_the_host_is_nobodys() -> None:
 
 @pytest.mark.parametrize("region", ["us", "eu", "au", "in", "jp"])
 def test_regional_hosts_cost_a_tenth_more_for_newer_models(region: str) -> None:
-    """gpt-6.1-terra came after 2026-03-05, gpt-4o before; of gpt-realtime-2 nobody knows."""
+    """gpt-6.1-terra came after 2026-03-05, gpt-4o before; the date of gpt-realtime-2 is not known."""
     url = f"https://{region}.api.openai.com/v1"
     terra, old, unknown = (
         DEFAULT_BOOK.price(a_call(model, ONE_INPUT._replace(prompt_tokens=100_000), base_url=url))

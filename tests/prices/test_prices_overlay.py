@@ -56,7 +56,7 @@ def test_row_is_still_needed(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=name)
 def test_row_says_where_it_comes_from(row: Row) -> None:
-    """A source that somebody can look up, and the day when it was read, not after the table's own date."""
+    """A source that can be looked up, and the day when it was read, not after the table's own date."""
     assert re.search(r"https://|litellm \d|copy of \d{4}|OpenAI's price page", row.source)
     assert date.fromisoformat(row.read) <= date.fromisoformat(AS_OF)
 

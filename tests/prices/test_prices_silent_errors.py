@@ -147,7 +147,7 @@ def test_tokens_beside_the_usage_leave_the_call_unpriced() -> None:
     price = price_of("gpt-5", TEXT._replace(tool_usage_tokens=4160))
 
     assert price.cost is None
-    assert "4160 tokens stand outside the usage" in str(price.reason)
+    assert "4160 tokens are outside of the usage" in str(price.reason)
 
 
 @pytest.mark.parametrize("day", ["2026-11-21", "2026-11-22"])
@@ -232,7 +232,7 @@ def test_azure_surcharges_come_from_the_user() -> None:
 
 
 def test_reasoning_is_billed_once_wherever_it_is_counted() -> None:
-    """xAI counts it beside the completion, OpenAI inside it: the total tells."""
+    """xAI excludes it from the completion, OpenAI includes it: the total shows which."""
     beside = Usage(prompt_tokens=100, completion_tokens=20, total_tokens=420, reasoning_tokens=300)
     inside = Usage(prompt_tokens=100, completion_tokens=320, total_tokens=420, reasoning_tokens=300)
 

@@ -1,4 +1,4 @@
-"""Compares what the meters of a run say with the simulator's bill, call by call. It knows no wire and no SDK."""
+"""Compares what the meters of a run say with the simulator's bill, call by call."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class World:
-    """Clients of all kinds over one simulator. Made anew now and then: streams that nobody closes fill the pools."""
+    """Clients of all kinds over one simulator. They are replaced now and then, because unclosed streams fill the pools."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator

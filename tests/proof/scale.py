@@ -54,7 +54,7 @@ def concurrent_tasks(count: int) -> tuple[Meter, int]:
 
 
 def abandoned_streams(count: int) -> Meter:
-    """So many streams that nobody reads and nobody closes."""
+    """Many streams that are neither read nor closed."""
     with streaming(event(USAGE), DONE) as client, meter() as cb:
         for number in range(count):
             ask(client, stream=True)

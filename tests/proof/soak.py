@@ -19,7 +19,7 @@ from token_meter.runtime.hub import HUB
 from token_meter.simulator import Simulator
 
 FRESH_CLIENTS_EVERY = 25
-"""Streams that nobody closes keep their connection, as they do without a meter: now and then the pools are emptied."""
+"""Streams that are not closed keep their connection, as they do without a meter: now and then the pools are emptied."""
 
 
 def differences(seed: int, world: World) -> list[str]:

@@ -1,4 +1,4 @@
-"""The fault catalogue, F50 to F67: whose call it is, and what budgets hold, whatever runs at the same time."""
+"""The fault catalogue, F50 to F67: whose call it is, and that budgets hold, with any concurrency."""
 
 from __future__ import annotations
 

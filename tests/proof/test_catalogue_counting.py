@@ -52,7 +52,7 @@ async def test_f30_parsing_a_raw_answer_again_adds_nothing(make, simulator):
 
 
 def test_f31_details_are_parts_and_never_added():
-    """Cached, reasoning and audio tokens stand beside the totals that hold them."""
+    """Cached, reasoning and audio tokens are parts of the totals, and reported with them."""
     usage = {
         **USAGE, "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 1},
         "completion_tokens_details": {"reasoning_tokens": 4},
@@ -97,7 +97,7 @@ async def test_f35_retries_are_attempts_of_one_call(make, simulator, options):
 
 
 async def test_f36_usage_in_an_error_body_is_not_counted(make, simulator):
-    """A 429 with usage: nobody is billed for it."""
+    """A 429 with usage: it is not billed."""
     client = make.openai(base_url=_at(simulator, "status=429"), api_key="sim-test", max_retries=0)
     with meter() as cb, pytest.raises(openai.RateLimitError):
         await shapes.chat(client)

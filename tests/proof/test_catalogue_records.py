@@ -119,7 +119,7 @@ print("end")
 
 @pytest.mark.parametrize("length", [1, 50, 4_000])
 def test_f88_lines_of_any_length_are_one_write_each(tmp_path, monkeypatch, length):
-    """One descriptor for appending, one write a record, whatever the file system makes of it."""
+    """One descriptor for appending, and one write for each record."""
     ledger = Ledger.create(tmp_path)
     writes: list[bytes] = []
     real = os.write

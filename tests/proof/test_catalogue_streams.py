@@ -73,7 +73,7 @@ async def test_f04_a_stream_left_early_is_a_call(make, simulator, kept):
 
 
 async def test_f05_the_number_is_there_when_the_caller_sees_the_end(make, simulator):
-    """`[DONE]`, a terminal event, `close()`: whatever comes first, before the block is left."""
+    """`[DONE]`, a terminal event, `close()`: the first of them, before the block is left."""
     client = make.openai(base_url=simulator.base_url, api_key="sim-test")
     with meter() as cb:
         await shapes.stream(client)

@@ -119,7 +119,7 @@ INTERNALS = [
     (block.Meter, "add"), (block.Meter, "opened_stream"), (block.Meter, "closed_stream"),
     (block.Meter, "count_late_call"),
 ]  # fmt: skip
-"""What a call passes on its way through the seams and the heart; whoever moves one of them gets told here."""
+"""What a call passes on its way through the transports and the core; a moved function fails this test."""
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ MODES: dict[str, Callable[[Simulator], AbstractContextManager[Any]]] = {
 }
 
 
-# Shapes of trouble, beside the shapes of the contract.
+# Shapes of failures, in addition to the shapes of the contract.
 
 
 async def _caught(call: Awaitable[Any]) -> list[str]:

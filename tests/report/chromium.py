@@ -1,4 +1,4 @@
-"""A headless Chromium over its debugging pipe: pages are looked at as a reader's browser shows them. It knows no report."""
+"""A headless Chromium over its debugging pipe: pages are checked as a browser shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs that docs/reports.md shows, made anew: a run in a temporary ledger, priced by the flat book."""
+"""The outputs that docs/reports.md shows, computed again: a run in a temporary ledger, priced by the flat book."""
 
 from __future__ import annotations
 

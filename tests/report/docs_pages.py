@@ -1,6 +1,6 @@
 """The pages that docs/img shows, and that the tests look at in a browser: a run with something of everything.
 
-`python -m tests.report.docs_pages` takes the pictures anew; it needs Chromium and pngquant.
+`python -m tests.report.docs_pages` takes the pictures again; it needs Chromium and pngquant.
 """
 
 from __future__ import annotations

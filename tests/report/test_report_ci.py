@@ -34,7 +34,7 @@ ACTIONS = ["github", "summary-append:/s/summary", "github-output-append:/s/outpu
     ],
 )  # fmt: skip
 def test_ci_is_what_the_host_reads(environment: dict[str, str], compared: bool, expected: list[str]) -> None:
-    """And nothing is written to a host unless somebody asked."""
+    """Nothing is written for a host unless it was requested."""
     assert expanded(["ci", "json:r.json"], environment, compared=compared) == [*expected, "json:r.json"]
     assert expanded(["table"], environment) == ["table"]
 
@@ -58,12 +58,13 @@ def judged(summary: Summary, limit: str) -> Summary:
     ],
 )
 def test_step_outputs_are_numbers_and_a_word(rows: list[object], limit: str, status: str) -> None:
-    """Exact, without a name that anybody chose; what is unpriced is said."""
+    """Exact, without names from outside; unpriced calls are mentioned."""
     found = outputs(render(judged(summary_of(*rows), limit), "github-output"))  # type: ignore[arg-type]
 
     assert found == {
         "cost": "0.002", "spent": "0.002", "tokens": str(1100 * len(rows)), "calls": str(len(rows)),
-        "unpriced": str(len(rows) - 1), "delta": "", "status": status,
+        "unpriced": str(len(rows) - 1), "delta": "", "delta_like_for_like": "", "status": status,
+        **dict.fromkeys(("cost_is_lower_bound", "spent_is_lower_bound"), "true" if len(rows) > 1 else "false"),
     }  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_columns_are_those_of_the_terminal(name: str) -> None:
     ],
 )  # fmt: skip
 def test_precision_is_asked_for_and_no_cost_reads_as_nothing(places: int | None, amount: str, shown: str) -> None:
-    """`--precision`: a cost above zero is never rounded to zero, whatever the places."""
+    """`--precision`: a cost above zero is never rounded to zero, with any number of places."""
     before = PLACES.set(places)
     try:
         assert format_usd(Decimal(amount)) == shown

@@ -63,9 +63,9 @@ def test_a_rule_is_exceeded_over_its_limit_only(rule: str, before: int, after: i
     [
         ("", "no limit"),
         ("cost", "no limit"),
-        ("cost:", "no number"),
-        ("cost:ten", "no number"),
-        ("cost:nan", "no number"),
+        ("cost:", "not a number"),
+        ("cost:ten", "not a number"),
+        ("cost:nan", "not a number"),
         ("cots:10%", "did you mean 'cost'"),
         ("tests.cost:10%", "did you mean 'test'"),
         ("new.cost:10%", "no base"),
@@ -214,7 +214,7 @@ def test_equal_runs_say_so() -> None:
     text = render(compare(base, head, book=FlatBook()), "md")
 
     assert "no change, $0.0010 -&gt; $0.0010" in text
-    assert "1 more without a change worth a row" in text
+    assert "1 more without a listed change" in text
 
 
 def test_a_long_comparison_fits_the_comment() -> None:
@@ -247,7 +247,7 @@ def rows_of(n: int, **changes: object) -> list[Row]:
 @pytest.mark.parametrize("as_model", [None, "gpt-4o"])
 @pytest.mark.parametrize("unknown", [False, True])
 def test_a_report_never_differs_from_itself(today: int, n: int, as_model: str | None, unknown: bool) -> None:
-    """By whatever book it was priced and whatever the book of today is."""
+    """For any book of the report, and any current book."""
     more = [row(B, n=90, model="acme-7b"), row(B, n=91, usage=None)] if unknown else []
     saved = loads(render(summary_of(*rows_of(n), *more, as_model=as_model), "json"))
     diff = compare(saved, saved, book=FlatBook(today), fail_on=["cost:0", "cost:-1%", "test.cost:0", "model.cost:0"])
@@ -273,7 +273,7 @@ def test_two_reports_of_two_books_are_priced_by_one() -> None:
 
 
 def test_what_cannot_be_priced_by_one_book_is_unknown() -> None:
-    """A report that somebody else wrote has sums and no usages: they stay where the books are one, and only there."""
+    """A report of another program has sums but no usages: they are kept only if both sides have the same book."""
     whole = summary_of(row(A))
     bare = replace(whole, groups=tuple(replace(g, models=()) for g in whole.groups))
     for factor, status in ((1, "ok"), (3, "unknown")):
@@ -302,7 +302,7 @@ def test_a_change_of_unknown_costs_is_unknown(before: list[Row], after: list[Row
 
     assert diff.headline == headline
     assert [c.text for c in diff.checks] == ["total: cost:10% cannot be judged: calls without a price"]
-    assert json.loads(render(diff, "json"))["delta"] == {"cost": None, "usage": None, "price": None}
+    assert json.loads(render(diff, "json"))["delta"] == dict.fromkeys(("total", "cost", "usage", "price"))
     assert "delta=\n" in render(diff, "github-output")
     for kind in ("table", "md", "html", "github"):
         text = render(diff, kind)
@@ -316,3 +316,46 @@ def test_a_lower_bound_over_a_limit_is_over_it_and_one_below_is_not_below() -> N
 
     assert "cost at least +$0.0070, over cost:10%" in compare(base, head, fail_on=["cost:10%"]).verdict.headline
     assert compare(base, summary_of(*PARTLY), fail_on=["cost:-30%"]).verdict.status == "unknown"
+
+
+NEW = ([row(A)], [row(A), row(B, n=1)])
+GONE = (NEW[1], NEW[0])
+BOTH = ([row(A), row(B, n=1)], [row(A, prompt=2000), row(C, n=2, prompt=9000)])
+HEADLINES = {
+    "a new test": (*NEW, "+$0.0020 (+100.0%), $0.0020 -> $0.0040", "no change, $0.0020 -> $0.0020 in 1 test of both; 1 new: $0.0020"),
+    "a test that is gone": (*GONE, "-$0.0020 (-50.0%), $0.0040 -> $0.0020", "no change, $0.0020 -> $0.0020 in 1 test of both"),
+    "new, gone and changed": (*BOTH, "+$0.0090 (+225.0%), $0.0040 -> $0.0130", "+$0.0010 (+50.0%), $0.0020 -> $0.0030 in 1 test of both; 1 new: $0.0100"),
+    "a new test without a price": (
+        [row(A)], [row(A), row(B, n=1, model="acme-7b")], "change unknown, $0.0020 -> >=$0.0020",
+        "no change, $0.0020 -> $0.0020 in 1 test of both; 1 new: unpriced",
+    ),
+    "the same tests": ([row(A)], [row(A, prompt=2000)], "+$0.0010 (+50.0%), $0.0020 -> $0.0030", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "headline", "second"), HEADLINES.values(), ids=HEADLINES.keys())
+@pytest.mark.parametrize("repriced", [True, False])
+def test_f148_the_headline_is_what_both_runs_cost(
+    before: list[Row], after: list[Row], headline: str, second: str | None, repriced: bool
+) -> None:
+    """A run that doubled by a new test has doubled; like for like is the second line, where it says something."""
+    diff = compare(summary_of(*before), summary_of(*after), book=FlatBook() if repriced else None)
+
+    assert diff.headline == headline
+    assert diff.like_for_like == (second and f"like for like: {second}")
+
+
+def test_f148_every_face_shows_both_lines() -> None:
+    """Table, comment, annotation, page, data and step outputs."""
+    diff = compare(*(summary_of(*rows) for rows in NEW), book=FlatBook())
+    table, comment, note, page = (render(diff, kind) for kind in ("table", "md", "github", "html"))
+
+    for text, arrow in ((table, "->"), (comment, "-&gt;"), (note.replace("%25", "%"), "->")):
+        assert f"+$0.0020 (+100.0%), $0.0020 {arrow} $0.0040" in text
+        assert f"like for like: no change, $0.0020 {arrow} $0.0020 in 1 test of both" in text
+    assert "<h1>+$0.0020</h1>" in page
+    assert "<dd>$0.0040 <small>+100.0%</small>" in page
+    assert "like for like: no change" in page
+    delta = json.loads(render(diff, "json"), parse_float=Decimal)["delta"]
+    assert (delta["total"], delta["usage"]) == (Decimal("0.002"), 0)
+    assert "delta=0.002\ndelta_like_for_like=0\n" in render(diff, "github-output")

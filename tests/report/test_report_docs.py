@@ -17,6 +17,6 @@ def test_every_output_on_the_page_is_what_is_printed_today() -> None:
 
 
 def test_every_format_is_on_the_page() -> None:
-    """A format that nobody can find does not exist."""
+    """Every format is documented."""
     for name in FORMATS:
         assert f"`{name}`" in PAGE

@@ -1,4 +1,4 @@
-"""The history: one line for each run, whatever else happens to the file."""
+"""The history: one line for each run, even if the file is damaged."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def summary_with(name: str) -> Summary:
-    """A summary with the name as test, model, file, label, limit and whatever else a format shows."""
+    """A summary with the name as test, model, file, label, limit and all else that a format shows."""
     hostile = row(f"tests/{name}.py::test_x[{name}]", n=0, model=name or "x")
     bare = row(name, n=1, model="acme-7b" if name else "m", tags=(name,))
     summary = summary_of(hostile, bare, as_model=None)

@@ -80,7 +80,7 @@ def test_a_wide_table_scrolls_within_itself_and_keeps_its_names(browser: Browser
 
 
 def test_bars_are_as_long_as_their_numbers(browser: Browser, pages: dict[str, Path]) -> None:
-    """Every bar's share of its ground is the share that stands beside it."""
+    """The width of every bar is the share that is written next to it."""
     browser.show(pages["report"], width=DESK)
 
     found = browser.value(

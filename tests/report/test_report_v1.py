@@ -70,7 +70,7 @@ def compact(line: dict[str, Any]) -> str:
 def test_a_shard_of_version_1_holds_the_calls_that_were_written(
     tmp_path: Path, style: Callable[[dict[str, Any]], str], merge: bool
 ) -> None:
-    """Every field has its new name, in whatever order a line has them."""
+    """Every field has its new name, for any order of the fields in a line."""
     shard = tmp_path / "shard.jsonl"
     shard.write_text("\n".join(style(json.loads(line)) for line in SHARD.read_text().splitlines()) + "\n")
 

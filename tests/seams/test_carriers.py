@@ -53,7 +53,7 @@ def answer(library: Any, **more: Any) -> Any:
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """A program beside ours that passes calls on to a vendor."""
+    """Another program on this machine that forwards calls to a vendor."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -294,7 +294,7 @@ def test_f167_a_cassette_is_live_while_it_records_and_a_replay_after(
 @pytest.mark.parametrize(
     ("hosts", "is_simulator", "expected"),
     [
-        pytest.param({}, False, "mock", id="nobody is said to be paid"),
+        pytest.param({}, False, "mock", id="no provider is named"),
         pytest.param({"127.0.0.1": "openai"}, False, "live", id="a gateway"),
         pytest.param({"https://gw.corp/v1": "openai"}, False, "mock", id="another host is mapped"),
         pytest.param({"127.0.0.1": "openai"}, True, "mock", id="the simulator"),

@@ -1,4 +1,4 @@
-"""A call that a cassette answers is a replay; it has tokens and a cost, and nobody was paid."""
+"""A call that a cassette answers is a replay; it has tokens and a cost, but nothing was spent."""
 
 from __future__ import annotations
 

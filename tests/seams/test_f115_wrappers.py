@@ -84,7 +84,7 @@ each_order = pytest.mark.parametrize("order", ["before", "after"])
 
 
 class Theirs:
-    """Puts a wrapper at every one of *places*, as somebody else would, and counts what passes each."""
+    """Puts a wrapper at every one of *places*, as another package would, and counts the calls of each."""
 
     def __init__(self, places: list[tuple[Any, str]]) -> None:
         self.places = places

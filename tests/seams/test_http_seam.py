@@ -1,4 +1,4 @@
-"""Where HTTP calls are seen: installed once, whatever is imported when, and gone without a trace."""
+"""Where HTTP calls are seen: installed once, for any order of imports, and removed without a trace."""
 
 from __future__ import annotations
 

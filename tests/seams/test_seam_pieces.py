@@ -210,7 +210,7 @@ def test_a_module_that_its_loader_cannot_run_is_left_to_python(monkeypatch):
 
 
 def test_a_watched_modules_loader_can_still_do_the_rest(tmp_path, monkeypatch):
-    """`is_package`, `get_source` and whatever else it has."""
+    """`is_package`, `get_source` and all its other attributes."""
     (tmp_path / "token_meter_watched.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     seen: list[types.ModuleType] = []
@@ -405,7 +405,7 @@ ORDERS = {
 
 @pytest.mark.parametrize(("order", "read"), ORDERS.values(), ids=ORDERS.keys())
 def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(order: str, read: str):
-    """Ours is put back when somebody's restoring took it out, and never twice: their wrapper may still call it."""
+    """Ours is put back when another package's restoring removed it, and never twice: a wrapper may still call it."""
 
     class Owner:
         def ask(self) -> str:

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from token_meter import meter
+from token_meter import Api, Format, Provider, Usage, meter, register, unregister
 from token_meter.call.websocket import Connection
-from token_meter.providers.openai.realtime_messages import as_event, command_of, kind_of, models_of
+from token_meter.providers.openai.realtime.messages import as_event, command_of, kind_of, models_of
+from token_meter.providers.routes import SOCKET
+from token_meter.providers.sockets import SocketCalls, SocketCommand, SocketPlace, SocketRequest
 from token_meter.runtime.hub import HUB
 from token_meter.transports.websockets import Url
 
@@ -105,6 +107,135 @@ def test_f34_messages_are_counted_for_what_they_are(path, messages, calls):
     assert cb.open_streams == 0
 
 
+COUNTS = {"input_tokens": 900, "output_tokens": 40, "total_tokens": 940, "input_token_details": {"audio_tokens": 700}}
+
+
+@pytest.mark.parametrize("inside", [{"usage": {}}, {"usage": None}, {}], ids=["empty", "null", "missing"])
+@pytest.mark.parametrize("kind", ["response.done", "response.cancelled"])
+def test_f168_counts_beside_the_response_are_read(kind: str, inside: dict[str, Any]) -> None:
+    """xAI leaves the usage of the response empty and gives the counts at the top of the event."""
+    with meter(keep_calls=True) as cb:
+        line = line_of("/v1/realtime", "model=grok-voice")
+        line.received(event("response.created", response={"id": "r1", "usage": {}}, usage=None))
+        line.received(event(kind, response={"id": "r1", **inside}, usage=COUNTS))
+
+    [call] = cb.calls
+    assert (call.model, call.tokens.prompt_tokens, call.tokens.completion_tokens) == ("grok-voice", 900, 40)
+    assert call.tokens.input_audio_tokens == 700
+
+
+def test_f168_counts_of_the_response_lead() -> None:
+    """The counts beside it are read only where it has none."""
+    with meter() as cb:
+        line_of("/v1/realtime").received(event("response.done", response={"id": "r1", "usage": USAGE}, usage=COUNTS))
+
+    assert cb.total_tokens == 15
+
+
+def heard(item: str | None, status: str | None = None, **data: Any) -> bytes:
+    """A transcription of what the user said, so far or whole."""
+    named = {key: value for key, value in (("item_id", item), ("status", status)) if value}
+    return event("conversation.item.input_audio_transcription.completed", transcript="a b", **named, **data)
+
+
+@pytest.mark.parametrize(
+    ("messages", "tokens"),
+    [
+        # The text so far, and the whole text.
+        ([heard("i1", "in_progress"), heard("i1", "in_progress"), heard("i1", "completed", usage=USAGE)], [15]),
+        # Its counts so far are no end.
+        ([heard("i1", "in_progress", usage={**USAGE, "output_tokens": 1, "total_tokens": 11}),
+          heard("i1", "completed", usage=USAGE)], [15]),
+        # The whole text never came: the connection ended before.
+        ([heard("i1", "in_progress"), heard("i1", "in_progress")], [None]),
+        # Two utterances, one after the other and at the same time.
+        ([heard("i1", "in_progress"), heard("i1", "completed"), heard("i2", "in_progress"), heard("i2", "completed")],
+         [None, None]),
+        ([heard("i1", "in_progress"), heard("i2", "in_progress"), heard("i2", "completed", usage=USAGE),
+          heard("i1", "completed", usage=USAGE)], [15, 15]),
+        # Said again.
+        ([heard("i1", "completed", usage=USAGE), heard("i1", "completed", usage=USAGE),
+          heard("i1", "in_progress")], [15]),
+        # Two parts of one item, as OpenAI numbers them.
+        ([heard("i1", usage=USAGE, content_index=0), heard("i1", usage=USAGE, content_index=1)], [15, 15]),
+        # Without an item only a whole text is an utterance.
+        ([heard(None, "in_progress"), heard(None, "completed", usage=USAGE), heard(None, usage=USAGE)], [15, 15]),
+    ],
+)  # fmt: skip
+def test_f168_an_utterance_is_one_call(messages: list[bytes], tokens: list[int | None]) -> None:
+    with meter(keep_calls=True) as cb:
+        line = line_of("/v1/realtime")
+        for message in messages:
+            line.received(message)
+        line.left(None)
+
+    assert [call.tokens.total_tokens for call in cb.calls] == tokens
+    assert {call.api for call in cb.calls} == {"transcriptions"}
+    assert cb.unmeasured_calls == tokens.count(None)
+    assert cb.open_streams == 0
+
+
+class Toy:
+    """A dialect of another provider: one answer at a time, without names and without types."""
+
+    def __init__(self, place: SocketPlace) -> None:
+        self.path = place.path
+
+    def command(self, data: Any) -> SocketCommand | None:
+        return SocketCommand(self.unasked()) if b"ask" in data else None
+
+    def unasked(self) -> SocketRequest:
+        return SocketRequest(SOCKET, self.path, b'{"model":"toy-1"}')
+
+    def received(self, calls: SocketCalls, message: bytes) -> Any:
+        if b"hello" in message:
+            return calls.beside("session", self.unasked(), None, is_over=False)
+        if b"usage" in message:
+            return calls.ended("", None, b"data: %b\n\n" % message)
+        running = calls.running_on(None)
+        return calls.began("", None, b"data: %b\n\n" % message) if running is None else running
+
+
+def test_a_provider_brings_the_dialect_of_its_websockets_along() -> None:
+    """A row of its own, and nothing else: its commands and answers are calls, as it tells them."""
+    format_ = Format(usage=lambda raw, numbers: Usage(numbers.count(raw.get("in")), numbers.count(raw.get("out"))))
+    register(Provider("toy", apis=(Api("toy_live", format_, sockets=("toy/live",), socket=Toy),)))
+    try:
+        with meter(keep_calls=True) as cb:
+            line = line_of("/toy/live")
+            line.received(b'{"hello": 1}')
+            line.sent(b"ask")
+            for message in (
+                b'{"text": "a"}',
+                b'{"text": "b"}',
+                b'{"usage": {"in": 3, "out": 4}}',
+                b'{"usage": {"in": 1}}',
+            ):
+                line.received(message)
+            line.sent(b"bye")
+            line.left(None)
+    finally:
+        unregister("toy")
+
+    assert [(call.api, call.model, call.tokens.prompt_tokens) for call in cb.calls] == [
+        ("toy_live", "toy-1", 3), ("toy_live", "toy-1", None),
+    ]  # fmt: skip
+    assert cb.open_streams == 0
+
+
+def test_f168_an_utterance_and_its_answer_do_not_mix() -> None:
+    """A transcription that is under way takes no event of the response that runs meanwhile."""
+    with meter(keep_calls=True) as cb:
+        line = line_of("/v1/realtime")
+        line.received(heard("i1", "in_progress"))
+        line.received(CREATED)
+        line.received(event("response.output_text.delta", response_id="r1", delta="a"))
+        line.received(heard("i1", "completed"))
+        line.received(event("response.done", response={"id": "r1", "usage": {}}, usage=COUNTS))
+
+    assert [(call.api, call.tokens.total_tokens) for call in cb.calls] == [("transcriptions", None), ("realtime", 940)]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "model"),
     [
@@ -126,7 +257,7 @@ def test_a_realtime_response_has_the_model_of_its_connection(path, query, model)
     [("/v1/live/sessions", event("session.started")), ("/v1/realtime/translations", event("session.created"))],
 )
 def test_a_session_that_tells_no_usage_is_unmeasured(path, first):
-    """It cost something; nobody says how much."""
+    """It costs something, but no answer says how much."""
     with meter(keep_calls=True) as cb:
         line = line_of(path)
         line.received(first)
@@ -263,7 +394,9 @@ messages = st.one_of(
         lambda kind, data: json.dumps({"type": kind, **data}).encode(),
         st.sampled_from(KINDS),
         st.dictionaries(
-            st.sampled_from(["response", "event", "session", "usage", "error", "stream_id", "status", "response_id"]),
+            st.sampled_from([
+                "response", "event", "session", "usage", "error", "stream_id", "status", "response_id", "item_id",
+            ]),
             values, max_size=4,
         ),
     ),

@@ -18,7 +18,7 @@ from tests.conftest import take_internal_errors
 from tests.seams.sockets import APIS, MANAGERS, NAMES, connected
 from tests.seams.test_http_seam import _run
 from token_meter import BlindSpotWarning, BudgetExceededError, attach, detach, meter
-from token_meter.call import websocket as _sockets
+from token_meter.providers.openai.realtime import dialect as _dialect
 from token_meter.runtime.hub import HUB
 from token_meter.transports import websockets as _websocket
 from token_meter.types import Call
@@ -390,7 +390,7 @@ async def test_the_sessions_of_the_sdk_are_counted(simulator):
 @each_api
 @each_colour
 @pytest.mark.parametrize(
-    "hook", [(_sockets, "kind_of"), (_sockets, "command_of"), (_sockets, "as_event"), (_websocket, "_url_of")],
+    "hook", [(_dialect, "kind_of"), (_dialect, "command_of"), (_dialect, "as_event"), (_websocket, "_url_of")],
     ids=lambda hook: hook[1],
 )  # fmt: skip
 async def test_f02_a_failure_of_ours_changes_nothing_for_the_caller(simulator, monkeypatch, api, colour, hook):
@@ -508,7 +508,8 @@ def test_a_meter_without_websockets_loads_nothing_for_them():
         from token_meter import meter
         with meter():
             pass
-        print([m for m in ("websockets", "openai", "token_meter.call.websocket") if m in sys.modules])
+        ours = ("token_meter.call.websocket", "token_meter.providers.openai.realtime")
+        print([m for m in ("websockets", "openai", *ours) if m in sys.modules])
         """
     )
 

@@ -143,7 +143,7 @@ def test_seed_gives_another_answer(sim: Simulator) -> None:
 
 @given(st.text())
 def test_pieces_add_up_to_the_text(text: str) -> None:
-    """A stream loses nothing, whatever is said."""
+    """A stream loses nothing of any answer."""
     assert "".join(pieces(text)) == text
 
 

@@ -205,7 +205,7 @@ def test_fail_answers_errors_first(sim: Simulator, ask: Ask) -> None:
 
 
 def test_fail_counts_for_clients_without_retry_header(post: Post) -> None:
-    """The same request again is the next attempt; another request begins anew."""
+    """The same request again is the next attempt; another request is a first attempt."""
     statuses = [post(BODY, fail="503x1").status_code for _ in range(3)]
 
     assert statuses == [503, 200, 200]

@@ -119,7 +119,7 @@ def test_left_stream_is_billed_for_what_was_generated(sim: Simulator) -> None:
 
 
 def test_left_stream_is_noticed_without_any_delay(sim: Simulator) -> None:
-    """A long stream fills the socket's buffers; nobody reads, the client leaves, the server hears it."""
+    """A long stream fills the socket's buffers; the client does not read, then leaves, and the server detects it."""
     with sim.client(base_url=sim.base_url_with(words=20_000)) as client:
         stream = client.chat.completions.create(**LONG)
         next(stream)
@@ -238,7 +238,7 @@ def test_delete_forgets_one_key_or_all(sim: Simulator) -> None:
 
 
 def test_bill_never_shows_a_key_or_a_prompt(sim: Simulator) -> None:
-    """A real-looking key is shown by a digest; nobody's words are kept."""
+    """A real-looking key is shown by a digest; no prompt or answer is stored."""
     with sim.client(api_key="sk-canary-key") as client:
         client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "canary-prompt"}])
 

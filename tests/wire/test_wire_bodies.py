@@ -93,7 +93,7 @@ def test_an_error_shows_its_code_and_never_its_words(error: Any, shown: str | No
 
 
 def test_a_failed_body_keeps_its_usage() -> None:
-    """An error does not hide what was reported beside it."""
+    """An error does not hide the usage in the same answer."""
     body = {**RESPONSE, "status": "failed", "error": {"code": "server_error", "message": "secret"}}
 
     reading = read_body("responses", dump(body))
@@ -116,7 +116,7 @@ def test_a_failed_body_keeps_its_usage() -> None:
 )
 @pytest.mark.parametrize("padding", [0, 1, 3])
 def test_decoys_do_not_count(body: Any, padding: int) -> None:
-    """Usage inside of a text, a schema, a second choice or a list is nobody's usage."""
+    """Usage inside of a text, a schema, a second choice or a list is not the usage."""
     if isinstance(body, dict):
         filler = {"x": "y" * 20_000}
         body = {**(filler if padding & 1 else {}), **body, **({"z": "y" * 20_000} if padding & 2 else {})}
@@ -144,6 +144,8 @@ def test_a_tier_in_the_middle_of_a_big_body_is_not_missed() -> None:
         ("null", None, False, 0),
         ("7.9", None, False, 1),
         ("true", None, False, 1),
+        ("false", None, False, 1),
+        ("0.0", 0, True, 0),
         ("-1", None, False, 1),
         ("-1.0", None, False, 1),
         ("NaN", None, False, 1),
@@ -173,6 +175,14 @@ def test_the_border_lets_only_counts_pass(
     assert reading.usage is not None
     assert (reading.usage.prompt_tokens, reading.usage.completion_tokens) == (count, 2)
     assert (reading.coerced, reading.anomalies) == (coerced, anomalies)
+
+    detail = read_body("chat", body.replace(b'"prompt_tokens":', b'"prompt_tokens_details":{"cached_tokens":', 1).replace(
+        b',"completion', b'},"completion', 1
+    ))  # fmt: skip
+
+    assert detail.usage is not None
+    assert (detail.usage.cached_tokens, type(detail.usage.cached_tokens)) == (count, type(count))
+    assert (detail.coerced, detail.anomalies) == (coerced, anomalies)
 
 
 @pytest.mark.parametrize(

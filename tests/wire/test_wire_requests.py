@@ -56,7 +56,7 @@ def test_creating_posts_are_ours(path: str, api: str, prefix: str, deployment: s
     ],
 )
 def test_some_apis_never_report(path: str) -> None:
-    """They are calls of ours, and nobody shall wait for their usage."""
+    """They are metered calls, but their usage must not be waited for."""
     route = route_of("POST", path)
 
     assert route is not None

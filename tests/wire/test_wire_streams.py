@@ -97,6 +97,22 @@ def test_an_end_inside_of_a_text_is_none(text: str, size: int, api: str) -> None
     assert not reader.finish().ended
 
 
+def test_what_stands_behind_the_end_in_its_chunk_hides_no_end() -> None:
+    """The number may then come with the end of the body only."""
+    reader = read(HELLO + event({"object": "ping"}))
+
+    assert reader.finish() == HEARD
+
+
+def test_a_reader_knows_how_much_has_passed_whatever_it_kept() -> None:
+    """An estimate is of the whole answer, of which the middle was let go."""
+    reader = StreamReader("chat")
+    for _ in range(10):
+        reader.feed(b"x" * 999_999)
+
+    assert reader.bytes_seen == 9_999_990
+
+
 def test_a_text_that_begins_a_chunk_is_no_line() -> None:
     """A chunk may be cut right before words that look like the end."""
     reader = StreamReader("chat")

@@ -1,4 +1,4 @@
-"""The meter as programs see it: the block, its numbers and texts, functions and clients that are metered."""
+"""The meter as programs see it: blocks, their numbers and texts, metered functions and clients."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def unattributed() -> int:
 
 
 def uninstall() -> None:
-    """Put back every function that token_meter patched; the next meter that opens installs again.
+    """Restore every function that token_meter patched. The next meter that opens patches again.
 
-    Where another library has patched on top of ours, ours stays as a shim that only passes calls on.
+    Where another library has patched on top of ours, our function stays and only passes calls on.
     """
     from token_meter._meter.blind_notes import told
     from token_meter.runtime.hub import HUB

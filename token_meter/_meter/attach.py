@@ -1,4 +1,4 @@
-"""Handlers apart from a meter's own: on a client, and on the requests of a block. It knows no SDK by name."""
+"""Handlers outside of a meter: those of a client, and those of a block of requests."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ C = TypeVar("C")
 
 
 def attach(client: C, *, handlers: Iterable[Any]) -> C:
-    """Tell *handlers* of every call of *client*, an SDK's client of any kind or an httpx client, and of its copies.
+    """Call *handlers* with the events of every call of *client* and its copies.
 
-    Works with and without an open meter. Attaching again adds handlers; `detach` takes them off.
+    *client* is any client of an SDK, or an httpx client. Works with and without an open meter. A second `attach` adds
+    handlers; `detach` removes them.
 
     Returns:
         The same client.
 
     Raises:
-        ConfigError: *client* is no client, or one of *handlers* no handler.
+        ConfigError: *client* is not a client, or one of *handlers* is not a handler.
     """
     if isinstance(client, type) or not (_is_sdk_client(client) or _is_http_client(client)):
         msg = f"attach() takes a client of an SDK or of httpx; this is {_described(client)}"
@@ -38,7 +39,7 @@ def attach(client: C, *, handlers: Iterable[Any]) -> C:
 
 
 def detach(client: C, *, handlers: Iterable[Any] | None = None) -> C:
-    """Take *handlers*, or all, off *client*; copies made before keep theirs.
+    """Remove *handlers*, or all, from *client*. Copies made before keep theirs.
 
     Detaching a handler that is not attached does nothing.
     """
@@ -47,13 +48,13 @@ def detach(client: C, *, handlers: Iterable[Any] | None = None) -> C:
 
 
 class Callbacks:
-    """Handlers of the requests of a block: `with callbacks(handler):`. Nothing is counted; meters around it count.
+    """Calls handlers for the requests of a block: `with callbacks(handler):`. Only meters count, not this block.
 
     Args:
         handlers: objects with methods such as `on_llm_end`, or functions that take the call.
 
     Raises:
-        ConfigError: one of *handlers* is no handler.
+        ConfigError: one of *handlers* is not a handler.
     """
 
     kind = CALLBACKS
@@ -64,7 +65,7 @@ class Callbacks:
 
     @property
     def is_open(self) -> bool:
-        """Whether a request that starts now still belongs to the block."""
+        """Whether the block is still open."""
         return self._depth > 0
 
     def __enter__(self) -> Callbacks:
@@ -100,7 +101,7 @@ def _is_http_client(client: Any) -> bool:
 
 
 def _described(thing: Any) -> str:
-    """A description of the wrong argument, with a guess at the slip."""
+    """Describe a wrong argument, with a hint at the likely mistake."""
     if isinstance(thing, type):
         return f"the class {thing.__name__}, not an instance"
     name = type(thing).__name__

@@ -1,4 +1,4 @@
-"""The meter: a tally with a block, a name and settings. It knows no SDK, no wire and no seam."""
+"""The meter: sums with a block, a name and settings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from token_meter._defaults import book_of, given_book
 from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
-from token_meter._meter.validation import book_of, check_choice, check_function, check_name, tags_of
+from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
 from token_meter.totals.totals import SubTotal
@@ -31,7 +32,7 @@ _found_hub: Hub | None = None
 
 
 def _hub() -> Hub:
-    """The process's hub, loaded with the first meter that opens: it brings the wire and the seams along."""
+    """The process's hub. Loaded with the first meter that opens, because it imports all transports and providers."""
     global _found_hub
     if _found_hub is None:
         from token_meter.runtime.hub import HUB
@@ -47,21 +48,23 @@ class Meter(Recorder, SightedAccumulator):
     each counts all calls inside it. Numbers are ready when a call returns, and also after the block.
 
     Args:
-        name: how reports and errors name it.
-        tags: labels of its calls, also of what the block starts and that calls after it; a mapping gives `key=value`.
+        name: its name in reports and errors.
+        tags: labels of its calls, including later calls of what the block starts; a mapping gives `key=value`.
         handlers: objects with methods such as `on_llm_end`, or functions that take the finished call.
         max_cost: US dollars that the block may spend; a call that could exceed it is refused before it is sent. Calls
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
-        max_tokens: the same in tokens, prompts and answers together.
-        max_calls: the same in calls; an SDK's retries belong to one.
+        max_tokens: the same in tokens, of prompts and answers together.
+        max_calls: the same in calls; an SDK's retries belong to one call.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
         warn_at: the share of a limit at which a `BudgetWarning` is issued, once for each limit; `None` issues none.
-        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, list prices.
-        on_unpriced: when tokens have no price, `warn` when the cost is read, `raise` an `UnpricedModelError` before the
-            call is sent, or `ignore` it: the cost is then a lower bound and is marked as one.
+        prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, the process's
+            default (`token_meter.configure`, `TOKEN_METER_PRICES`, pyproject.toml), else list prices.
+        on_unpriced: what to do when tokens have no price: `warn` when the cost is read; `raise` an `UnpricedModelError`
+            before the call is sent; or `ignore` it. The cost is then a lower bound, and is marked as one.
         keep_calls: keep each call's record for `calls`; a number keeps the last so many.
         scope: `context`, or `process` for all calls of the process, wherever they start.
-        stream_usage: ask the provider for the usage of streams that did not ask, and keep that from the caller.
+        stream_usage: add `stream_options.include_usage` to streamed requests without it, and remove the additional
+            chunk from the answer, so that tokens are reported instead of estimated.
         ledger: where each call is also written: a `Ledger`, or a directory that `token-meter report` reads.
 
     Raises:
@@ -72,8 +75,8 @@ class Meter(Recorder, SightedAccumulator):
     is_carried = False
     """Somebody else puts it on the stack and takes it off: a decorated generator, while it runs."""
 
-    # Programs that come from LangChain may hand their counter to it as well, as `callbacks=[cb]`. LangChain then finds
-    # a handler that takes no event: the meter counts what it sees on the wire.
+    # LangChain programs may pass their counter as `callbacks=[cb]` too. LangChain then finds a handler that ignores
+    # every event, because the meter already counts the requests.
     ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
     ignore_retry = ignore_custom_event = True
     raise_error = run_inline = False
@@ -109,8 +112,8 @@ class Meter(Recorder, SightedAccumulator):
         if stream_usage is not False:
             check_choice("stream_usage", stream_usage, (True, False))
         if prices is not None:
-            prices = book_of(prices)  # now: a mistake in a file is reported before anything is paid
-        super().__init__(prices, on_unpriced, keep_calls)
+            prices = book_of(prices)  # now, so that a mistake in the file is reported before any call is paid
+        super().__init__(given_book() if prices is None else prices, on_unpriced, keep_calls)
         self.name = name
         self.tags = tags_of(tags)
         self.scope = scope
@@ -182,7 +185,7 @@ class Meter(Recorder, SightedAccumulator):
         return self._own_lock()
 
     def _read_up(self) -> None:
-        """Drop the bodies that a closed meter still holds. Leaving a block never fails."""
+        """Parse the bodies that a closed meter still holds, to free them. Never raises: a block must not fail here."""
         try:
             if self._inbox:
                 self._fold_in_passing()
@@ -191,14 +194,14 @@ class Meter(Recorder, SightedAccumulator):
 
     @staticmethod
     def _close_sink(sink: Sink) -> None:
-        """Tell the sink; its failure never replaces an exception that passes through the block."""
+        """Close the sink. Its failure never replaces an exception of the block."""
         try:
             sink.close()
         except Exception:
             _hub().internal_error("sink")
 
     def __call__(self, function: F) -> F:
-        """Meter every call of *function* with a new meter of these settings; `current()` gives it inside."""
+        """Meter every call of *function* with a new meter of the same settings; inside, `current()` returns it."""
         from token_meter._meter.decorator import metered
 
         check_function(function)
@@ -210,7 +213,7 @@ class Meter(Recorder, SightedAccumulator):
         return type(self)(**{**self._settings, "name": self.name or name})  # type: ignore[arg-type]  # as __init__ took them
 
     def _listen(self, handlers: Iterable[Any]) -> tuple[Any, ...]:
-        """Make the handlers ready; return them, for the twins of a decorated function."""
+        """Prepare the handlers, and return them for the meters of a decorated function."""
         from token_meter.context.subscriber import subscribers
 
         self.subscribers = subscribers(handlers)
@@ -243,13 +246,16 @@ class Meter(Recorder, SightedAccumulator):
         return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
 
     def suspended(self) -> Suspension:
-        """Let calls pass this meter's limits: `with cb.suspended(): ...`, in this context and what it starts."""
+        """Suspend this meter's limits: `with cb.suspended(): ...`, in this context and the threads and tasks it starts.
+
+        Calls still count and reserve.
+        """
         from token_meter.budget.limits import Suspension
 
         return Suspension(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-able data: the name, all sums, sub-totals by model and tag, the price source."""
+        """The name, all sums, subtotals by model and tag, and the price source, as data for JSON."""
         still = self._told()
         return {
             "name": self.name,
@@ -264,7 +270,7 @@ class Meter(Recorder, SightedAccumulator):
         }
 
     def __copy__(self) -> Meter:
-        return self  # as LangChain's handler: a copied configuration refers to the same counter
+        return self  # LangChain copies its configuration, which must refer to the same counter
 
     def __deepcopy__(self, memo: object) -> Meter:
         return self
@@ -285,4 +291,4 @@ class Meter(Recorder, SightedAccumulator):
         return card(self)
 
     def on_text(self, *args: object, **kwargs: object) -> None:
-        """Do nothing. It is the one event of LangChain's that no `ignore_...` covers."""
+        """Do nothing. This is the only event of LangChain without an `ignore_...` attribute."""

@@ -1,4 +1,4 @@
-"""Makes a decorator of a meter: one new meter for each call of a function. It knows no call and no sum."""
+"""The decorator form of a meter: a new meter for each call of a function."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from token_meter.context.stack import push, remove
 
 
 def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
-    """Wrap *function*, sync, async or a generator, so that each call of it runs in a meter of its own.
+    """Wrap *function* (sync, async or a generator) so that each call of it runs in a new meter.
 
-    A generator's meter is in force only while the generator runs: between two values the consumer's calls are not its.
+    The meter of a generator is open only while the generator runs. Calls of its consumer between two values do not
+    count.
     """
     name = getattr(function, "__qualname__", "metered")
 
@@ -103,5 +104,5 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
 
 
 def _is(kind: Callable[[Any], bool], function: Any) -> bool:
-    """Whether *function* is of that kind; for a callable object its `__call__` decides."""
+    """Whether *function*, or the `__call__` of a callable object, is of *kind*."""
     return kind(function) or kind(type(function).__call__)

@@ -1,4 +1,4 @@
-"""The door for calls that no seam sees: another machine's, another language's, a batch's. It knows no transport."""
+"""Records calls that no transport sees: those of another machine, of another language, or of a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """What a meter can be told by hand."""
+    """The part of a meter that counts calls reported by the program."""
 
     def record(
         self: Recipient,
@@ -38,37 +38,37 @@ class Recorder:
         source: Source = "live",
         tags: Iterable[str] | Mapping[str, object] | None = None,
     ) -> Call:
-        """Count a call that was made where no meter sees it; it is priced, told to handlers and written like others.
+        """Count a call that no transport saw. It is priced, passed to handlers and written to the ledger as others are.
 
-        Inside of this meter's block the meters around it count it too. It has happened, so no limit refuses it; what
-        it used counts against the limits. A coroutine of a handler runs to its end before this returns.
+        In this meter's block, the meters around it count the call too. No limit refuses it, because it has happened,
+        but it counts against the limits. Coroutines of handlers have finished when this returns.
 
         Args:
             model: the model that served the call.
-            provider: who is paid, by the id of the price tables; else told from *host*.
-            host: who was asked, `host` or `host:port`.
+            provider: the provider's id in the price tables; default: the provider of *host*.
+            host: the server, as `host` or `host:port`.
             api: the api that was used, as in `Call.api`.
-            usage: the counts, or the usage object as the provider answered it.
-            prompt_tokens: tokens sent, where *usage* is not given.
-            completion_tokens: tokens generated, where *usage* is not given.
-            status: the HTTP status; `None` when no answer came.
-            outcome: how it ended; `error` when *error* is given, else `complete`.
+            usage: the tokens, or the usage object of the provider's answer.
+            prompt_tokens: tokens sent, instead of *usage*.
+            completion_tokens: tokens generated, instead of *usage*.
+            status: the HTTP status; `None` without an answer.
+            outcome: how it ended; default: `error` with *error*, else `complete`.
             error: class name or type of the error that ended it.
-            certainty: how the counts are known; without counts the call is `unmeasured`, or used nothing if it failed.
-            started_s: seconds since the epoch at its start; else it has just ended.
-            duration_s: how long it took.
-            first_token_s: when the first byte of a stream came, from its start.
+            certainty: how the tokens are known. A call without tokens is `unmeasured`; if it failed, it used none.
+            started_s: its start in seconds since the epoch; default: it has just ended.
+            duration_s: its duration in seconds.
+            first_token_s: seconds from its start to the first byte of a stream.
             streamed: the answer was a stream.
             service_tier: the tier that served it.
             processing: `batch` for a call of a batch.
-            source: live, replayed or mocked.
-            tags: labels besides those of the meters.
+            source: `live`, `replay` or `mock`.
+            tags: labels in addition to those of the meters.
 
         Returns:
-            The call as it was counted, with its price by this meter's price book.
+            The counted call, with its price by this meter's price book.
 
         Raises:
-            ConfigError: an argument cannot be meant.
+            ConfigError: an argument is not valid.
         """
         from token_meter.call.recorded import call_recorded, deliver
 

@@ -1,4 +1,4 @@
-"""How a meter reads on a terminal and in a notebook. It knows no calls, only sums."""
+"""Shows a meter on a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER = " (never opened: nothing was counted)"
 
 
 class Shown(Protocol):
-    """A meter as it is shown."""
+    """A meter, as far as rendering uses it."""
 
     name: str | None
     is_open: bool
@@ -34,21 +34,21 @@ class Shown(Protocol):
         """What it knows that it did not see."""
 
     def _frozen(self) -> Breakdown:
-        """All its sums, as of now."""
+        """Its current sums."""
 
     def _told(self) -> Breakdown:
-        """The same, and a warning of what has no price."""
+        """Its current sums, after a warning about models without a price."""
 
 
 def _amount_of(model: TotalsView) -> str:
-    """The same for one model of several. Where every attempt failed, nothing was priced and $0 would be wrong."""
+    """The cost of one model. If every attempt failed, no tokens were priced, so that $0 would be wrong."""
     counted = model._charged()
     is_told = counted.successful_requests or counted.priced_calls or counted.unpriced_calls or counted.unmeasured_calls
     return amount(model) if is_told else "failed"
 
 
 def _gaps(still: Breakdown, meter: Shown) -> list[str]:
-    """The reasons why the numbers may differ from the bill, in words."""
+    """The reasons why the numbers may differ from the bill."""
     gaps, counted = [], still.sums
     if counted.unpriced_calls:
         gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(still.reasons)}")
@@ -78,8 +78,8 @@ def _names(unpriced_models: Mapping[str, str], limit: int = 4) -> str:
 def line(meter: Shown) -> str:
     """One line, for a REPL or a log.
 
-    It issues no warning: the line itself says what has no price, and some readers did not ask for a cost, such as
-    `asyncio.run`, which takes the repr of what its coroutine returned.
+    It issues no warning: the line itself names models without a price, and not every caller wants a cost. For example,
+    `asyncio.run` takes the repr of the value that its coroutine returned.
     """
     still = meter._frozen()
     state = "open" if meter.is_open else "never opened" if meter.never_opened else "closed"
@@ -90,7 +90,7 @@ def line(meter: Shown) -> str:
 
 
 def block(meter: Shown) -> str:
-    """A readable block of at most 80 columns."""
+    """A block of lines with at most 80 columns."""
     still = meter._told()
     counted = still.sums
     requests = f"{counted.successful_requests:,} ok"

@@ -1,7 +1,7 @@
-"""Where a meter's single calls go, apart from its sums. It knows no file format.
+"""Passes single calls to a sink, such as a ledger.
 
-A sink is called when a call starts, so that it can note what is true then, such as the running test. It gets that note
-back with the finished call, in whatever thread the call ends.
+A sink is called when a call starts, so that it can return a token that describes this moment, such as the running
+test. It gets the token back with the finished call, which may end in another thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger
 from token_meter.types import Call
 
+_ledgers: dict[str, Ledger] = {}
+"""The ledger of this process in each data directory: its meters share it, so that a service has one that grows."""
 _METHODS = ("on_start", "on_end", "on_discard", "on_refused", "close")
 
 
@@ -45,6 +47,13 @@ class LedgerSink:
             self.ledger.close()
 
 
+def _ledger_in(data_dir: str) -> Ledger:
+    found = _ledgers.get(data_dir)
+    if found is None or found.is_refused:  # such as by a run that was removed meanwhile
+        found = _ledgers[data_dir] = Ledger.create(data_dir, lazy=True, rotates=True)
+    return found
+
+
 def sink_of(given: Any) -> Sink:
     """Return the sink for a data directory, a ledger or a sink.
 
@@ -52,7 +61,7 @@ def sink_of(given: Any) -> Sink:
         ConfigError: it is none of these.
     """
     if isinstance(given, str | os.PathLike):
-        return LedgerSink(Ledger.create(given, lazy=True), is_ours=True)
+        return LedgerSink(_ledger_in(os.path.abspath(given)), is_ours=True)
     if isinstance(given, Ledger):
         return LedgerSink(given, is_ours=False)
     if not all(callable(getattr(given, name, None)) for name in _METHODS):

@@ -1,4 +1,4 @@
-"""Checks the arguments of a meter. It knows no meter.
+"""Checks the arguments of a meter.
 
 Raises everywhere:
     ConfigError: the argument is not valid.
@@ -6,14 +6,9 @@ Raises everywhere:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from token_meter.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    from token_meter.prices import PriceBook
 
 
 def tags_of(tags: object) -> tuple[str, ...]:
@@ -45,18 +40,6 @@ def check_function(function: object) -> None:
     if not callable(function):
         msg = f"a meter decorates a function, not {function!r}; to open it, write `with meter() as cb:`"
         raise ConfigError(msg)
-
-
-def book_of(given: object) -> PriceBook:
-    """The price book, read from its file where a path was given."""
-    from token_meter.prices import PriceBook
-
-    if isinstance(given, PriceBook):
-        return given
-    if isinstance(given, (str, os.PathLike)):
-        return PriceBook.from_file(given)
-    msg = f"prices must be a PriceBook, or the path of a price file, not {given!r}"
-    raise ConfigError(msg)
 
 
 def check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:

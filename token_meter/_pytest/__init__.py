@@ -1,1 +1,1 @@
-"""Parts of the pytest plugin, loaded when a session needs them. They know no transport."""
+"""Parts of the pytest plugin, loaded when a session needs them."""

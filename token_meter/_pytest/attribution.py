@@ -1,7 +1,7 @@
-"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope. It knows no run.
+"""Assigns calls to tests, their attempts and phases, and to fixtures of a wider scope.
 
-Which test runs is kept for the whole process and read when a call starts: context variables alone would lose the calls
-of threads and pools.
+The current test is stored for the whole process and read when a call starts, because context variables alone would
+lose the calls of threads and pools.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from token_meter.report import Check
     from token_meter.types import Call
 
-PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens")
+PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls")
 
 
 class CurrentTest:
@@ -55,7 +55,7 @@ class CurrentTest:
 
     @property
     def is_nobody(self) -> bool:
-        """A test that is marked `no_meter`."""
+        """Whether the test is marked `no_meter`, so that its calls are not recorded."""
         if self._is_nobody is None:
             self._is_nobody = self._item is not None and self._item.get_closest_marker("no_meter") is not None
         return self._is_nobody
@@ -94,7 +94,7 @@ class Paying:
         self._attempts: dict[str, int] = {}
 
     def note(self, kind: str, **facts: Any) -> None:
-        """Put a fact on record, where there is one."""
+        """Write a fact to the ledger, if there is one."""
         if self.ledger is not None:
             self.ledger.note(kind, **facts)
         if self.unwritten is not None:
@@ -135,7 +135,7 @@ class Paying:
     # One test.
 
     def leave(self) -> None:
-        """No test runs any more."""
+        """Note that no test is running any more."""
         self.now.is_over = True
         self.now = self.outside
 
@@ -202,7 +202,7 @@ class Paying:
             self._fail(notable[0].text)
         return notable
 
-    # Calls of a fixture with a wider scope count for the fixture, not for the first test that uses it.
+    # Calls of a fixture with a wider scope are assigned to the fixture, not to the first test that uses it.
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
@@ -230,15 +230,17 @@ class Paying:
 
 
 def _attach(item: pytest.Item, now: CurrentTest) -> None:
-    """Put the sums of all attempts into the user properties, which JUnit, json-report and xdist read."""
+    """Store the sums of all attempts in the user properties, which JUnit, json-report and xdist read."""
     ours = tuple(f"token_meter.{name}" for name in PROPERTIES)
-    before = {name: value for name, value in item.user_properties if name in ours}
+    before: dict[str, Any] = {name: value for name, value in item.user_properties if name in ours}
     totals = now.meter.totals()
+    cost, spent = totals.known_cost(), totals.known_cost(spent=True)
     sums = (
-        float(totals.cost), float(totals.spent), totals.calls,
-        totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0,
+        None if cost is None else float(cost), None if spent is None else float(spent), totals.calls,
+        totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0, totals.unpriced,
     )  # fmt: skip
     item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in ours]
     for name, value in zip(ours, sums, strict=True):
-        earlier: Any = before.get(name, 0)
-        item.user_properties.append((name, round(earlier + value, 9)))
+        known = [n for n in (before.get(name), value) if n is not None]
+        if known:  # a cost of which nothing is known is no property, rather than 0
+            item.user_properties.append((name, round(sum(known), 9)))

@@ -1,4 +1,4 @@
-"""Waits until a library that can make calls is about to be imported. It knows no meter."""
+"""Starts the meter when a library that can make calls is about to be imported."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from token_meter.transports.callers import CALLERS
 
 
 class Waiting(Finder):
-    """Calls *then* before the first of them is loaded.
+    """Calls *then* before the first of these libraries is imported.
 
-    Before and not after: a hook that waits for an import comes too late for a module that is half imported.
+    Not afterwards: a hook that waits for the end of an import comes too late for a module that is half imported.
     """
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 
     def start(self) -> None:
-        """Wait, or call at once where one of them is there already."""
+        """Wait, or call at once if one of them is imported already."""
         if CALLERS & sys.modules.keys():
             self._then()
         else:

@@ -1,4 +1,4 @@
-"""The end of a run under pytest: read, judge, compare, write, show. The verdict itself is made by the reports."""
+"""The end of a run under pytest: reads the run, asks `report` for the verdict, compares, writes and shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from token_meter._money import format_usd
 from token_meter.ci import harness as _run
 from token_meter.ci.losses import NOTHING_MISSING
 from token_meter.exceptions import LedgerError, TokenMeterError
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class EndedSession(Protocol):
-    """A session that is over, as its report reads it."""
+    """An ended session, as far as its report uses it."""
 
     config: pytest.Config
     settings: Config
@@ -42,7 +41,7 @@ class EndedSession(Protocol):
 
     @property
     def run_dir(self) -> Path:
-        """Where the shards of the run lie."""
+        """The directory of the run's shards."""
 
 
 class SessionReport:
@@ -103,7 +102,7 @@ class SessionReport:
         )  # fmt: skip
 
     def _write(self) -> None:
-        """Write the history and the reports that go to files; a failure is shown."""
+        """Write the history and the reports to files. A failure is shown in the terminal."""
         if self.summary.totals.calls:
             try:
                 remember(self.summary, self._data_dir)
@@ -119,7 +118,7 @@ class SessionReport:
                     self._problems.append(f"report {text} not written: {error}")
 
     def show(self, terminal: Any) -> None:
-        """Print one line, or the reports that were asked for."""
+        """Print one line, or the requested reports."""
         shown = [text for text in self._formats if parse_target(text).destination is None]
         has_table = any(parse_target(text).format == "table" for text in shown)
         if self._wants_table and not has_table:
@@ -137,6 +136,8 @@ class SessionReport:
                 terminal.write_line(_one_line(totals))
         if self.diff is not None:
             terminal.write_line(f"token_meter: {self.diff.headline}")
+            if self.diff.like_for_like:
+                terminal.write_line(f"token_meter: {self.diff.like_for_like}")
             for check in self.diff.checks:
                 if check.status != "ok":
                     terminal.write_line(f"token_meter: {check.status.upper()}: {check.text}")
@@ -148,7 +149,7 @@ class SessionReport:
 
 
 def _show(terminal: Any, kind: str, text: str) -> None:
-    """Write a report; in a table, problems are in colour, as pytest's `--color` says."""
+    """Print a report. Problems in a table are coloured if pytest's `--color` allows it."""
     if parse_target(kind).format != "table":
         terminal.write(text)
         return
@@ -161,11 +162,7 @@ def _one_line(totals: Any) -> str:
     from token_meter.report._formatting import cost_text
 
     n = totals.calls
-    parts = [
-        f"{cost_text(totals, spent=True)} spent"
-        if totals.spent or totals.unpriced
-        else f"{format_usd(totals.spent)} spent"
-    ]
+    parts = [f"{cost_text(totals, spent=True)} spent"]
     parts += [f"{count} {word}" for count, word in ((totals.replayed, "replayed"), (totals.mocked, "mocked")) if count]
     return (
         f"token_meter: {n:,} call{'' if n == 1 else 's'}, {cost_text(totals)} ({', '.join(parts)})"

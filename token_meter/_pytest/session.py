@@ -1,6 +1,6 @@
-"""One pytest session: its record, the run's limits, xdist, the end of the run. It renders nothing itself.
+"""One pytest session: its ledger, the run's limits, xdist, the end of the run.
 
-The shards are the truth: a crashed worker's calls are there like any other's.
+All numbers are read from the shards, so that the calls of a crashed worker count as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,7 +37,7 @@ _MISSING = "token_meter_missing"
 class Session:
     """The plugin object of a session.
 
-    Nothing is metered, and next to nothing loaded, before a library is imported that can make a call.
+    Before a library is imported that can make a call, nothing is metered and almost nothing is loaded.
     """
 
     def __init__(self, config: pytest.Config, settings: Config) -> None:
@@ -58,6 +58,7 @@ class Session:
         self._others_sums: list[Sums] = []  # limits of a run around this one
         self._limits: list[Limit] = []
         self._environment: dict[str, str | None] = {}
+        self._undo: list[Callable[[], object]] = []
 
     @property
     def now(self) -> CurrentTest:
@@ -73,10 +74,10 @@ class Session:
 
     @cached_property
     def run_dir(self) -> Path:
-        """Where the shards of the run lie."""
+        """The directory of the run's shards."""
         from token_meter.ledger._place import new_run_dir, run_dirs
 
-        if self.is_remote:  # the controller's path means nothing there
+        if self.is_remote:  # the controller's path does not exist there
             return Path(tempfile.mkdtemp(prefix="token_meter-"), "runs", "remote")
         if self._worker is not None and _RUN_DIR in self._worker:
             return Path(self._worker[_RUN_DIR])
@@ -105,7 +106,7 @@ class Session:
         self._waiting.start()
 
     def start(self) -> None:
-        """Meter from here on. It never raises, because an import of the user's may be the caller."""
+        """Start to meter. Never raises, because an import in the user's code may be the caller."""
         try:
             self._not_started.pop()
         except IndexError:
@@ -116,6 +117,7 @@ class Session:
             self.problems.append(f"nothing is metered: {type(error).__name__}: {error}")
 
     def _start(self) -> None:
+        from token_meter._defaults import set_by_host
         from token_meter._meter import Meter
         from token_meter.ci import harness as _run
         from token_meter.ci.losses import Unwritten
@@ -128,6 +130,8 @@ class Session:
         if self._sums is not None:
             paying.unwritten.sums.append(self._sums)
         book = paying.book = _run.book_of(settings["prices"]) if settings["prices"] else None
+        if book is not None:
+            self._undo.append(partial(set_by_host, set_by_host(book)))  # the meters of the tests use it too
         limits = {n: settings[f"budget.{n}"] for n in ("max_cost", "max_tokens", "max_calls")} if self._limits else {}
         common: dict[str, Any] = {"scope": "process", "prices": book, "on_unpriced": "ignore", "warn_at": None}
         meters = [Meter("pytest", ledger=paying, tags=settings["labels"] or None, **limits, **common)]
@@ -147,7 +151,7 @@ class Session:
             self._meters.append(meter)
 
     def _limit(self) -> None:
-        """Let a worker that finds a limit of the run used up skip what it has queued."""
+        """Make a worker skip its queued tests when a limit of the run is used up."""
         from token_meter.ci import harness as _run
 
         settings = self.settings
@@ -167,7 +171,7 @@ class Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Close the meter; where the run is reported, read all shards and judge. Runs on Ctrl-C too."""
+        """Close the meter. In the process that reports, read all shards and judge the run. Also called on Ctrl-C."""
         if self._session is None:
             return
         self._session = None
@@ -175,6 +179,8 @@ class Session:
         for meter in reversed(self._meters):
             _apart(meter.__exit__, None, None, None)
         self.paying.leave()
+        while self._undo:
+            self._undo.pop()()
         for name, value in self._environment.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
         ledger = self.paying.ledger
@@ -207,7 +213,7 @@ class Session:
         return bool(asked or compared) or ("run_dir" in self.__dict__ and self.run_dir.is_dir())
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Turn the interruption that xdist makes of our stop into a failure."""
+        """Turn an interruption into a failure if xdist has made it from our own stop."""
         self._is_ours = str(excinfo.value).startswith("token_meter: ")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -236,19 +242,19 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where the run is."""
+        """Give a worker the directory of the run."""
         from token_meter.ledger._place import host_name
 
         node.workerinput[_RUN_DIR] = str(self.run_dir)
         node.workerinput[_HOST] = host_name()
 
     def _miss(self, missing: Missing) -> None:
-        """Note the calls that no shard has."""
+        """Add calls that no shard has."""
         if missing:
             self.missing = missing if self.missing is None else self.missing.plus(missing)
 
     def _send(self, shard: Path | None) -> None:
-        """Send a worker's record to the controller: from another host all of it, else the calls that no shard has."""
+        """Send to the controller the whole shard of a worker on another host, else only calls that no shard has."""
         output: dict[str, Any] = getattr(self.config, "workeroutput", {})
         if self.missing is not None:
             output[_MISSING] = [list(self.missing.reasons), self.missing.lost, list(self.missing.lines)]
@@ -279,7 +285,7 @@ class Session:
 
 
 def _apart(function: Callable[..., T], *args: Any) -> T:
-    """Call in a new context, so that no test's context keeps a meter of the process or rounds the run's money."""
+    """Call in a new context: a test's context must not keep a meter of the process, nor its decimal context apply."""
     return Context().run(function, *args)
 
 

@@ -1,4 +1,4 @@
-"""The settings of pytest, and the limits of one test. It knows no session."""
+"""The settings of pytest, and the limits of one test."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from token_meter.config import LIMITS, Config, load_config
 from token_meter.exceptions import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from token_meter.report import Limit
 
 INI_KEYS = (
@@ -47,7 +49,7 @@ def settings_of(config: pytest.Config) -> Config:
     }
     ini = {
         "report.formats": config.getini("meter_report"),
-        "prices": config.getini("meter_prices"),
+        "prices": _beside(config.inipath, config.getini("meter_prices")),
         **{f"budget.{name}": config.getini(f"meter_{name}") for name in LIMITS},
         **{f"budget.test.{name}": config.getini(f"meter_test_{name}") for name in LIMITS},
     }
@@ -58,9 +60,14 @@ def settings_of(config: pytest.Config) -> Config:
     return settings
 
 
+def _beside(ini: Path | None, path: str) -> str:
+    """A path that the ini file names, which is relative to that file."""
+    return str(ini.parent / path) if path and ini is not None else path
+
+
 def _check_ini(config: pytest.Config) -> None:
-    """Refuse an unregistered `meter_...` key of the ini file, because pytest only warns of it."""
-    # Later versions of pytest name it `_inicfg` and warn of the old name; no public function lists the keys.
+    """Refuse an unknown `meter_...` key in the ini file, because pytest only warns about it."""
+    # Newer versions of pytest call it `_inicfg` and warn about the old name; no public function lists the keys.
     keys = vars(config).get("_inicfg", vars(config).get("inicfg", {}))
     for key in keys:
         if key.startswith("meter_"):
@@ -72,7 +79,7 @@ def _check_ini(config: pytest.Config) -> None:
 
 
 def _check(settings: Config, formats: list[str] | None) -> None:
-    """Find mistakes at the start that would otherwise show only at the end, after the money is spent."""
+    """Check settings at the start that are used only at the end, when the money has been spent."""
     if settings["report.formats"]:
         from token_meter.report import expanded, parse_target
 
@@ -94,7 +101,7 @@ def _check(settings: Config, formats: list[str] | None) -> None:
 
 
 def wrong_marker(item: pytest.Item) -> str | None:
-    """The mistake in a `token_budget` marker, if any: a typo must not switch a budget off."""
+    """The mistake in a `token_budget` marker, if any, because a typo must not disable a budget."""
     from token_meter.ci.harness import limits_of
     from token_meter.report import Limit
 
@@ -108,7 +115,7 @@ def wrong_marker(item: pytest.Item) -> str | None:
                 return f"{where} got an unknown argument {name!r}{known}"
         on_exceed = mark.kwargs.get("on_exceed", "fail")
         try:
-            Limit.of(item.nodeid, "calls", 0, on_exceed)  # a marker may set no limit, but only `on_exceed`
+            Limit.of(item.nodeid, "calls", 0, on_exceed)  # a marker may set only `on_exceed`, without a limit
             limits_of(mark.kwargs, item.nodeid, on_exceed)
         except ConfigError as error:
             return f"{where}: {error}"
@@ -116,9 +123,9 @@ def wrong_marker(item: pytest.Item) -> str | None:
 
 
 def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
-    """The limits of one test: its markers', else the first match's, else those for each test; field by field.
+    """The limits of one test, field by field: from its markers, else the first match, else those for each test.
 
-    Of markers the nearest wins: a function's over its class's over its module's.
+    The nearest marker wins: that of the function, then of the class, then of the module.
     """
     from token_meter.ci.harness import limits_of
 

@@ -1,4 +1,4 @@
-"""The meter of one test, fed by the session. It knows no pytest."""
+"""The meter of one test, fed by the session."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class TestMeter(Meter):
-    """The cost of this test's calls so far; calling it gives a new meter, as `token_meter.meter` does."""
+    """The cost of this test's calls so far. Calling it returns a new meter, as `token_meter.meter` does."""
 
-    __test__ = False  # the class is no test, in spite of its name
+    __test__ = False  # in spite of its name, pytest must not collect it
     was_opened = True  # the session feeds it
 
     def __init__(self, prices: Any = None) -> None:
         super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Do as the `meter` that this fixture's name hides: `with meter() as cb`, `@meter`, `meter("name")`."""
+        """Act as `token_meter.meter`, which this fixture hides: `with meter() as cb`, `@meter`, `meter("name")`."""
         if len(args) == 1 and not kwargs and callable(args[0]):
             return Meter()(args[0])
         return Meter(*args, **kwargs)
@@ -54,9 +54,15 @@ class TestMeter(Meter):
             live=sum(c.source == "live" for c in calls),
             replayed=sum(c.source == "replay" for c in calls),
             mocked=sum(c.source == "mock" for c in calls),
-            unpriced=sum(c.cost is None and (c.usage is not None or c.is_success) for c in calls),
+            unpriced=sum(map(_is_unpriced, calls)),
             tokens=tokens,
             cost=self.cost,
             spent=self.spent,
             retries=sum(c.attempt > 0 for c in calls),
+            live_unpriced=sum(c.source == "live" and _is_unpriced(c) for c in calls),
         )
+
+
+def _is_unpriced(call: Call) -> bool:
+    """Whether its cost is unknown; a refused call without usage cost nothing that is known."""
+    return call.cost is None and (call.usage is not None or call.is_success)

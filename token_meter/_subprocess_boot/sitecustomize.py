@@ -1,6 +1,7 @@
-"""Found first by every Python of a `token-meter run`: starts the meter, then hands over to the user's own module.
+"""Starts the meter in each Python process of a `token-meter run`, then loads the user's own `sitecustomize`.
 
-It knows nothing. Whatever is missing here (token_meter itself, in another interpreter) is passed over in silence.
+Python imports the first module of this name on its path. Where token_meter cannot be imported, as in a child that runs
+another interpreter, nothing is metered and nothing is said: the child must start as it would without us.
 """
 
 import os
@@ -14,12 +15,12 @@ def _boot() -> None:
         return
     try:
         start()
-    except Exception as error:  # noqa: BLE001 - a program must run, metered or not
+    except Exception as error:  # noqa: BLE001 - the program must run, even unmetered
         sys.stderr.write(f"token_meter: not metering this process: {type(error).__name__}: {error}\n")
 
 
 def _hand_over() -> None:
-    """Import the `sitecustomize` that this one stands before, and leave its name to it."""
+    """Import the user's own `sitecustomize`, which this one hides, under its name."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
     ours = sys.modules.pop("sitecustomize", None)

@@ -1,1 +1,1 @@
-"""Limits: whether a call may be sent, and what it reserves of the limit until it has ended."""
+"""Decides whether a call may be sent under its limits, and reserves what it may use until it has ended."""

@@ -1,8 +1,8 @@
-"""Limits and reservations: whether one more call still fits. It knows no meter, no price and no HTTP.
+"""Limits and reservations: whether one more call still fits.
 
-A call reserves what it may need before it is sent, in the accounts of all limits over it at once, and gives the
-reservation back when its real usage has been counted. So parallel calls cannot spend the same dollar. A call whose size
-cannot be estimated reserves nothing: it passes below the limit while no other such call is in flight.
+Before a call is sent, it reserves what it may use in the accounts of all limits that apply to it, in one step. When its
+usage has been counted, the reservation is released. So parallel calls cannot spend the same dollar. A call whose size
+cannot be estimated reserves nothing: it is sent if the limit is not reached and no other such call is in flight.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _generation = 0
 
 @in_child
 def _after_fork() -> None:
-    """A child starts with nothing in flight, and with a lock that no thread of its parent can hold."""
+    """Start a forked child with nothing in flight, and with a new lock: a thread of its parent may hold the old one."""
     global _lock, _generation
     _lock = threading.RLock()
     _generation += 1
 
 
 class Amounts(NamedTuple):
-    """US dollars, tokens and calls. `None` means no limit, unknown or not asked, depending on the use."""
+    """US dollars, tokens and calls. `None` means: no limit, an unknown amount, or not read, depending on the use."""
 
     cost: Decimal | None = None
     tokens: int | None = None
@@ -56,7 +56,7 @@ _WORDS = {
 
 
 def shown(field: str, amount: Any) -> str:
-    """An amount of *field* for people; a small cost with every digit, because the reader compares it."""
+    """Format an amount of *field*. A cost below a cent keeps every digit, because readers compare it with the limit."""
     if field == "cost":
         return f"${amount.normalize(EXACT):f}" if 0 < amount < _SMALL else format_usd(amount)
     return f"{amount:,} {field if amount != 1 else field[:-1]}"
@@ -78,15 +78,15 @@ def parse_limits(max_cost: Any = None, max_tokens: Any = None, max_calls: Any = 
 
 
 class Excess(NamedTuple):
-    """A limit that would not hold.
+    """A limit that one more call could exceed. Amounts are US dollars, tokens or calls, depending on the field.
 
     Attributes:
-        account: whose limit it is.
+        account: the account that has the limit.
         field: `cost`, `tokens` or `calls`.
         limit: the limit.
         spent: what finished calls used.
         reserved: what calls in flight may still use.
-        wanted: what one more call may need; `None` when it cannot be estimated.
+        wanted: what the call may use; `None` when that cannot be estimated.
     """
 
     account: Account
@@ -98,11 +98,11 @@ class Excess(NamedTuple):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the limit itself holds, and the call only has to wait for another one of unknown size."""
+        """Whether the limit is not reached, and the call only has to wait for another one of unknown size."""
         return self.wanted is None and bool(plus(self.spent, self.reserved) < self.limit)
 
     def describe(self, whose: str) -> str:
-        """A message with what happened, the values, and what to do."""
+        """The message: what happened, the amounts, and what to do."""
         option, verb, remedy = _WORDS[self.field]
         need = "an amount that cannot be estimated" if self.wanted is None else shown(self.field, self.wanted)
         why = f"and this call may need {need}"
@@ -117,7 +117,7 @@ class Excess(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What a call asks of one account; with `is_enforced` false it passes in any case, and still reserves."""
+    """What a call wants to reserve in one account. If `is_enforced` is false, it reserves even beyond the limit."""
 
     account: Account
     wanted: Amounts
@@ -125,7 +125,7 @@ class Ask(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """The answer to a call that asked: a reservation, unless a limit that is enforced would not hold."""
+    """The result of `admit`: a reservation, or `None` where the call could exceed an enforced limit."""
 
     reservation: Reservation | None
     exceeded: tuple[Excess, ...]
@@ -136,16 +136,19 @@ _SpentNow = Callable[[Amounts], Amounts | None]
 
 
 class _PriceIsAsked(Exception):
-    """A finished call has no price yet, and no price book may be asked while the lock is held."""
+    """A finished call has no price yet, and a price book must not be asked while the lock is held."""
 
 
 class Account:
     """What one meter may spend, and what is reserved of it.
 
-    *spent* reads cost and tokens of the finished calls; it must count a call before the call's reservation is released.
-    It may take its time, as a price book of the user's own does, and is asked while no lock is held. *spent_now* gives
-    the same at once, or `None` where it cannot, and is asked under the lock; it is *spent* where that takes no time.
-    *lock* is held while a call is let in, where other processes draw on the account too.
+    Args:
+        limits: the limits.
+        spent: reads cost and tokens of the finished calls, before their reservations are released. It may be slow, as
+            a user's own price book can be, and is called without a lock.
+        spent_now: the same for a caller with the lock; `None` where a price book must be asked. Default: *spent*.
+
+    Attribute *lock* is held while a call is admitted, where other processes share the account.
     """
 
     __slots__ = (
@@ -159,20 +162,19 @@ class Account:
         self._spent = spent
         self._at_once = spent_now or spent
         self._made = 0
-        # Released by one append, which is atomic: also in a finalizer that runs while the lock is held.
+        # A release is one append: it is atomic, and safe in a finalizer that interrupts the holder of the lock.
         self._released: deque[tuple[Amounts, bool]] = deque()
         self._renew()
 
     def _renew(self) -> None:
         self._generation = _generation
-        self._made += sum(was_sent for _, was_sent in self._released)  # of a fork: what had ended was made before it
+        self._made += sum(was_sent for _, was_sent in self._released)  # at a fork: calls that ended before it
         self._released.clear()
-        self._settling = False
-        self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
+        self._cost, self._tokens, self._in_flight, self._settling = _NO_COST, 0, 0, False
         self._blind = (0, 0, 0)  # calls in flight whose cost or tokens cannot be estimated
 
     def _settle(self) -> None:
-        """Subtract what was released since the last look; the lock is held."""
+        """Subtract what was released since the last time; the lock is held."""
         if self._generation != _generation:
             self._renew()
         if self._settling:
@@ -204,7 +206,7 @@ class Account:
 
     @property
     def spent(self) -> Amounts:
-        """What finished calls used; only of what is limited."""
+        """What finished calls used, for the fields that have a limit."""
         return self._looked_up()[0]
 
     @property
@@ -214,7 +216,7 @@ class Account:
         return Amounts(*(left(*each) for each in zip(self.limits, spent, reserved, strict=True)))
 
     def _looked_up(self) -> tuple[Amounts, Amounts]:
-        """What was spent, and what is reserved. A call that ends just now may be in both, and is never in neither."""
+        """The spent and the reserved amounts. A call that ends meanwhile may be in both, but is never in neither."""
         self._spent(self.limits)
         with _lock:
             self._settle()
@@ -229,9 +231,9 @@ class Account:
         return Amounts(spent.cost or _NO_COST, spent.tokens or 0, self._made)
 
     def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
-        """The first limit that *wanted* would break, or, if it is enforced, could break unforeseen; the lock is held.
+        """The first limit that *wanted* exceeds or, if enforced, could exceed by an unknown amount; the lock is held.
 
-        Releases are taken in before the spent sum is read: what is not reserved any more has then been counted.
+        Releases are subtracted before the spent sum is read: a call whose reservation is gone is then in that sum.
 
         Raises:
             _PriceIsAsked: the spent sum is not known yet.
@@ -243,10 +245,10 @@ class Account:
         reserved = Amounts(self._cost, self._tokens, self._in_flight)
         sums = zip(Amounts._fields, self.limits, spent, reserved, wanted, self._blind, strict=True)
         for field, limit, used, held, more, blind in sums:
-            if limit is None or (more == 0 and field != "calls"):  # what takes nothing fits, also over the limit
+            if limit is None or (more == 0 and field != "calls"):  # a call that uses nothing fits, even over the limit
                 continue
             committed = plus(used, held)
-            # At most one call at a time may overshoot by an unknown amount; a limit that only warns reports overshoots.
+            # At most one call at a time may overshoot by an unknown amount. A limit that only warns lets all pass.
             unseen = committed >= limit or (blind and is_enforced)
             if unseen if more is None else plus(committed, more) > limit:
                 return Excess(self, field, limit, used, held, more)
@@ -254,7 +256,7 @@ class Account:
 
 
 class Reservation:
-    """What one call holds until it ends, in every account over it."""
+    """What one call holds until it ends, in every account that applies to it."""
 
     __slots__ = ("_asks", "_generation", "_open")
 
@@ -264,9 +266,9 @@ class Reservation:
         self._open = [True]  # popped by the release: once, also between threads and a finalizer
 
     def release(self, *, was_sent: bool) -> None:
-        """Give everything back, once; a call that was sent counts as made. Takes no lock and never blocks.
+        """Give everything back; a second time does nothing. If *was_sent*, the call counts as made. Takes no lock.
 
-        In a forked child nothing is given back: its accounts hold nothing of what its parent has in flight.
+        A forked child gives nothing back: its accounts start without the reservations of its parent.
         """
         try:
             self._open.pop()
@@ -278,12 +280,12 @@ class Reservation:
 
 
 def admit(asks: Sequence[Ask]) -> Admission:
-    """Check all limits over a call, outermost first, and reserve in all accounts or in none, in one step."""
+    """Check all limits that apply to a call, outermost first; reserve in all accounts or in none, in one step."""
     while True:
         for ask in asks:
-            # Pricing and estimating what is still to be counted takes its time outside of the lock.
+            # This prices and estimates finished calls, which can be slow, so it happens outside of the lock.
             ask.account._spent(ask.account.limits)
-        # A call that ended since sends us round again. All that ask go round, so calls in attempt end, and one gets in.
+        # A call that ended since has no price yet: try again. All waiting callers do, so calls in flight run out.
         with suppress(_PriceIsAsked), _lock, _locks_of(asks):
             return _decide(asks)
 
@@ -313,6 +315,6 @@ def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
 
 
 def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:
-    """Count one call more, or less, whose amounts cannot be estimated."""
+    """Count one call more, or less, in the fields whose amount cannot be estimated."""
     cost, tokens, calls = (n + sign * (amount is None) for n, amount in zip(blind, wanted, strict=True))
     return cost, tokens, calls

@@ -1,4 +1,4 @@
-"""Decides whether a call may be sent, and keeps its reservation until it ends. It knows no sums and no prices."""
+"""Decides whether a call may be sent, and keeps its reservation until it ends."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ REFUSALS = (BudgetExceededError, TokenMeterWarning)
 
 
 _OPEN: weakref.WeakSet[CallTicket] = weakref.WeakSet()
-"""Calls of unknown size that have returned a stream and keep their place until it ends."""
+"""Calls of unknown size whose stream is still open. They block other such calls until it ends."""
 
 
 class CallTicket:
-    """One logical call: its attempts share one reservation, which goes back when the last of them is done.
+    """One logical call. Its attempts share one reservation, which is released when the last of them has ended.
 
     Attributes:
-        client: the SDK's client that was asked; `None` where no gate was passed.
+        client: the SDK's client that makes the call; `None` where it did not pass a gate.
         deferred: the exception to raise instead of the answer, once the SDK is done with the call.
         size_unknown: the usage of the call cannot be estimated.
-        is_checked: the limits over the call have been asked.
+        is_checked: the limits that apply to the call have been checked.
         was_seen: a seam saw a request of the call.
     """
 
@@ -72,19 +72,19 @@ class CallTicket:
         self.budgets = budgets
 
     def begin_attempt(self) -> None:
-        """An attempt starts."""
+        """Count an attempt that starts."""
         self._is_sent = self.was_seen = True
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
-        """An attempt has ended and is counted. No other follows one that a server answered with 2xx."""
+        """Count an attempt that has ended. After an answer with status 2xx (*is_paid*), the SDK makes no other one."""
         if self._holds:
             self._holds.pop()
         if self._reservation is not None and (is_paid or not self._holds):
             self._reservation.release(was_sent=self._is_sent)
 
     def leave(self) -> None:
-        """The SDK is done with the call; only a stream may still be open."""
+        """Note that the SDK's method has returned; a stream may still be open."""
         try:
             self.end_attempt(is_paid=False)
             if self.size_unknown and self._holds:
@@ -92,17 +92,17 @@ class CallTicket:
             for budget in self.budgets:
                 budget.check_warning_threshold()
         except TokenMeterWarning:
-            # A warning that was made an error cannot take back an answer that is paid.
+            # The answer is paid: a warning that a filter turns into an error must not take it from the caller.
             internal_error("warning")
         except Exception:
             internal_error("leave")
 
 
 class AdmissionController:
-    """Asks the limits of all meters over a call, once a call: at the SDK's gate, else when its request departs."""
+    """Checks the limits once a call: at the SDK's gate, or at its first request if it did not pass a gate."""
 
     def enter(self, call: PlannedCall) -> CallTicket | None:
-        """Let a call of the SDK in, or raise the refusal."""
+        """Admit a call of the SDK, or raise the refusal."""
         try:
             call_scope = SCOPES.of(CONTEXT_STACK.get())
         except Exception:
@@ -128,18 +128,18 @@ class AdmissionController:
     def on_request(
         self, endpoint: Endpoint, body: Callable[[], bytes], ticket: CallTicket | None, budgets: tuple[MeterBudget, ...]
     ) -> CallTicket | None:
-        """Assign a request to its gate; check the limits here if no gate did, and raise the refusal."""
+        """Assign a request to its ticket. If no gate has checked the limits, check them, and raise the refusal."""
         if budgets and (ticket is None or not ticket.is_checked):
             ticket = ticket or CallTicket(is_entered=False)
             try:
                 self._check(ticket, endpoint, body, budgets)
             except BudgetExceededError as refusal:
-                # Old SDKs hide what is raised here behind an error of their own: the gate uncovers it.
+                # Old SDKs wrap an exception of their transport in an error of their own; the gate raises this instead.
                 ticket.deferred = refusal
                 raise
             except TokenMeterWarning:
                 raise
-            except Exception:  # a failure in checking a limit loses the limit, not the count
+            except Exception:  # the limit was not checked; the call is counted all the same
                 internal_error("gate")
         if ticket is not None:
             ticket.begin_attempt()
@@ -155,7 +155,7 @@ class AdmissionController:
         ticket.size_unknown = forecast.tokens is None
         admission = admit(asks)
         if admission.reservation is None and admission.exceeded[0].is_transient and _OPEN:
-            gc.collect()  # a stream that the program has dropped keeps its place until it is collected
+            gc.collect()  # a dropped stream blocks other calls until it is collected
             admission = admit(asks)
         by_account = {budget.account: budget for budget in budgets}
         if admission.reservation is None:
@@ -173,7 +173,7 @@ class AdmissionController:
 
 
 def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:
-    """The limits over a call, outermost first. A scope types them as `Limits`; this module knows what they do."""
+    """The limits that apply to a call, outermost first. `CallScope` has them as the Protocol `Limits`."""
     return cast("tuple[MeterBudget, ...]", scope.budgets)
 
 

@@ -1,4 +1,4 @@
-"""One meter's budget: what a call would take of it, and the errors and warnings about it. It knows no transport."""
+"""One meter's budget: what a call may use of it, and the errors and warnings about it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from token_meter.context.ports import Recipient
 
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
-"""Usages such that a price book that knows a model can price at least one of them."""
+"""Usages of three kinds; a price book that has a price for a model can price at least one of them."""
 
 
 class CallForecast(NamedTuple):
     """What is known of a call before it is sent.
 
     Attributes:
-        endpoint: where it goes.
-        model: the model that it names.
-        service_tier: the tier that it asks for.
-        prompt_tokens: tokens that it sends; `None` when no rule can estimate them.
-        output_tokens: its own cap on its output, else the default; `None` when no rule can estimate it.
+        endpoint: the endpoint.
+        model: the model in the request.
+        service_tier: the tier in the request.
+        prompt_tokens: tokens of the prompt; `None` when no rule can estimate them.
+        output_tokens: the request's cap on its output, else `DEFAULT_OUTPUT_TOKENS`; `None` when no rule can estimate
+            the output.
     """
 
     endpoint: Endpoint
@@ -47,7 +48,7 @@ class CallForecast(NamedTuple):
 
     @property
     def tokens(self) -> int | None:
-        """All tokens that it may use."""
+        """Prompt and output together; `None` when they cannot be estimated."""
         if self.is_free:
             return 0
         if self.prompt_tokens is None or self.output_tokens is None:
@@ -64,7 +65,7 @@ class CallForecast(NamedTuple):
 
 
 class MeterBudget:
-    """The limits of one meter, and what happens when they do not hold."""
+    """The limits of one meter, and what happens when a call could exceed them."""
 
     def __init__(self, meter: Recipient, limits: Amounts, on_exceed: str, warn_at: Decimal | None) -> None:
         self._meter = meter
@@ -75,7 +76,7 @@ class MeterBudget:
         self.account = Account(limits, self._spent, self._spent_now)
 
     def _spent(self, limits: Amounts) -> Amounts:
-        """What the meter has counted of the limited fields; costs are computed only where a limit needs them."""
+        """What the meter has counted of the fields with a limit; costs are computed only for a limit on cost."""
         meter = self._meter
         return self._with_inherited(
             meter.priced_sums().cost if limits.cost is not None else None,
@@ -83,7 +84,7 @@ class MeterBudget:
         )
 
     def _spent_now(self, limits: Amounts) -> Amounts | None:
-        """The same without asking a price book; `None` while one has to be asked."""
+        """The same without asking a price book; `None` where one has to be asked first."""
         is_costly = limits.cost is not None
         if not is_costly and limits.tokens is None:
             return Amounts()
@@ -109,15 +110,15 @@ class MeterBudget:
 
     @property
     def needs_tokens(self) -> bool:
-        """Whether it matters how many tokens a call may use."""
+        """Whether these limits depend on the tokens of a call."""
         limits = self.account.limits
         return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
 
     def ask(self, forecast: CallForecast) -> Ask:
-        """What a call asks of this budget.
+        """What a call wants to reserve in this budget.
 
         Raises:
-            UnpricedModelError: its model has no price, and one is needed.
+            UnpricedModelError: its model has no price, but the meter needs one.
         """
         enforced = self._on_exceed == "raise" and not any(
             entry.kind == SUSPENDED and entry.meter is self._meter for entry in CONTEXT_STACK.get()
@@ -130,7 +131,7 @@ class MeterBudget:
         if reason is not None and on_unpriced != "ignore":
             self._refuse_unpriced(forecast, reason, enforced)
         elif reason is not None:
-            cost = Decimal(0)  # on_unpriced='ignore': such a call takes nothing of the limit
+            cost = Decimal(0)  # on_unpriced='ignore': such a call reserves nothing
         return Ask(self.account, wanted._replace(cost=cost), enforced)
 
     def _cost(self, forecast: CallForecast) -> tuple[Decimal | None, str | None]:
@@ -142,7 +143,7 @@ class MeterBudget:
         price = self._meter.price_of
         if forecast.tokens is not None:
             usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)
-            # A tier that is only asked for may not be the one that serves, and need not have a price.
+            # The provider may serve another tier than the requested one, so the requested one may lack a price.
             asked = price(forecast.as_call(usage, forecast.service_tier))
             found = asked if asked.cost is not None else price(forecast.as_call(usage, None))
             return found.cost, None if found.cost is not None else found.reason or "no price"
@@ -155,11 +156,11 @@ class MeterBudget:
         model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
         limit = self.account.limits.cost
         why = (
-            "it has on_unpriced='raise'" if limit is None else f"its max_cost of {shown('cost', limit)} could not hold"
+            "on_unpriced='raise'" if limit is None else f"its max_cost of {shown('cost', limit)} could not be enforced"
         )
         msg = (
-            f"{self._whose} lets no call pass to {model!r}, whose price is not known ({reason}), because {why}. "
-            "The call was not sent: give the price by meter(prices=PriceBook(...)), or say on_unpriced='ignore'"
+            f"{self._whose} refuses calls to {model!r}: their price is not known ({reason}), and {why}. "
+            "The call was not sent: give the price with meter(prices=PriceBook(...)), or set on_unpriced='ignore'"
         )
         if enforced:
             self._note_refusal("price")
@@ -167,17 +168,17 @@ class MeterBudget:
             raise UnpricedModelError(
                 msg, meter=self._meter, field="cost", limit=limit, spent=spent, reserved=reserved, wanted=None
             )
-        self._warn("unpriced", msg.replace("The call was not sent", "The call was sent all the same"))
+        self._warn("unpriced", msg.replace("The call was not sent", "The call was sent anyway"))
 
     def count_made(self) -> None:
-        """Count a call that was made without having asked; what it used is in the spent sum."""
+        """Count a call that was made without a reservation. Its cost and tokens are in the spent sum already."""
         reservation = admit([Ask(self.account, Amounts(Decimal(0), 0, 1), is_enforced=False)]).reservation
         if reservation is not None:
             reservation.release(was_sent=True)
 
     def refusal(self, excess: Excess) -> BudgetExceededError:
         """The error for a call that does not fit."""
-        if not excess.is_transient:  # the caller may try again in a moment: the limit itself holds
+        if not excess.is_transient:  # a transient refusal exceeds no limit: the caller may try again in a moment
             self._note_refusal(excess.field)
         return BudgetExceededError(
             excess.describe(self._whose),
@@ -194,7 +195,7 @@ class MeterBudget:
             self._meter.sink.on_refused(field)
 
     def passed(self, excess: Excess) -> None:
-        """Warn, once for each limit, of a call that did not fit and was sent; silent while suspended."""
+        """Warn, once for each limit, about a call that was sent although it could exceed it; silent while suspended."""
         if self._on_exceed == "warn":
             text = excess.describe(self._whose).partition(" The call was not sent")[0]
             self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
@@ -224,7 +225,7 @@ class MeterBudget:
 
 
 class Suspension:
-    """Lets calls pass a meter's limits within a `with` block; they still count and reserve. See `Meter.suspended`."""
+    """Suspends a meter's limits within a `with` block; calls still count and reserve. See `Meter.suspended`."""
 
     kind = SUSPENDED
 

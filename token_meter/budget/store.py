@@ -1,4 +1,4 @@
-"""Where budgets live that outlast a meter or are shared: what a store promises, and one in memory that keeps it.
+"""Stores for budgets that outlast a meter or are shared: the Protocol, and an implementation in memory.
 
 Amounts are integers, so that they add up without error in any engine; money is in nano-dollars, 1e-9 US dollars.
 """
@@ -11,11 +11,11 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 LEASE_S = 900.0
-"""How long a call may hold what it asked for. A process that was killed holds it no longer than that."""
+"""Seconds that a call may hold a reservation. So a process that was killed blocks a budget no longer than that."""
 
 
 class Units(NamedTuple):
-    """Nano-dollars, tokens and calls; of a limit, `None` means that there is none."""
+    """Nano-dollars, tokens and calls. `None` means: no limit, or an amount that cannot be estimated."""
 
     nano_usd: int | None = 0
     tokens: int | None = 0
@@ -23,12 +23,12 @@ class Units(NamedTuple):
 
 
 class StoreAsk(NamedTuple):
-    """What a call wants of one budget.
+    """What a call wants to reserve in one budget.
 
     Attributes:
         key: the budget's name.
-        limit: what may be spent of it.
-        wanted: what the call may use at most; `None` where its size cannot be foreseen: such calls go one at a time.
+        limit: what may be spent in total.
+        wanted: what the call may use at most; `None` in a field that cannot be estimated. Such calls run one at a time.
     """
 
     key: str
@@ -37,12 +37,12 @@ class StoreAsk(NamedTuple):
 
 
 class StoreState(NamedTuple):
-    """What one budget has come to.
+    """The state of one budget.
 
     Attributes:
-        spent: what settled calls used, and what is `lost`.
-        held: what calls under way may still use.
-        lost: what calls held whose lease ran out, until they are settled.
+        spent: what settled calls used, plus `lost`.
+        held: what calls in flight may still use.
+        lost: what calls with an expired lease had reserved; a later `settle` corrects it.
     """
 
     spent: Units = Units()
@@ -51,12 +51,12 @@ class StoreState(NamedTuple):
 
 
 class StoreRefusal(NamedTuple):
-    """The outermost budget that would not hold.
+    """The outermost budget that the call could exceed.
 
     Attributes:
-        ask: what was asked of it.
+        ask: what the call wanted.
         field: `nano_usd`, `tokens` or `calls`.
-        state: what it had come to.
+        state: the state of the budget at that moment.
     """
 
     ask: StoreAsk
@@ -67,20 +67,23 @@ class StoreRefusal(NamedTuple):
 class BudgetStore(Protocol):
     """Keeps budgets by name. Each method is one atomic step over all budgets that it concerns.
 
-    Every step is named by the call's id and may be repeated, as a client does that got no answer: twice is once.
+    Methods that take a call's id are idempotent, because a client repeats a request when it got no answer.
     """
 
     def admit(self, id: str, asks: Sequence[StoreAsk], *, lease_s: float = LEASE_S) -> StoreRefusal | None:
-        """Hold what call *id* may use in all budgets, outermost first, or in none: then the refusal says why."""
+        """Reserve for call *id* in all budgets, outermost first, and return `None`; or in none, and say why.
+
+        *lease_s*: seconds until the reservation expires.
+        """
 
     def settle(self, id: str, used: Units) -> None:
-        """Put what call *id* used in the place of what it held, in every budget; also after its lease ran out."""
+        """Replace the reservation of call *id* by what it used, in every budget; also after its lease has expired."""
 
     def release(self, id: str) -> None:
-        """Give back what call *id* held: it was not sent."""
+        """Give back the reservation of call *id*, which was not sent."""
 
     def read(self, key: str) -> StoreState:
-        """What the budget *key* has come to."""
+        """The state of the budget *key*; of a key that was never used, all zero."""
 
 
 class _Lease(NamedTuple):
@@ -89,10 +92,10 @@ class _Lease(NamedTuple):
 
 
 class MemoryBudgetStore:
-    """A `BudgetStore` in this process: the rule that other stores keep too, and a store for tests.
+    """A `BudgetStore` in this process: the reference for other stores, and a store for tests.
 
     Args:
-        clock: seconds that only go up.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -104,7 +107,7 @@ class MemoryBudgetStore:
         self._settled: set[str] = set()
 
     def admit(self, id: str, asks: Sequence[StoreAsk], *, lease_s: float = LEASE_S) -> StoreRefusal | None:
-        """Hold what call *id* may use in all budgets, or in none."""
+        """Reserve for call *id* in all budgets, or in none."""
         with self._lock:
             self._expire()
             if id in self._leases or id in self._lost or id in self._settled:
@@ -118,7 +121,7 @@ class MemoryBudgetStore:
             return None
 
     def settle(self, id: str, used: Units) -> None:
-        """Count what call *id* used instead of what it held."""
+        """Replace the reservation of call *id* by what it used."""
         with self._lock:
             lease = self._leases.pop(id, None) or self._lost.pop(id, None)
             if lease is not None:
@@ -127,12 +130,12 @@ class MemoryBudgetStore:
                     self._spent[ask.key] = _sum((self._spent.get(ask.key, Units()), used))
 
     def release(self, id: str) -> None:
-        """Give back what call *id* held."""
+        """Give back the reservation of call *id*."""
         with self._lock:
             self._leases.pop(id, None)
 
     def read(self, key: str) -> StoreState:
-        """What the budget *key* has come to."""
+        """The state of the budget *key*."""
         with self._lock:
             self._expire()
             return self._state(key)
@@ -154,7 +157,7 @@ class MemoryBudgetStore:
 
 
 def _broken(ask: StoreAsk, state: StoreState, *, is_blind_one_out: bool) -> str | None:
-    """The first limit that would not hold; a call of unknown size passes below it while no other such call is out."""
+    """The first limit that *ask* could exceed. A call of unknown size may pass while no other one is in flight."""
     rows = zip(Units._fields, ask.limit, ask.wanted, state.spent, state.held, strict=True)
     for field, limit, wanted, spent, held in rows:
         if limit is None or wanted == 0:

@@ -10,10 +10,13 @@ from token_meter.call.lifecycle import NOTHING, AttemptLifecycle
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.call.record import late_of
 from token_meter.providers import attempt_number
+from token_meter.transports.ports import NO_HEADERS
 from token_meter.types import Call
 from token_meter.wire import StreamReader, is_events, read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.scope import CallScope
     from token_meter.transports.ports import OutgoingRequest
@@ -38,10 +41,14 @@ class Attempt(AttemptLifecycle):
 
     # What the seams tell (every method is safe to call at any time, any number of times).
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
+    def respond(
+        self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
         """The head of an answer is there."""
         self._status = status
         self._is_ok = 200 <= status < 300
+        if self.endpoint.header_readers and self._is_ok:
+            self._headers = headers
         route = self.endpoint.route
         # Speech says what it used only where it is streamed as events.
         tells = route.api.is_metered or "event-stream" in content_type
@@ -49,7 +56,7 @@ class Attempt(AttemptLifecycle):
         if self.replacement_request is not None:
             self._hide_usage(status, content_type)
         if streamed:
-            self._streamed = "event-stream" in content_type
+            self._streamed = "event" in content_type  # text/event-stream, and application/vnd.*.eventstream
             if self.wants_body:
                 self._reader = StreamReader(route.api.format)
             if self.is_signed:
@@ -106,6 +113,8 @@ class Attempt(AttemptLifecycle):
             return False
         if self.outer is not None or self.inner is not None or not self.call_scope.allows_deferral:
             return False
+        if self._headers is not None:
+            return False
         # A background response must be known by the time it is asked for again.
         api = self.endpoint.route.api
         return not (api.may_run_in_background or api.runs_in_background) or not (
@@ -152,8 +161,9 @@ class Attempt(AttemptLifecycle):
             if reader is None:
                 return
             reader.feed(chunk)
-            self._bytes_seen += len(chunk)
-            if self.events_out is not None:
+            if self.events_out is None:
+                self.takes = reader.takes
+            else:
                 self.events_out.passed(chunk)
             if reader.ended and self._open:
                 # The number is ready when the caller sees the end, not when the stream is closed some time later.

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter.context.stack import ATTEMPT
+from token_meter.transports.ports import NO_HEADERS, takes_nothing
 from token_meter.types import Source
 from token_meter.wire import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from token_meter.call.ports import BackgroundAttempt
 
 _LIMIT = 10_000
@@ -55,13 +58,16 @@ class BackgroundPoll:
     is_local = False
     stand_in: Source | None = None
     inner = replacement_request = chunk_filter = None
+    takes = staticmethod(takes_nothing)
 
     def __init__(self, background: BackgroundAttempt, response_id: str) -> None:
         self._attempt = background
         self._id = response_id
         self._chunks: list[bytes] = []
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
+    def respond(
+        self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
         self.wants_body = 200 <= status < 300
 
     def body(self, data: bytes) -> None:

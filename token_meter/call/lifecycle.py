@@ -15,10 +15,13 @@ from token_meter.call.record import answer_of, call_of, new_id, pending_estimate
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
+from token_meter.transports.ports import takes_nothing
 from token_meter.types import Call, Outcome, Reading, Source, Usage
-from token_meter.wire import RequestInfo, read_request
+from token_meter.wire import RequestInfo, read_headers, read_request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
     from token_meter.call.stream_usage import UsageChunkFilter
@@ -50,11 +53,12 @@ class AttemptLifecycle:
     _is_ok = False
     _streamed = False
     _first_token_s: float | None = None
-    _bytes_seen = 0
+    takes: Callable[[bytes], bool] = staticmethod(takes_nothing)
     _counted_as_open = False  # counted as an open stream in its meters
     _is_background = False  # a background response: its usage comes with a later request
     _body: bytes | None = None  # put off until somebody reads a number
     _deferred_request: bytes | None = None  # what the request said, of a body that was put off
+    _headers: Mapping[str, str] | None = None  # of an answer whose headers say something of the usage
     _attempt = 0
     _ended: float | None = None
     _settled: Call | PendingEstimate | None = None
@@ -223,6 +227,8 @@ class AttemptLifecycle:
         unsent: bool = False,
         body: bytes | None = None,
     ) -> None:
+        if self._headers is not None:
+            reading = read_headers(self.endpoint.header_readers, self._headers, reading)
         if reading.status == "pending" and self._is_ok and reading.usage is None and self._track(reading):
             return
         try:
@@ -243,7 +249,8 @@ class AttemptLifecycle:
             if self.ticket is not None:
                 self.ticket.end_attempt(is_paid=self._is_ok)
             self._reader = None
-            self._request = None
+            self.takes = takes_nothing
+            self._request = self._headers = None
 
     def _track(self, reading: Reading) -> bool:
         """Keep a background response, or a run, open until a later request shows its end."""

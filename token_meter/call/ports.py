@@ -46,7 +46,6 @@ class EndedAttempt(Protocol):
     is_replay: bool
     stand_in: Source | None
     wants_body: bool
-    _bytes_seen: int
     _ended: float | None
     _first_token_s: float | None
     _id: str | None

@@ -1,42 +1,23 @@
-"""One websocket connection: which of its messages belong to which call. It knows no SDK and no sums.
+"""One websocket connection and the calls on it, which begin and end as a provider's `SocketDialect` tells.
 
-A call is bound where its `response.create` was sent. A response that nobody asked for by name (the server heard the end
-of a turn, a Live session delegated) is bound where something was sent last, else where its message was received.
+A call is bound where its command was sent. An answer that no command asked for is bound where the last message was
+sent; before any was sent, where the message was received.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import parse_qs
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from token_meter._failures import internal_error
 from token_meter.budget.admission import REFUSALS, CallTicket
 from token_meter.context.scope import base_of
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.providers import SOCKET, route_of
-from token_meter.providers.openai.realtime_messages import (
-    BEGIN,
-    ENDS,
-    ERROR,
-    SESSION,
-    SESSION_END,
-    SESSION_USAGE,
-    TRANSCRIPT,
-    WRAPPED,
-    as_event,
-    command_of,
-    is_piece,
-    kind_of,
-    models_of,
-    request_of,
-)
-from token_meter.wire.json_scan import Object, parse_object
-from token_meter.wire.safe_access import text_of
+from token_meter.providers.sockets import SocketCommand, SocketDialect, SocketPlace, SocketRequest
 
 if TYPE_CHECKING:
-    from token_meter.call.attempt import Attempt
     from token_meter.transports.ports import Key, ObservedAttempt, Runtime
     from token_meter.transports.websockets import Url
 
@@ -61,49 +42,47 @@ class _Request(NamedTuple):
         """No message is sent in the place of another."""
 
 
-class _Asked(NamedTuple):
-    """A `response.create` that was sent; *attempt* is `None` when nobody listened."""
+class _Waiting(NamedTuple):
+    """A command without an answer yet; *attempt* is `None` when no meter counts it."""
 
-    lane: str | None
-    event_id: str | None
-    attempt: Attempt | None
+    command: SocketCommand
+    attempt: ObservedAttempt | None
 
 
 class Connection:
-    """The calls of one connection (a `Line`, as the seam calls it)."""
+    """The calls of one connection: a `Line` for the transport, `SocketCalls` for the dialect."""
 
     def __init__(self, runtime: Runtime, url: Url, client: Any = None) -> None:
         self._runtime = runtime
         self._client = client
-        self._waiting: list[_Asked] = []
-        self._running: dict[str, tuple[str | None, Attempt | None]] = {}
+        self._waiting: list[_Waiting] = []
+        self._running: dict[str, tuple[str | None, ObservedAttempt | None]] = {}
+        self._beside: dict[str, ObservedAttempt] = {}
+        # Names of what ended lately: an end that is said twice is no call of its own.
         self._over: deque[str] = deque(maxlen=_OVER_LIMIT)
-        self._session: Attempt | None = None
-        route = route_of(SOCKET, url.path)
-        self._api = route.api.name if route is not None else ""
-        self._prefix = route.prefix if route is not None else ""
-        query = parse_qs(url.query or "")
-        self._model = next((found for key in ("model", "deployment") for found in query.get(key, ())), None)
+        self._over_beside: deque[str] = deque(maxlen=_OVER_LIMIT)
         self._url = url._replace(query="")
-        self._transcribes: str | None = None
         self._stack: tuple[Any, ...] | None = None
+        self._dialect: SocketDialect | None = None
+        route = route_of(SOCKET, url.path)
+        if route is not None and route.api.socket is not None:
+            self._dialect = route.api.socket(SocketPlace(route.api.name, url.path, route.prefix, url.query or ""))
 
     def __del__(self) -> None:
         for attempt in self._all():
             attempt.abandoned()
 
-    # What the seam tells.
+    # What the transport tells.
 
-    def sent(self, data: Any) -> Attempt | None:
+    def sent(self, data: Any) -> ObservedAttempt | None:
         """A message is about to leave; a budget may refuse it."""
         try:
             self._stack = base_of(CONTEXT_STACK.get())
-            command = command_of(data)
+            command = None if self._dialect is None else self._dialect.command(data)
             if command is None:
                 return None
-            attempt = self._on_request(SOCKET, self._url.path, self._request(command))
-            lane, event_id = text_of(command.get("stream_id")), text_of(command.get("event_id"))
-            self._waiting.append(_Asked(lane or None, event_id or None, attempt))
+            attempt = self._on_request(command.request)
+            self._waiting.append(_Waiting(command, attempt))
         except REFUSALS:
             raise
         except Exception:
@@ -113,23 +92,25 @@ class Connection:
 
     def unsent(self, attempt: ObservedAttempt, error: BaseException) -> None:
         """The message that began *attempt* did not leave."""
-        self._waiting = [asked for asked in self._waiting if asked.attempt is not attempt]
+        self._waiting = [waiting for waiting in self._waiting if waiting.attempt is not attempt]
         was_sent = _NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__)
         attempt.failed(error, was_sent=was_sent)
 
-    def received(self, message: Any) -> Attempt | None:
+    def received(self, message: Any) -> ObservedAttempt | None:
         """A message came."""
+        if self._dialect is None:
+            return None
         try:
             data = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else bytes(message)
-            return self._received(kind_of(data), data, None)
+            return self._dialect.received(self, data)
         except Exception:
             internal_error("websocket")
             return None
 
-    def left(self, error: BaseException | None) -> Iterable[Attempt]:
+    def left(self, error: BaseException | None) -> Iterable[ObservedAttempt]:
         """The connection is over."""
         attempts = self._all()
-        self._waiting, self._running, self._session = [], {}, None
+        self._waiting, self._running, self._beside = [], {}, {}
         for attempt in attempts:
             if error is None:
                 attempt.closed()
@@ -137,176 +118,108 @@ class Connection:
                 attempt.failed(error, was_sent=True)
         return attempts
 
-    def _all(self) -> list[Attempt]:
-        found = [asked.attempt for asked in self._waiting] + [attempt for _, attempt in self._running.values()]
-        return [attempt for attempt in (*found, self._session) if attempt is not None]
+    def _all(self) -> list[ObservedAttempt]:
+        found = [waiting.attempt for waiting in self._waiting] + [attempt for _, attempt in self._running.values()]
+        return [attempt for attempt in (*found, *self._beside.values()) if attempt is not None]
 
-    # What a message means.
+    # What the dialect tells.
 
-    def _received(self, kind: str, data: bytes, lane: str | None) -> Attempt | None:
-        if kind == BEGIN:
-            return self._began(data, lane)
-        if kind in ENDS:
-            return self._ended(kind, data, lane)
-        if kind == ERROR:
-            return self._refused(data)
-        if kind == WRAPPED:
-            outer = parse_object(data) or {}
-            inner = outer.get("event")
-            if isinstance(inner, dict):
-                lane = text_of(outer.get("delegation_id")) or None
-                return self._received(text_of(inner.get("type")), request_of(inner), lane)
-        elif is_piece(kind):
-            return self._feed(kind, data, lane)
-        elif kind in SESSION:
-            model, transcribes = models_of((parse_object(data) or {}).get("session"))
-            self._model, self._transcribes = model or self._model, transcribes or self._transcribes
-            self._open_session()
-        elif kind in SESSION_USAGE:
-            return self._metered(kind, data)
-        elif kind == TRANSCRIPT:
-            return self._transcribed(data)
-        return None
-
-    def _began(self, data: bytes, lane: str | None) -> Attempt | None:
-        event = parse_object(data) or {}
-        lane = lane or text_of(event.get("stream_id")) or None
+    def began(self, name: str, lane: str | None, event: bytes) -> ObservedAttempt | None:
+        """The answer *name* began."""
         attempt = self._take(lane)
-        name = _id_of(event)
         _, older = self._running.get(name, (None, None))
-        if older is not None:  # nobody will ever end it by that name
+        if older is not None:  # the end of that name will be the younger one's
             older.abandoned()
         self._running[name] = (lane, attempt)
         if attempt is not None:
             attempt.respond(200, _SPEAKS_EVENTS, streamed=True)
-            attempt.feed(as_event(BEGIN, data))
+            attempt.feed(event)
         return attempt
 
-    def _ended(self, kind: str, data: bytes, lane: str | None) -> Attempt | None:
-        event = parse_object(data) or {}
-        name = _id_of(event)
+    def running(self, place: Callable[[], tuple[str, str | None]]) -> ObservedAttempt | None:
+        """The call whose answer runs at *place*."""
+        if len(self._running) <= 1:
+            return next((attempt for _, attempt in self._running.values()), None)
+        name, lane = place()
+        return self._running[name][1] if name in self._running else self.running_on(lane)
+
+    def running_on(self, lane: str | None) -> ObservedAttempt | None:
+        """The call whose answer runs on *lane*."""
+        return next((attempt for running, attempt in self._running.values() if running == lane), None)
+
+    def ended(self, name: str, lane: str | None, event: bytes) -> ObservedAttempt | None:
+        """The answer *name* ended."""
         if name in self._running:
             attempt = self._running.pop(name)[1]
+        elif name in self._over and not any(waiting.command.lane == lane for waiting in self._waiting):
+            return None
         else:
-            lane = lane or text_of(event.get("stream_id")) or None
-            if name in self._over and not any(asked.lane == lane for asked in self._waiting):
-                return None  # said again
             attempt = self._take(lane)
             if attempt is not None:
                 attempt.respond(200, _SPEAKS_EVENTS, streamed=True)
         self._over.append(name)
         if attempt is not None:
-            attempt.feed(as_event(kind, data))
+            attempt.feed(event)
             attempt.exhausted()
         return attempt
 
-    def _feed(self, kind: str, data: bytes, lane: str | None) -> Attempt | None:
-        attempt = None
-        if len(self._running) == 1:
-            ((_, attempt),) = self._running.values()
-        elif self._running:
-            event = parse_object(data) or {}
-            lane = lane or text_of(event.get("stream_id")) or None
-            named = self._running.get(text_of(event.get("response_id")))
-            if named is None:
-                named = next((running for running in self._running.values() if running[0] == lane), None)
-            attempt = named[1] if named is not None else None
+    def refused(self, is_meant: Callable[[SocketCommand], bool], status: int, body: bytes) -> ObservedAttempt | None:
+        """A command gets an error instead of an answer."""
+        found = self._pop(is_meant)
+        attempt = None if found is None else found.attempt
         if attempt is not None:
-            attempt.feed(as_event(kind, data))
+            attempt.respond(status, "application/json", streamed=False)
+            attempt.body(body)
         return attempt
 
-    def _refused(self, data: bytes) -> Attempt | None:
-        """An error is that of a running response of its lane, else of one that was asked for, else of neither."""
-        event = parse_object(data) or {}
-        inner = event.get("error")
-        error: Object = inner if isinstance(inner, dict) else event
-        lane = text_of(event.get("stream_id")) or None
-        if self._api == "responses":
-            for running, attempt in self._running.values():
-                if running == lane and attempt is not None:
-                    attempt.feed(as_event(ERROR, data))
-                    return attempt
-            meant = [asked for asked in self._waiting if asked.lane == lane]
-        else:
-            event_id = text_of(error.get("event_id"))
-            meant = [asked for asked in self._waiting if event_id and asked.event_id == event_id]
-            if not event_id and (text_of(error.get("param")).startswith("response") or "response" in _code(error)):
-                meant = self._waiting
-        if not meant:
+    def beside(
+        self, name: str | None, request: SocketRequest, event: bytes | None, *, is_over: bool
+    ) -> ObservedAttempt | None:
+        """A call beside the answers begins, goes on or is over."""
+        if name is not None and name in self._over_beside:
             return None
-        asked = meant[0]
-        self._waiting = [other for other in self._waiting if other is not asked]
-        if asked.attempt is not None:
-            status = event.get("status")
-            is_status = type(status) is int and 400 <= status <= 599
-            asked.attempt.respond(cast(int, status) if is_status else 400, "application/json", streamed=False)
-            asked.attempt.body(data)
-        return asked.attempt
-
-    def _transcribed(self, data: bytes) -> Attempt | None:
-        """What a user said was written down by another model, at its own price."""
-        content = request_of({"model": self._transcribes})
-        attempt = self._unasked("POST", f"{self._prefix}/audio/transcriptions", content)
-        if attempt is not None:
-            attempt.respond(200, _SPEAKS_EVENTS, streamed=True)
-            attempt.feed(as_event("transcript.text.done", data))
+        attempt = self._beside.pop(name, None) if name is not None else None
+        if attempt is None:
+            attempt = self._unasked(request)
+            if attempt is not None:
+                attempt.respond(200, _SPEAKS_EVENTS, streamed=True)
+        if attempt is not None and event is not None:
+            attempt.feed(event)
+        if name is not None and is_over:
+            self._over_beside.append(name)
+        if attempt is not None and is_over:
             attempt.exhausted()
-        return attempt
-
-    def _open_session(self) -> None:
-        """Some sessions are billed as a whole; those whose events never say how much are unmeasured."""
-        if self._session is None and self._api in ("live", "realtime_translations"):
-            self._session = self._unasked(SOCKET, self._url.path, self._request({}))
-            if self._session is not None:
-                self._session.respond(200, _SPEAKS_EVENTS, streamed=True)
-
-    def _metered(self, kind: str, data: bytes) -> Attempt | None:
-        self._open_session()
-        attempt = self._session
-        if attempt is not None:
-            attempt.feed(as_event(kind, data))
-            if kind == SESSION_END:
-                attempt.exhausted()
-                self._session = None
+        elif attempt is not None and name is not None:
+            self._beside[name] = attempt
         return attempt
 
     # How a call begins.
 
-    def _take(self, lane: str | None) -> Attempt | None:
-        """The call that was asked for first on *lane*; a new one for a response that nobody asked for."""
-        for asked in self._waiting:
-            if asked.lane == lane:
-                self._waiting = [other for other in self._waiting if other is not asked]
-                return asked.attempt
-        if self._api == "live":
-            return self._unasked("POST", f"{self._prefix}/responses", b"")
-        return self._unasked(SOCKET, self._url.path, self._request({}))
+    def _take(self, lane: str | None) -> ObservedAttempt | None:
+        """The call that was asked for first on *lane*; a new one for an answer that no command asked for."""
+        found = self._pop(lambda command: command.lane == lane)
+        if found is not None:
+            return found.attempt
+        return None if self._dialect is None else self._unasked(self._dialect.unasked())
 
-    def _request(self, command: Object) -> bytes:
-        # Of a realtime response only the session knows the model.
-        return request_of(command if self._api == "responses" else {"model": self._model})
+    def _pop(self, is_meant: Callable[[SocketCommand], bool]) -> _Waiting | None:
+        for n, waiting in enumerate(self._waiting):
+            if is_meant(waiting.command):
+                return self._waiting.pop(n)
+        return None
 
-    def _on_request(self, method: str, path: str, content: bytes) -> Attempt | None:
+    def _on_request(self, request: SocketRequest) -> ObservedAttempt | None:
         url = self._url
-        request = _Request(self._client, (method, url.scheme, url.host, url.port, path), content, {})
-        return cast("Attempt | None", self._runtime.on_request(request))
+        key = (request.method, url.scheme, url.host, url.port, request.path)
+        return self._runtime.on_request(_Request(self._client, key, request.content, {}))
 
-    def _unasked(self, method: str, path: str, content: bytes) -> Attempt | None:
+    def _unasked(self, request: SocketRequest) -> ObservedAttempt | None:
         """A call that the server began: it is under way already, so no limit is asked."""
         ticket = CallTicket(is_entered=False)
         ticket.is_checked = True
         here = CONTEXT_STACK.get()
         CONTEXT_STACK.set((*(base_of(here) if self._stack is None else self._stack), ticket))
         try:
-            return self._on_request(method, path, content)
+            return self._on_request(request)
         finally:
             CONTEXT_STACK.set(here)
-
-
-def _id_of(event: Object) -> str:
-    inner = event.get("response")
-    return text_of(inner.get("id")) if isinstance(inner, dict) else ""
-
-
-def _code(error: Object) -> str:
-    return text_of(error.get("code"))

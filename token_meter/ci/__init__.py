@@ -1,1 +1,1 @@
-"""A run of many processes: its settings, its limits, its sums, and the losses of its ledger."""
+"""Runs of many processes: settings, limits, sums, and the losses of the ledger."""

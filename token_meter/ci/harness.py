@@ -1,4 +1,4 @@
-"""A run as its harness sees it: limits, sums over all its processes, and the verdict at the end. It prints nothing."""
+"""Limits, sums over all processes, and the verdict of a run, for the pytest plugin and `token-meter run`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from token_meter._defaults import configured_book
 from token_meter._money import add_usd
 from token_meter.ci.losses import NOTHING_MISSING, Missing, WholeRun
 from token_meter.ci.shared_limits import Tails
@@ -48,14 +49,18 @@ def budget_settings(config: Config, prefix: str = "budget.") -> dict[str, Any]:
 
 
 def book_of(path: str | None) -> PriceBook:
-    """The price book of a run."""
+    """The price book of a run: of the file that the settings name, else the one that its program was given.
+
+    Raises:
+        ConfigError: the file cannot be read or is not valid.
+    """
     from token_meter.prices import DEFAULT_BOOK, PriceBook
 
-    return PriceBook.from_file(path) if path else DEFAULT_BOOK
+    return PriceBook.from_file(path) if path else configured_book() or DEFAULT_BOOK
 
 
 def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict[str, str]:
-    """The variables that make Python children take part in a run; the boot directory goes first in `PYTHONPATH`."""
+    """The environment variables by which Python children join a run. The boot directory is first in `PYTHONPATH`."""
     prices = config["prices"]
     told = {
         **{name: str(value) for name, value in budget_settings(config).items() if value is not None},
@@ -65,6 +70,8 @@ def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict
         "labels": config["labels"],
     }
     found = {"TOKEN_METER_RUN_DIR": str(run_dir), CONFIG_VARIABLE: json.dumps(told)}
+    if told["prices"]:
+        found["TOKEN_METER_PRICES"] = told["prices"]  # of the program's own meters too
     if boots:
         boot = str(Path(__file__).parents[1] / "_subprocess_boot")
         paths = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != boot]
@@ -85,11 +92,11 @@ class RunSums:
         self.tokens = self.calls = 0
 
     def give(self, line: bytes) -> None:
-        """Count a call of this process, which may be in no shard, at the next look."""
+        """Count a call of this process, which may be missing in its shard, at the next `read`."""
         self._given.append(line)
 
     def read(self) -> RunSums:
-        """Read new lines. It never raises: a line that cannot be read now is read at the end of the run."""
+        """Read new lines. Never raises: a line that cannot be read now is read at the end of the run."""
         while self._given:
             self._take(self._given.popleft())
         for line in self._tails.read():
@@ -132,9 +139,9 @@ def finish(
     with_vcs: bool = True,
     missing: Missing = NOTHING_MISSING,
 ) -> tuple[Summary, Verdict]:
-    """Read a whole run and judge it by the run's limits, by those of its tests, and by refusals on record.
+    """Read a whole run and judge it by its limits, by those of its tests, and by recorded refusals.
 
-    If the record is *missing* something, no limit of the run is reported to hold, and it fails unless it only warns.
+    If records are *missing*, no limit of the run is reported as kept, and each fails unless it only warns.
     """
     from token_meter.report import Check, check_limits, find_vcs, summarise
 
@@ -156,7 +163,7 @@ def finish(
 
 
 def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) -> Verdict:
-    """Judge a run. On a record with gaps a limit fails unless it only warns, because it may have been exceeded."""
+    """Judge a run. If the ledger has gaps, a limit fails unless it only warns, because it may have been exceeded."""
     from token_meter.report import judge
 
     verdict = judge(checks, unpriced=config["unpriced"])
@@ -167,15 +174,15 @@ def verdict_of(checks: Sequence[Check], config: Config, *, is_doubtful: bool) ->
 
 
 def doubted(check: Check, why: str) -> Check:
-    """A check of a run whose record has gaps: an exceeded limit stays exceeded, any other is unknown."""
+    """Adapt a check to a ledger with gaps: an exceeded limit stays exceeded, any other becomes unknown."""
     if check.status not in ("ok", "unknown"):
         return check
-    text = f"the limit on {check.field} cannot be held: {why}; as far as known, {check.text}"
+    text = f"the limit on {check.field} cannot be checked: {why}; as far as known, {check.text}"
     return replace(check, status="unknown", text=text)
 
 
 def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check]:
-    """The limits that tests exceeded, as their processes noted them, and a refusal that *known* does not explain."""
+    """The limits that tests exceeded, as their processes recorded them, and a refusal that *known* does not explain."""
     from token_meter.report import Check
 
     found = []
@@ -185,12 +192,12 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
                 field, limit, actual, status, text = row
                 found.append(Check(name, field, Decimal(limit), Decimal(actual), status, text, None, name))
             except (TypeError, ValueError, ArithmeticError):
-                continue  # not our note
+                continue  # not written by us
     refused = facts.run.get("refused")
     over = {(c.scope, c.status) for c in known}
     if refused is not None and ("run", "exceeded") not in over:
         limit_ = next((c.limit for c in known if c.scope == "run" and c.field == refused), Decimal(0))
-        field, why = str(refused), f"the limit on {refused} would not have held"
+        field, why = str(refused), f"the limit on {refused} would have been exceeded"
         if refused == "price":
             field, why = "unpriced", "a model has no price"
         text = f"run: calls were refused, because {why}"
@@ -201,10 +208,10 @@ def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check
 def deliver(
     summary: Any, formats: Iterable[str], view: View, show: Callable[[str], None], *, only_files: bool = False
 ) -> None:
-    """Write a summary or a comparison to each target: to its file, or by *show*.
+    """Write a summary or a comparison to each target: to its file, or with *show*.
 
     Raises:
-        ConfigError: a format is unknown, or needs what is not installed.
+        ConfigError: a format is unknown, or needs a package that is not installed.
         OSError: a file cannot be written.
     """
     from token_meter.report import parse_target, render, write
@@ -227,5 +234,5 @@ def painted(text: str) -> str:
 
 
 def join(run_dir: str | None = None, *, worker: str | None = None, lazy: bool = False) -> Ledger | None:
-    """This process's shard of the run that the environment names."""
+    """The ledger of this process in the run of *run_dir*, or of the environment; `None` without one."""
     return Ledger.join(run_dir, worker=worker, lazy=lazy) if run_dir else Ledger.from_environment(worker=worker)

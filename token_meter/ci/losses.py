@@ -1,6 +1,6 @@
-"""The losses of a ledger: kept in memory, and passed to the judge of the run. It knows no limit and no report.
+"""Records that could not be written: they are kept in memory, and passed to the process that judges the run.
 
-A process leaves an empty file next to the shards, whose name says why: that works also where no byte can be written.
+A process leaves an empty file next to the shards, whose name says why. This works even on a full disk.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Missing(NamedTuple):
     """The gaps in a run's ledger.
 
     Attributes:
-        reasons: why, each once; empty where nothing is missing.
-        lost: records that are not on disk, as far as known.
-        lines: those of them that are kept in memory, as ledger lines.
+        reasons: the different reasons; empty if nothing is missing.
+        lost: the known number of records that are not on disk.
+        lines: those of them that are in memory, as ledger lines.
     """
 
     reasons: tuple[str, ...] = ()
@@ -39,12 +39,12 @@ class Missing(NamedTuple):
         return f"ledger not written: {'; '.join(self.reasons)}"
 
     def plus(self, other: Missing) -> Missing:
-        """Join the losses of two processes."""
+        """Add the losses of another process."""
         reasons = dict.fromkeys((*self.reasons, *other.reasons))
         return Missing(tuple(reasons), self.lost + other.lost, self.lines + other.lines)
 
     def with_marks(self, run_dir: Path) -> Missing:
-        """Add the marks that processes of the run left; each of them lost at least one record."""
+        """Add the marks of the run's processes, each of which has lost at least one record."""
         told = [name.removesuffix(UNWRITTEN).split(".", 2)[-1] for name in marks_in(run_dir)]
         return Missing(tuple(dict.fromkeys((*self.reasons, *told))), max(self.lost, len(told)), self.lines)
 
@@ -53,14 +53,14 @@ NOTHING_MISSING = Missing()
 
 
 class Sums(Protocol):
-    """Counts calls that no shard has."""
+    """Sums that count calls without a shard."""
 
     def give(self, line: bytes) -> None:
-        """Count this call once, together with those of the shards."""
+        """Count this call, but only once if a shard has it too."""
 
 
 class Unwritten:
-    """The losses of this process's ledger; checked after each record."""
+    """The losses of this process's ledger, checked after each record."""
 
     def __init__(self, ledger: Ledger, sums: Iterable[Sums] = ()) -> None:
         self.sums = list(sums)
@@ -82,7 +82,7 @@ class Unwritten:
         return True
 
     def call(self, line: bytes | None) -> None:
-        """Keep a call's line that may not be on disk, and count it now; readers that find it on disk count it once."""
+        """Keep a call's line that may not be on disk, and count it now. Readers count it once if they find it there."""
         if not self.look() or line is None:
             return
         if len(self._lines) < _KEPT:
@@ -91,7 +91,7 @@ class Unwritten:
             sums.give(line)
 
     def settle(self) -> Missing:
-        """Return what is missing at the end; the mark is removed when everything was written after all."""
+        """Return what is missing at the end. If everything was written in the end, remove the mark."""
         if self.look():
             return Missing((_reason(self._ledger),), self._ledger.lost, tuple(self._lines))
         if self._mark is not None and self._pid == os.getpid():
@@ -144,6 +144,6 @@ def _reason(ledger: Ledger) -> str:
 
 
 def _short(problem: str) -> str:
-    """The reason without number and path, as a part of a file's name."""
+    """The reason without error number and path, for a file's name."""
     text = re.sub(r"^\[\w+ \d+\] |: ['\"].*$", "", problem, flags=re.DOTALL)
     return re.sub(r"[^\w ,()-]+", "_", text)[:80]

@@ -1,8 +1,7 @@
-"""One budget for all processes of a run: reservations stand in files next to the shards, under one lock.
+"""One budget for all processes of a run: reservations are lines in files next to the shards, under one lock.
 
 A call takes the lock, reads what every process has spent and reserved, and writes its own reservation, so that calls of
-many processes cannot spend the same dollar. The reservation is released by one line that needs no lock. It knows no
-meter and no limit.
+many processes cannot spend the same dollar. The reservation is released by one line that needs no lock.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ if sys.platform != "win32":  # without file locks, calls that ask at the same in
     import fcntl
 
 _WAIT_S = 2.0
-"""How long a call waits for the lock: a process that was stopped while it held it must not stop the others."""
+"""Seconds that a call waits for the lock, because a process that was stopped with the lock must not block others."""
 _LOOKS, _PAUSE_S = 4, 0.005
-"""A call that just ended is counted a moment before its reservation is released, so a refusal looks again."""
+"""Attempts before a refusal: an ended call is counted a moment before its reservation is released."""
 
 
 class Tails:
-    """Reads the lines appended to a run's files since the last look. A file that cannot be read comes later."""
+    """Reads the lines appended to a run's files since the last `read`. A file that cannot be read is tried again."""
 
     def __init__(self, run_dir: Path, suffix: str) -> None:
         self._run_dir = run_dir
@@ -61,7 +60,7 @@ class Tails:
 
 
 class RunLock:
-    """A lock between the processes of a run. It gives up waiting rather than stop a program."""
+    """A lock between the processes of a run. It stops waiting after a while, so that no program is blocked."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "lock"
@@ -118,7 +117,7 @@ class Holds:
             if self._pid != os.getpid():
                 path = self._run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}{self._suffix}"
                 self._fd, self._pid, self._is_torn = open_shard(path), os.getpid(), False
-            whole = b"!\n" + line if self._is_torn else line  # a torn line is made unreadable: it is known here
+            whole = b"!\n" + line if self._is_torn else line  # ends a torn line, which this process has counted
             if os.write(self._fd, whole) == len(whole):
                 self._is_torn = False
                 return
@@ -152,7 +151,7 @@ class _GivenBack(deque[tuple[Amounts, bool]]):
 
 
 class Spent(Protocol):
-    """The sums of all processes of a run: dollars, dollars of live calls, tokens."""
+    """The sums of all processes of a run: US dollars, US dollars of live calls, tokens."""
 
     run_dir: Path
     cost: Decimal
@@ -164,12 +163,12 @@ class Spent(Protocol):
 
 
 class SharedAccount(Account):
-    """An account that all processes of a run draw on.
+    """An account that all processes of a run share.
 
-    Calls whose size cannot be estimated may run in parallel here: a process that died in one would block all others.
+    Calls whose size cannot be estimated may run in parallel here, since a process that died in one would block others.
 
-    With *live_only*, only the cost of live calls counts. Where answers may come from a cassette or a mock, whether a
-    call is live is not known before it is sent: with `reserves` false only spent money counts, and the calls in flight
+    With *live_only*, only the cost of live calls counts. If answers may come from a cassette or a mock, it is not known
+    before a call is sent whether it is live. Then `reserves` is false: only spent money counts, and the calls in flight
     when the limit is reached overshoot it.
     """
 
@@ -188,7 +187,7 @@ class SharedAccount(Account):
 
     def _settle(self) -> None:
         holds = self._holds
-        holds.read()  # read before the shards: a call is counted there before it is released here
+        holds.read()  # before the shards, where a call is counted before its reservation is released
         self._cost, self._tokens, self._in_flight, self._made = holds.cost, holds.tokens, holds.in_flight, holds.made
         if not self.reserves:
             self._cost, self._tokens = Decimal(0), 0
@@ -212,7 +211,7 @@ class SharedAccount(Account):
         return excess
 
     def _overspent(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
-        """The limit on the cost of live calls where nothing is reserved: it refuses once more was spent."""
+        """The limit on the cost of live calls where nothing is reserved: exceeded when more than that was spent."""
         limit, spent = self.limits.cost, self._spent_now().cost
         if limit is None or spent is None or spent <= limit or wanted.cost == 0:
             return None
@@ -220,6 +219,6 @@ class SharedAccount(Account):
 
 
 def shares(meter: Any, sums: Spent, lock: RunLock, name: str, *, live_only: bool = False) -> None:
-    """Let the limits of *meter* hold over all processes of the run."""
+    """Make the limits of *meter* apply to all processes of the run together."""
     if meter.budget is not None:
         meter.budget.account = SharedAccount(meter.budget.account.limits, sums, lock, name, live_only=live_only)

@@ -1,4 +1,4 @@
-"""The command `token-meter`: which commands there are. It knows no rule; each command is loaded when it is called."""
+"""The command `token-meter`. Each subcommand is imported when it is called, so that `--help` stays fast."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMMANDS = {
 
 
 class _Lazy(click.Group):
-    """A group whose commands are modules of this package, imported on demand: `--help` needs none of them."""
+    """A group whose commands are modules of this package, imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _stumble_at_no_character() -> None:
-    """Names hold any character, so redirected output is UTF-8, also where Windows would use a code page."""
+    """Write redirected output in UTF-8, even where Windows would use a code page, because names may hold anything."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             is_told = stream.isatty() or os.environ.get("PYTHONIOENCODING")

@@ -1,4 +1,4 @@
-"""Options that commands share, and how their errors become exit codes. It knows no command."""
+"""Options that commands share, and the conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from token_meter.exceptions import ConfigError, LedgerError
 
@@ -34,7 +33,20 @@ def _no_color(context: click.Context, _parameter: click.Parameter, is_set: bool)
         context.color = False
 
 
-BY = ("test", "model", "file", "label", "process", "day")
+class _By(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """What a report is grouped by."""
+
+    name = "WHAT"
+
+    def convert(self, value: str, parameter: click.Parameter | None, context: click.Context | None) -> str:
+        from token_meter.report import check_by
+
+        try:
+            return check_by(value)
+        except ConfigError as error:
+            self.fail(str(error), parameter, context)
+
+
 _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
     "budget": [
         click.option("--max-cost", metavar="USD", help="Limit on the list price of all tokens."),
@@ -57,8 +69,9 @@ _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("-q", "--quiet", is_flag=True, help="Print no report, only what was exceeded."),
     ],
     "view": [
-        click.option("--by", metavar="WHAT", type=click.Choice(BY), default="test",
-                     help="A row for each test, model, file, label, process or day.  [default: test]"),
+        click.option("--by", metavar="WHAT", type=_By(), default="test",
+                     help="A row for each test, model, file, process, day, tag, tag:NAME (each value of the label "
+                     "NAME=VALUE), or label (the whole set of tags).  [default: test]"),
         click.option("--sort", metavar="[-]KEY", help="cost, tokens, calls or name; - for the largest first."),
         click.option("--top", metavar="N", help="How many rows to show."),
         click.option("--min-cost", metavar="USD", help="Sum up smaller rows in one."),
@@ -78,7 +91,7 @@ formats_option = click.option(
 
 
 def examples(*lines: str) -> str:
-    """The last words of a command's help: lines to copy."""
+    """The examples at the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  token-meter {line}" for line in lines)
 
 
@@ -95,7 +108,7 @@ def options(*sections: str) -> Callable[[F], F]:
 
 
 def wrapped(function: F) -> F:
-    """Turn our errors into one line and an exit code: 2 for a wrong request, 1 for input that cannot be read."""
+    """Convert our errors to one line and an exit code: 2 for a usage error, 1 for input that cannot be read."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -116,7 +129,7 @@ def wrapped(function: F) -> F:
 
 
 def config_from(given: dict[str, Any]) -> Config:
-    """The settings, with the command line on top."""
+    """The settings, overridden by the command line."""
     from token_meter.config import LIMITS, find_pyproject, load_config
 
     labels = dict(_label(text) for text in given.get("labels") or ())
@@ -144,69 +157,11 @@ def config_from(given: dict[str, Any]) -> Config:
         raise ConfigError(text) from None
 
 
-def read(
-    paths: tuple[str, ...], by: Any, config: Config, *, as_model: str | None = None, priced_later: bool = False
-) -> Any:
-    """One report, or the records of several shards and directories, as a summary.
-
-    A report is finished: *as_model*, prices and another *by* are refused for it. Prices pass if it is *priced_later*.
-
-    Raises:
-        LedgerError: there is nothing to read.
-        ConfigError: a report cannot be read as it was asked for.
-    """
-    from dataclasses import replace
-    from pathlib import Path
-
-    from token_meter.ci.harness import book_of, checks_on_record
-    from token_meter.ledger import find_shards, read_run
-    from token_meter.report import find_vcs, load, summarise
-
-    book = book_of(config["prices"])
-    is_report = len(paths) == 1 and not Path(paths[0]).is_dir() and not paths[0].endswith(".jsonl")
-    if is_report:
-        if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
-            msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
-            raise LedgerError(msg)
-        anew = {"--as-model": as_model is not None, "--prices": not priced_later and _is_typed("prices")}
-        for option, is_asked in anew.items():
-            if is_asked:
-                msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
-                raise ConfigError(msg)
-        summary = load(paths[0], by=by, book=book)
-        if _is_typed("by") and by != summary.by:
-            msg = f"{paths[0]!r} is grouped by {summary.by}, which cannot become --by {by}; give its ledger"
-            raise ConfigError(msg)
-        return summary
-    for path in paths:
-        if path.endswith(".json"):
-            msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
-            raise LedgerError(msg)
-    if not find_shards(paths):
-        where = ", ".join(map(repr, paths))
-        msg = f"no recorded calls in {where}; run something first: token-meter run COMMAND, or pytest"
-        raise LedgerError(msg)
-    rows = read_run(paths)
-    summary = summarise(rows, by=by, book=book, as_model=as_model, vcs=find_vcs(), labels=config["labels"])
-    summary = replace(summary, checks=tuple(checks_on_record(rows.facts)))
-    run = summary.run
-    if run.skipped_records and not run.processes and not summary.totals.calls:
-        msg = f"no records of token-meter in {', '.join(map(repr, paths))}: no line can be read"
-        raise LedgerError(msg)
-    return summary
-
-
-def _is_typed(name: str) -> bool:
-    """Whether the option was typed; a default or a setting is not meant for one report."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
 def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False) -> list[str]:
-    """The reports to write: by the command line, else by the settings, else the table.
+    """The reports to write: from the command line, else the settings, else the table.
 
     Raises:
-        ConfigError: one of them is unknown. It is found before anything runs.
+        ConfigError: one of them is unknown. Called before anything runs.
     """
     from token_meter.report import FORMATS, expanded, parse_target
 
@@ -222,7 +177,7 @@ def targets(formats: tuple[str, ...], config: Config, *, compared: bool = False)
 
 
 def view_of(given: dict[str, Any], config: Config, *, with_history: bool = False) -> View:
-    """How rows are shown; *with_history* adds the runs of the data directory."""
+    """The view for the options; *with_history* adds the runs of the data directory."""
     from token_meter._money import parse_usd
     from token_meter.report import View, history
 

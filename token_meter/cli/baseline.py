@@ -1,4 +1,4 @@
-"""`token-meter baseline`: the committed report that a project compares with. It knows no format of its own."""
+"""`token-meter baseline`: the committed report that a project compares with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, options, read, view_of, wrapped
+from token_meter.cli._options import config_from, options, view_of, wrapped
+from token_meter.cli._reading import read
 
 FILE = ".token-meter-baseline.json"
 

@@ -1,8 +1,7 @@
-"""`token-meter clean`: removes recorded runs. It knows no record."""
+"""`token-meter clean`: removes recorded runs."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,16 @@ from token_meter.cli._options import config_from, wrapped
 @click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
 @wrapped
 def command(**given: Any) -> None:
-    """Remove all recorded runs and their history, and nothing else."""
+    """Remove all recorded runs and their history, and nothing else: files that token-meter did not write stay."""
+    from token_meter.ledger._place import remove_runs
+    from token_meter.report._formatting import counted
+
     data_dir = Path(config_from(given)["data_dir"])
-    runs = data_dir / "runs"
-    n = sum(1 for path in runs.iterdir() if path.is_dir()) if runs.is_dir() and not runs.is_symlink() else 0
-    if n:
-        shutil.rmtree(runs)
-    for name in ("last.json", "history.jsonl"):
-        (data_dir / name).unlink(missing_ok=True)
-    click.echo(f"removed {n} run{'' if n == 1 else 's'} from {data_dir}")
+    removed, kept = remove_runs(data_dir)
+    for name, sign in (("last.json", b'"token-meter/report/'), ("history.jsonl", b'"unpriced":')):
+        path = data_dir / name
+        if path.is_file() and not path.is_symlink() and sign in path.read_bytes()[:4096]:
+            path.unlink()
+    click.echo(f"removed {counted(removed, 'run')} from {data_dir}")
+    if kept:
+        click.echo(f"kept {counted(kept, 'file')} that token-meter did not write", err=True)

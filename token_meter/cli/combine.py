@@ -1,4 +1,4 @@
-"""`token-meter combine`: shards of many jobs in one file. It knows no record."""
+"""`token-meter combine`: shards of many jobs in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter count`: tokens and price of texts and requests before they are sent. It knows no tokenizer, no price."""
+"""`token-meter count`: tokens and price of texts and requests before they are sent."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from token_meter.cli._options import examples, wrapped
 
 _CHUNK = 1 << 16
 _LARGEST_REQUEST = 64 << 20
-"""The largest file that is tried as JSON, in bytes; a larger one is a text."""
+"""Bytes of the largest file that is parsed as JSON; a larger one counts as text."""
 
 _APIS = ("chat", "responses", "completions", "embeddings")
 
 
 class _Row(NamedTuple):
-    """The count of one file; a text has no class and no price of its own."""
+    """The count of one file; a text has no class, and is priced together with other texts."""
 
     file: str
     tokens: int
@@ -108,7 +108,7 @@ def _row(name: str, source: IO[bytes], model: str | None, kind: str | None, pric
         body = request_in(head, by_shape=kind is None)
     if body is None:
         if kind not in (None, "text"):
-            msg = f"{name} holds no {kind} request; expected a JSON object, the body of one"
+            msg = f"{name} contains no {kind} request; expected a JSON object, the body of one"
             raise click.ClickException(msg)
         count = count_stream(_text(chain((head,), iter(lambda: source.read(_CHUNK), b""))), model)
         return _Row(name, count.tokens, count.encoding, ("unknown encoding",) if count.approximate else ())

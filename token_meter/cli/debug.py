@@ -1,4 +1,4 @@
-"""`token-meter debug`: settings and their origin, recorded data, versions. It changes nothing."""
+"""`token-meter debug`: settings and their origin, recorded data, versions."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def _sys(given: dict[str, Any]) -> None:
             click.echo(f"{name} {version(name)}")
         except PackageNotFoundError:
             click.echo(f"{name} not installed")
-    from token_meter.prices import DEFAULT_BOOK
+    from token_meter._defaults import default_book
 
-    click.echo(f"prices {DEFAULT_BOOK.version}")
+    click.echo(f"prices {default_book().version}")
 
 
 _TOPICS = {"config": _config, "data": _data, "sys": _sys}

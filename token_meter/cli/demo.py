@@ -1,4 +1,4 @@
-"""`token-meter demo`: the lesson's dialogue, metered and compared with the bill. It does no counting of its own."""
+"""`token-meter demo`: the lesson's dialogue, metered and compared with the bill."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def command(live: bool) -> None:
 
 
 def _run(simulator: Any) -> bool:
-    """Run every part under one meter; return whether the meter reads what the server billed."""
+    """Run every part under one meter; return whether the meter agrees with the server's bill."""
     from openai import AsyncOpenAI, OpenAI
 
     from token_meter.prices import PriceBook

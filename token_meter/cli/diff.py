@@ -1,4 +1,4 @@
-"""`token-meter diff`: compares two reports. It knows no rule."""
+"""`token-meter diff`: compares two reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, examples, formats_option, options, read, targets, view_of, wrapped
+from token_meter.cli._options import config_from, examples, formats_option, options, targets, view_of, wrapped
+from token_meter.cli._reading import read
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""`token-meter history`: the sums of the last runs. It knows no call."""
+"""`token-meter history`: the sums of the last runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(last: int, as_json: bool, **given: Any) -> None:
     """
     from token_meter.exceptions import LedgerError
     from token_meter.report import history
-    from token_meter.report._formatting import cost_text, exact, is_known
+    from token_meter.report._formatting import cost_text, exact
     from token_meter.report._table import columns
 
     data_dir = config_from(given)["data_dir"]
@@ -38,8 +38,8 @@ def command(last: int, as_json: bool, **given: Any) -> None:
         rows = [
             {
                 **p._asdict(),
-                "cost": exact(p.cost) if is_known(p.totals) else None,
-                "spent": exact(p.spent) if is_known(p.totals, spent=True) else None,
+                "cost": exact(p.totals.known_cost()) or None,
+                "spent": exact(p.totals.known_cost(spent=True)) or None,
             }
             for p in points
         ]

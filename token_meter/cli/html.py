@@ -1,4 +1,4 @@
-"""`token-meter html`: a report as one page for a browser. It knows no format."""
+"""`token-meter html`: a report as one page for a browser."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, examples, options, read, view_of, wrapped
+from token_meter.cli._options import config_from, examples, options, view_of, wrapped
+from token_meter.cli._reading import period, read
 
 
 @click.command("html", epilog=examples("html", "html job-*/.token_meter -o cost.html"))
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@period
 @options("view")
 @click.option("-o", "--output", metavar="FILE", help="The file to write.  [default: token-meter.html]")
 @click.option("-d", "--directory", metavar="DIR", help="Write DIR/index.html instead.")
@@ -26,6 +28,7 @@ def command(paths: tuple[str, ...], output: str | None, directory: str | None, *
         raise click.UsageError(msg)
     config = config_from(given)
     target = os.path.join(directory, "index.html") if directory else output or "token-meter.html"
-    summary = read(paths or (config["data_dir"],), given["by"], config)
+    which = {name: given[name] for name in ("last", "every_run", "since")}
+    summary = read(paths or (config["data_dir"],), given["by"], config, **which)
     write(render(summary, "html", view_of(given, config, with_history=not paths)), target)
     click.echo(f"wrote {target}")

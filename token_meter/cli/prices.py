@@ -1,4 +1,4 @@
-"""`token-meter prices`: the price tables, for people. It knows no price."""
+"""`token-meter prices`: the price tables, for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`token-meter report`: shows a ledger or a report again. It knows no rule and no format."""
+"""`token-meter report`: shows a ledger or a report again."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, examples, formats_option, options, read, targets, view_of, wrapped
+from token_meter.cli._options import config_from, examples, formats_option, options, targets, view_of, wrapped
+from token_meter.cli._reading import period, read
 
 
 @click.command(
     "report",
     epilog=examples(
         "report --by model",
+        "report --since 7d --by day",
         "report --as-model gpt-4o-mini",
         "report -f md:comment.md -f json:report.json --max-cost 0.50",
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@period
 @options("view", "budget")
 @formats_option
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE.")
@@ -33,6 +36,9 @@ def command(
     output: str | None,
     as_json: bool,
     as_model: str | None,
+    last: int | None,
+    every_run: bool,
+    since: str | None,
     **given: Any,
 ) -> None:
     """Show what calls cost: of the latest run, or of PATHS (shards, run or data directories, JSON reports).
@@ -48,7 +54,15 @@ def command(
     if output is not None:
         wanted = [f"{wanted[0]}:{output}", *wanted[1:]]
     view = view_of(given, config, with_history=not paths)
-    summary = read(paths or (config["data_dir"],), given["by"], config, as_model=as_model)
+    summary = read(
+        paths or (config["data_dir"],),
+        given["by"],
+        config,
+        as_model=as_model,
+        last=last,
+        every_run=every_run,
+        since=since,
+    )
     limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])
     now = check_limits(summary, limits)
     lost = summary.run.lost_records

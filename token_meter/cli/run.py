@@ -1,4 +1,4 @@
-"""`token-meter run`: meters a command and all its Python children. It knows no rule."""
+"""`token-meter run`: meters a command and all its Python children."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def command(
     wanted = targets(formats, config)
     view_of(given, config)
     _run.limits_of(_run.budget_settings(config), "run")
+    if config["prices"]:
+        _run.book_of(config["prices"])  # now: a mistake in the file is told before anything is paid
     data_dir = config["data_dir"]
     earlier = run_dirs(data_dir)[-1:] if append else []
     run_dir = earlier[0].absolute() if earlier else new_run_dir(data_dir)
@@ -57,7 +59,7 @@ def command(
         make_run_dir(run_dir)
     except (OSError, LedgerError) as error:
         gone = unkept(error)
-        click.echo(f"token_meter: no record of this run can be kept, the command runs all the same: {error}", err=True)
+        click.echo(f"token_meter: this run cannot be recorded, the command runs anyway: {error}", err=True)
     status = _spawn(words, {**os.environ, **_run.environment_of(run_dir, config)})
     if status in (_NOT_FOUND, _NOT_RUNNABLE) and not (run_dir.is_dir() and any(run_dir.iterdir())):
         if not earlier and run_dir.is_dir():
@@ -79,7 +81,7 @@ def command(
     view = view_of(given, config, with_history=True)
 
     if missing:
-        click.echo(f"token_meter: {missing}: this report lacks calls, or how they ended", err=True)
+        click.echo(f"token_meter: {missing}: this report lacks calls or their ends", err=True)
     elif not summary.totals.calls:
         n = summary.run.processes
         click.echo(f"token_meter: 0 LLM calls seen in {n} Python process{'' if n == 1 else 'es'}", err=True)

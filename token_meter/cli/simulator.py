@@ -1,4 +1,4 @@
-"""`token-meter simulator`: serves the OpenAI protocol on this machine. It only starts the server."""
+"""`token-meter simulator`: serves the OpenAI protocol on this machine."""
 
 from __future__ import annotations
 

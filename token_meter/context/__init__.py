@@ -1,1 +1,1 @@
-"""What the context of a call says: which meters, handlers and limits are open where it starts."""
+"""Finds the meters, handlers and limits that are open in the context where a call starts."""

@@ -1,4 +1,4 @@
-"""Runs a function with the context variable of its submitter. It knows no thread and no greenlet."""
+"""Runs a function with the context variable of its submitter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Stack: TypeAlias = contextvars.ContextVar[tuple[Any, ...]]
 
 
 def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap *function* to run with the present value of *stack*; the worker's own value is restored after it."""
+    """Wrap *function* to run with the current value of *stack*, and to restore the worker's own value afterwards."""
     value = stack.get()
 
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -25,7 +25,7 @@ def carried(stack: Stack, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def started(stack: Stack, value: tuple[Any, ...], initializer: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a worker's *initializer* to run with *value* in *stack*; what it opens for the worker's life stays."""
+    """Wrap a worker's *initializer* to run with *value* in *stack*; meters that it opens stay open in the worker."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         stack.set(value)

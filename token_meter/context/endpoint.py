@@ -1,4 +1,4 @@
-"""Where requests go, by method and URL, computed once for each endpoint. It knows no meter and no body."""
+"""The endpoint of a request, computed once for each pair of method and URL."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from typing import NamedTuple
 
 from token_meter.providers import PROVIDERS, UNKNOWN, Route, route_of
 from token_meter.transports.ports import Key
+from token_meter.wire import HeaderReader
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "testserver"})
 _LIMIT = 4096
 
 
 class Endpoint(NamedTuple):
-    """What a URL says: the route, the host, whether that is this machine, and whether a request needs another sign.
+    """Where a request goes.
 
-    A path such as `/v1/messages` is used by many services: on another host than the provider's it counts with a mark
-    of its SDK, or when the answer reports a usage.
+    Attributes:
+        route: the api and the action that the path stands for.
+        host: the host, with its port where the URL has one.
+        base_url: the URL in front of the api's own path.
+        is_loopback: the host is this machine.
+        needs_sign: the path alone does not identify the api, because other services use it too (`/v1/messages`). On a
+            host that no provider owns, such a request counts only if the provider's SDK sent it or the answer reports
+            a usage.
+        header_readers: what reads the headers of the answer: the api's function, then that of the host's provider.
     """
 
     route: Route
@@ -23,6 +31,7 @@ class Endpoint(NamedTuple):
     base_url: str
     is_loopback: bool
     needs_sign: bool = False
+    header_readers: tuple[HeaderReader, ...] = ()
 
 
 class EndpointCache(dict[Key, Endpoint | None]):
@@ -39,11 +48,23 @@ class EndpointCache(dict[Key, Endpoint | None]):
         if route is not None:
             shown = host if port is None else f"{host}:{port}"
             loopback = host in _LOOPBACK or host.startswith("127.")
-            endpoint = Endpoint(route, shown, f"{scheme}://{shown}{route.prefix}", loopback, route.api.needs_sign)
+            endpoint = Endpoint(
+                route, shown, f"{scheme}://{shown}{route.prefix}", loopback, route.api.needs_sign,
+                _header_readers(route, host),
+            )  # fmt: skip
         if len(self) >= _LIMIT:
             self.clear()
         self[key] = endpoint
         return endpoint
+
+
+def _header_readers(route: Route, host: str) -> tuple[HeaderReader, ...]:
+    """The functions that read the headers of an answer; an answer to a `retrieve` has none."""
+    if route.action != "create":
+        return ()
+    provider = PROVIDERS.provider_of(host)
+    readers = (route.api.format.read_headers, None if provider is None else provider.read_headers)
+    return tuple(reader for reader in readers if reader is not None)
 
 
 ENDPOINTS = EndpointCache()

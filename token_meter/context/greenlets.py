@@ -1,6 +1,7 @@
-"""Carries one context variable, and only that, into greenlets of gevent and eventlet. It knows no meter.
+"""Carries one context variable, and only that, into greenlets of gevent and eventlet.
 
-A greenlet starts in an empty context (greenlet 3), where no block is open: its calls would pass every limit unseen.
+greenlet 3 starts a greenlet in an empty context. No block is open there: no meter would count the greenlet's calls, and
+no limit would stop them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from token_meter.transports.module_seam import ModuleSeam
 
 
 class GreenletSeam(ModuleSeam):
-    """Intercepts each greenlet before it runs: by gevent's own hook, and where eventlet makes one.
+    """Intercepts each greenlet before it runs: by gevent's spawn callback, and by patching eventlet's constructor.
 
-    Reached through them: `spawn_later`, pools, and the threads of a program that is monkey-patched. Not reached:
+    This covers `spawn_later`, pools, and the threads of a monkey-patched program. It does not cover
     `gevent.spawn_raw` and plain greenlets.
     """
 
@@ -31,7 +32,7 @@ class GreenletSeam(ModuleSeam):
         self._hooked: list[Any] = []
 
     def uninstall(self) -> None:
-        """Take gevent's hook off, too."""
+        """Remove gevent's spawn callback as well."""
         super().uninstall()
         while self._hooked:
             self._hooked.pop().remove_spawn_callback(self._begin)
@@ -56,7 +57,7 @@ class GreenletSeam(ModuleSeam):
             warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
     def _begin(self, greenlet: Any) -> None:
-        """Give *greenlet* its starter's value; a context that the program gave it explicitly stays."""
+        """Give *greenlet* the value of its starter, unless the program gave it a context of its own."""
         value = self._stack.get()
         if not value or not self._live:
             return

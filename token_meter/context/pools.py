@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into thread pools of multiprocessing. It knows no meter."""
+"""Carries one context variable, and only that, into thread pools of multiprocessing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from token_meter.context.carry import carried, started
 from token_meter.transports.module_seam import ModuleSeam
 
-# Where the functions stand among the arguments; all other ways to submit lead through these.
+# Positions of the functions among the arguments; every other way to submit calls one of these methods.
 _SUBMITTERS = {
     "apply_async": (0, 3, 4),
     "_map_async": (0, 4, 5),
@@ -21,9 +21,9 @@ _NAMES = frozenset({"func", "callback", "error_callback"})
 
 
 class ThreadPoolSeam(ModuleSeam):
-    """Patches how a thread pool of multiprocessing is made and takes tasks; pools of processes stay as they are.
+    """Patches the constructor and the submitting methods of multiprocessing's thread pool, not of process pools.
 
-    A task and its callbacks belong to their submitter, an initializer to the block that its pool is made in.
+    A task and its callbacks run with the submitter's value, an initializer with the value where the pool is made.
     """
 
     modules = ("multiprocessing.pool",)

@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Takes single calls, as a ledger does: `meter(ledger=sink)`.
+    """Receives every single call, as a ledger does: `meter(ledger=sink)`.
 
-    Methods are called in the caller's thread and must be quick. What one raises is counted and kept from the caller.
+    Methods run in the caller's thread and must be quick. An exception that one raises is counted as an internal error
+    and does not reach the caller.
     A sink may also have `on_blind_spot(spot)`: it gets each `BlindSpot` of its meter, once.
     """
 
     def on_start(self, id: str, model: str | None) -> Any:
-        """A call starts; what this returns comes back with its end."""
+        """A call starts; the return value is passed to `on_end` as *token*."""
 
     def on_end(self, call: Call, token: Any) -> None:
         """The call ended; *token* is what `on_start` returned."""
 
     def on_discard(self, id: str) -> None:
-        """A call that started does not count: a handler refused it, or an inner request counts instead."""
+        """A started call is not counted, because a handler refused it or an inner request is counted instead."""
 
     def on_refused(self, field: str) -> None:
-        """A call was refused: a limit (`cost`, `tokens`, `calls`) would not hold, or a `price` is not known."""
+        """A call was refused: it could exceed a limit (`cost`, `tokens`, `calls`), or it has no known `price`."""
 
     def close(self) -> None:
         """The meter closed."""
@@ -54,7 +55,7 @@ class Limits(Protocol):
 
     @property
     def needs_tokens(self) -> bool:
-        """Whether it matters how many tokens a call may use."""
+        """Whether these limits depend on the tokens of a call."""
 
 
 class Sums(Protocol):
@@ -107,7 +108,7 @@ class Recipient(Protocol):
         """Count a stream that is open."""
 
     def closed_stream(self) -> None:
-        """Take back what `opened_stream` counted."""
+        """Count one open stream less."""
 
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
@@ -123,7 +124,7 @@ class Recipient(Protocol):
         """Note what this meter cannot see, and say so."""
 
     def sums_now(self, *, priced: bool) -> Sums | None:
-        """The sums as they are, for a caller who holds a lock; `None` where a price book is to be asked first."""
+        """The current sums, for a caller that holds a lock; `None` where a price book has to be asked first."""
 
     def knows_host(self, base_url: str) -> bool:
         """Whether this meter's own price book maps *base_url* to a provider."""

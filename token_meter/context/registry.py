@@ -1,7 +1,7 @@
-"""Which handlers are attached to which client. It knows no SDK by name.
+"""Which handlers are attached to which client.
 
-Clients are keyed weakly, and nothing is put on them. A client that dies takes its attachment along, unless one of its
-handlers holds it.
+Clients are held by weak references, and no attribute is set on them. When a client is collected, its handlers are
+detached. A handler that refers to its client keeps both alive.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from token_meter.context.subscriber import Subscriber, unique
 
 
 def _nothing() -> None:
-    """Do nothing; it stands in until the runtime is loaded."""
+    """Do nothing, until the runtime is loaded and sets the real functions."""
 
 
 class ClientRegistry:
@@ -23,7 +23,7 @@ class ClientRegistry:
 
     Attributes:
         acquire: called when a client gets its first handler.
-        release: called when the last handler of a client, or the client, is gone.
+        release: called when a client has lost its last handler, or is collected.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class ClientRegistry:
                     end()
 
     def inherit(self, client: Any, twin: Any) -> None:
-        """Attach the handlers of the original to its copy."""
+        """Attach the handlers of *client* to its copy *twin*."""
         found = self._attached.get(client, ())
         if found and twin is not client:
             self.put(twin, found)
@@ -84,7 +84,7 @@ class ClientRegistry:
         return found
 
     def _gone(self, key: int) -> None:
-        """The client died, or nothing is attached to it any more."""
+        """Note that a client was collected, or lost its last handler."""
         self._ends.pop(key, None)
         self.release()
 

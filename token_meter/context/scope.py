@@ -1,6 +1,6 @@
-"""What the context means for a call that starts now: its meters, its handlers, its limits.
+"""The meters, handlers and limits that apply to a call that starts now.
 
-Worked out once for a stack of entries and kept until a meter opens or closes; it knows no request and no answer.
+A scope is computed once for each stack of entries and cached until a meter opens or closes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _LIMIT = 256
 
 
 class CallScope:
-    """The meaning of one stack.
+    """What one stack of entries means for a call.
 
     Attributes:
         meters: the open meters, those of the process first, then outermost first.
         closed_meters: meters of the context that have closed.
         subscribers: the handlers of blocks and requests, in the order in which they are called.
-        is_suppressed: the call comes from a handler; no handler is called for it.
-        budgets: the limits over the call, outermost first.
+        is_suppressed: a handler makes the call, so that no handler is called for it.
+        budgets: the limits that apply to the call, outermost first.
         needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by; `None`
             until a gate asks.
-        tags: the labels of all meters, also of those that have closed: what they started goes on with them.
+        tags: the labels of all meters, also of closed ones: what they started keeps them.
         keeps_calls: a meter, handler or sink reads single calls.
-        stream_usage: a meter wants streams to be asked for their usage.
-        allows_deferral: finished calls are not needed before a number is read.
+        stream_usage: a meter adds the request for usage to streamed calls.
+        allows_deferral: an answer may be parsed later, when a number of a meter is read.
         sinks: the sinks of all meters.
     """
 
@@ -60,7 +60,7 @@ class CallScope:
             if entry.kind == METER:
                 tagged.append(entry)
                 if not entry.is_open:
-                    if entry not in late:  # a meter that was entered twice stands there twice
+                    if entry not in late:  # a meter that was entered twice is in the stack twice
                         late.append(entry)
                 elif entry not in meters:
                     meters.append(entry)
@@ -83,7 +83,7 @@ class CallScope:
 
 
 def base_of(stack: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The stack without the entries that stand for calls in flight."""
+    """The stack without its entries for calls in flight."""
     return tuple(entry for entry in stack if entry.kind < ATTEMPT)
 
 
@@ -103,18 +103,18 @@ class Scopes:
         self._unattributed = itertools.count(1)
 
     def forget(self) -> None:
-        """Discard all scopes, because a meter or a handler has come or gone."""
+        """Discard all scopes, because a meter or a handler was added or removed."""
         self._known = {}
 
     def opened(self, meter: Recipient) -> None:
-        """A meter has opened."""
+        """Note that *meter* has opened."""
         self.open_meters += 1
         if meter.scope == "process":
             self._process = (*self._process, meter)
         self._known = {}
 
     def closed(self, meter: Recipient) -> None:
-        """A meter has closed."""
+        """Note that *meter* has closed."""
         self.open_meters -= 1
         if meter.scope == "process":
             self._process = tuple(other for other in self._process if other is not meter)
@@ -130,8 +130,8 @@ class Scopes:
         return self._known.get(stack)
 
     def of(self, stack: tuple[Any, ...]) -> CallScope:
-        """The scope of *stack*, cached until a meter or a handler comes or goes."""
-        known = self._known  # a change meanwhile replaces the cache, so that this result is not stored in the new one
+        """The scope of *stack*, cached until a meter or a handler is added or removed."""
+        known = self._known  # `forget` in another thread replaces the cache; this result must not enter the new one
         scope = known.get(stack)  # most stacks are their own base
         if scope is not None:
             return scope

@@ -1,4 +1,4 @@
-"""The one context variable: meters, handlers and calls, outermost first. It knows no entry beyond its kind.
+"""The one context variable: meters, handlers and calls, outermost first.
 
 The variable holds an immutable tuple. Entering sets a longer tuple; leaving removes the entry by identity, in any
 context: `ContextVar.reset` would raise when a generator or fixture is closed in another context.
@@ -27,7 +27,7 @@ def push(entry: Any) -> None:
 
 
 def remove(entry: Any) -> bool:
-    """Take *entry* out of this context once, wherever it stands; return whether it was there."""
+    """Remove the innermost occurrence of *entry* from this context; return whether there was one."""
     stack = CONTEXT_STACK.get()
     if stack and stack[-1] is entry:
         CONTEXT_STACK.set(stack[:-1])

@@ -1,4 +1,4 @@
-"""The events that one handler takes and how it is called, found out once when it is attached. It knows no calls.
+"""The events that one handler takes and how it is called, determined once when it is attached.
 
 A handler is any object with some of the `on_llm_*` methods, sync or `async def`, or a function, which is `on_llm_end`.
 """
@@ -21,9 +21,9 @@ CHAT_START, START, TOKEN, END, ERROR = EVENTS = (
 )  # fmt: skip
 
 FAILURES_LIMIT = 10
-"""A handler that failed so many times in a row is switched off."""
+"""Failures in a row after which a handler is switched off."""
 SLOW_S = 0.1
-"""The longest time that a handler may block an event loop without a log line."""
+"""Seconds that a handler may block an event loop before a log line says so."""
 
 # Methods that these modules define do nothing (LangChain's `on_chat_model_start` only says that it is not there).
 _IDLE_MODULES = frozenset({"token_meter.handlers._base", "langchain_core.callbacks.base"})
@@ -33,7 +33,7 @@ Key: TypeAlias = tuple[int, int]
 
 
 class Health:
-    """The failures of a handler so far, over all places where it is attached."""
+    """The failures of a handler so far, counted over all places where it is attached."""
 
     __slots__ = ("failures", "is_known_bad", "is_known_slow")
 
@@ -47,7 +47,7 @@ _health: dict[Key, tuple[Callable[[], Any], Health]] = {}
 
 
 class _Method(NamedTuple):
-    """A handler's method and the keywords that it takes; `None` stands for all."""
+    """A handler's method and the keywords that it accepts; `None` if it takes `**kwargs`."""
 
     call: Callable[..., Any]
     keywords: frozenset[str] | None
@@ -57,9 +57,9 @@ class Subscriber:
     """A handler, prepared for calls.
 
     Attributes:
-        key: equal for one handler attached at several places, so that it is called once.
-        ignores_chats: it takes no start of a chat, in any form.
-        wants_start, wants_tokens, include_output: what must be read from the wire for it.
+        key: the same for one handler attached at several places, so that it is called once.
+        ignores_chats: it takes neither event for the start of a chat.
+        wants_start, wants_tokens, include_output: whether prompts, pieces of a stream, or answers must be read for it.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Subscriber:
 
     @property
     def may_raise(self) -> bool:
-        """Whether its exceptions shall reach the caller."""
+        """Whether its exceptions are raised to the caller."""
         return getattr(self.handler, "raise_error", False) is True
 
     def wants(self, event: str) -> bool:
@@ -140,10 +140,10 @@ class Subscriber:
 
 
 def subscribers(handlers: Iterable[Any]) -> tuple[Subscriber, ...]:
-    """Make handlers ready.
+    """Prepare handlers for calls.
 
     Raises:
-        ConfigError: one of them is no handler.
+        ConfigError: one of them is not a handler.
     """
     if isinstance(handlers, (str, bytes)) or not isinstance(handlers, Iterable):
         msg = f"handlers must be several handlers, such as [{type(handlers).__name__}(...)], not one"
@@ -198,7 +198,7 @@ def _keywords(function: Any, event: str) -> frozenset[str] | None:
     """The keywords that *function* accepts, apart from the positional arguments of *event*; `None` for `**kwargs`."""
     given = 2 if event in (CHAT_START, START) else 1
     code = getattr(function, "__code__", None)
-    if code is not None:  # what is called, whatever it wraps
+    if code is not None:  # the signature of the function that is called, not of one that it wraps
         if code.co_flags & _ALL_KEYWORDS:
             return None
         given = max(given + isinstance(function, MethodType), code.co_posonlyargcount)
@@ -206,7 +206,7 @@ def _keywords(function: Any, event: str) -> frozenset[str] | None:
     import inspect
 
     try:
-        if sys.version_info >= (3, 14):  # annotations are evaluated there, and may name what only type checkers import
+        if sys.version_info >= (3, 14):  # it evaluates annotations, which may use imports made for type checkers only
             from annotationlib import Format
 
             parameters = inspect.signature(function, annotation_format=Format.FORWARDREF).parameters.values()
@@ -232,7 +232,7 @@ def _key(handler: Any) -> Key:
 
 
 def _health_of(handler: Any, key: Key) -> Health:
-    """The health of a handler that may be attached elsewhere too; forgotten together with the handler."""
+    """The health of a handler, shared by all places where it is attached; dropped when the handler is collected."""
     owner = handler.__self__ if isinstance(handler, MethodType) else handler
     known = _health.get(key)
     if known is not None and known[0]() is owner:
@@ -240,7 +240,7 @@ def _health_of(handler: Any, key: Key) -> Health:
     health = Health()
     try:
         reference = weakref.ref(owner, lambda _: _health.pop(key, None))
-    except TypeError:  # an object with slots: its failures are counted for each place
+    except TypeError:  # an object with slots has no weak references: its failures are counted for each place
         return health
     _health[key] = (reference, health)
     return health

@@ -1,4 +1,4 @@
-"""Carries one context variable, and only that, into threads and thread pools. It knows no meter."""
+"""Carries one context variable, and only that, into threads and thread pools."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from token_meter.patching.patch import Patch
 
 
 class _Starting(tuple):  # type: ignore[type-arg]  # an empty one
-    """The worker's initial value: none, because it outlives the task. Its initializer may run with the submitter's."""
+    """An empty value for a worker, which outlives the task; *value* is the submitter's, for the initializer only."""
 
     value: tuple[Any, ...] = ()
 
@@ -24,7 +24,7 @@ class _Starting(tuple):  # type: ignore[type-arg]  # an empty one
 class ThreadSeam:
     """Patches `Thread.start`, `ThreadPoolExecutor.submit` and what its workers run.
 
-    Reached through them: `Timer`, `map`, `run_in_executor`, subclasses with a `run()` of their own, pools made earlier.
+    This covers `Timer`, `map`, `run_in_executor`, subclasses with their own `run()`, and pools made earlier.
     """
 
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]]) -> None:
@@ -33,16 +33,16 @@ class ThreadSeam:
             Patch(threading.Thread, "start", self._start),
             Patch(ThreadPoolExecutor, "submit", self._submit),
         ]
-        if hasattr(executors, "_worker"):  # private: without it initializers are not reached
+        if hasattr(executors, "_worker"):  # private; without it, calls in initializers are not counted
             self._patches.append(Patch(executors, "_worker", self._work))
 
     def install(self) -> None:
-        """Patch all; idempotent. Called for every first meter, so it is cheap."""
+        """Apply the patches; idempotent. Called whenever a first meter opens, so it must be cheap."""
         for patch in self._patches:
             patch.on()
 
     def uninstall(self) -> None:
-        """Remove the patches that are still ours. A shim that stays carries an open block's variable, or nothing."""
+        """Remove our patches. One that another patch covers stays; it carries nothing outside of blocks."""
         for patch in self._patches:
             patch.off()
 
@@ -57,11 +57,11 @@ class ThreadSeam:
             run = thread.run
 
             def carried_run() -> None:
-                del thread.run  # ours, put on the object below
+                del thread.run  # set on the object below
                 stack.set(value)
                 run()
 
-            thread.run = carried_run  # type: ignore[method-assign]  # the one place that a subclass's own run() passes
+            thread.run = carried_run  # type: ignore[method-assign]  # on the object: a subclass may define run() itself
             try:
                 return original(thread, *args, **kwargs)
             except BaseException:
@@ -77,7 +77,7 @@ class ThreadSeam:
         def submit(pool: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             value = stack.get()
             task = fn if _pickles(pool) else carried(stack, fn)
-            # submit() starts workers itself. They must not inherit the submitter's value: they outlive its task.
+            # submit() starts workers. They must not inherit the submitter's value, because they outlive its task.
             start: tuple[Any, ...] = ()
             if value:
                 start = _Starting()
@@ -105,7 +105,7 @@ class ThreadSeam:
 
 
 def _with_initializer(args: tuple[Any, ...], wrap: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """What a worker is given, with its initializer wrapped: the third, and since Python 3.14 in the second."""
+    """The arguments of `_worker` with the initializer wrapped: the third one, since Python 3.14 part of the second."""
     if len(args) < 3:
         return args
     if callable(getattr(args[1], "initializer", None)):
@@ -116,6 +116,6 @@ def _with_initializer(args: tuple[Any, ...], wrap: Callable[[Any], Any]) -> tupl
 
 
 def _pickles(pool: Any) -> bool:
-    """Whether *pool* takes its tasks to other interpreters (since Python 3.14), where no meter of ours is."""
+    """Whether *pool* runs its tasks in other interpreters (since Python 3.14), where our meters do not exist."""
     module = sys.modules.get("concurrent.futures.interpreter")
     return module is not None and isinstance(pool, module.InterpreterPoolExecutor)

@@ -1,4 +1,4 @@
-"""Estimates the usage of a call when the provider did not report it. It knows no prices, no wire and no meter."""
+"""Estimates the usage of a call when the provider did not report it."""
 
 from __future__ import annotations
 

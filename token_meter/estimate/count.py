@@ -1,9 +1,9 @@
-"""Counts the tokens of a text of any size and content. It knows no requests.
+"""Counts the tokens of a text of any size and content.
 
-Three things would go wrong with a plain `encode`: `<|endoftext|>` in a user's text raises, a million spaces in a row
-overflow the stack of tiktoken's pattern engine (a `PanicException`, which no `except Exception` catches), and a long
-text takes five times its size in memory. So `disallowed_special=()` always, and long texts go in pieces, cut where a
-cut cannot change the count.
+A plain `encode` of tiktoken fails in three ways: it raises for `<|endoftext|>` in a user's text; a million spaces in a
+row overflow the stack of its pattern engine (a `PanicException`, which is not an `Exception`); and a long text needs
+five times its size in memory. So `disallowed_special=()` is always passed, and long texts are encoded in pieces, cut
+where a cut cannot change the count.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Counter: TypeAlias = Callable[[str], int]
 """Counts the tokens of one string in one encoding."""
 
 PIECE = 1 << 16
-"""Characters that are encoded at once; longer texts are cut."""
+"""Characters that are encoded at once. Longer texts are cut."""
 
 LONGEST_PIECE = 500_000
-"""The length at which a text without a safe cut is cut; whitespace overflows the engine at twice this length."""
+"""Characters after which a text without a safe cut is cut. White space overflows the engine at twice this length."""
 
-# Both encodings split a text by a pattern before they merge anything, and a cut between two matches changes nothing.
-# A space after a character that is none, with a letter behind it, always begins a match. So does whatever follows a
-# line break, but white space (one match with the break) and a slash (o200k: punctuation, breaks and slashes are one).
+# Both encodings split a text by a pattern before they merge bytes, so a cut between two matches changes no count.
+# A match always begins at a space between a character other than white space and a letter. It also begins after a line
+# break, unless white space or a slash follows: those join the match of the break (the slash in o200k).
 _SAFE_CUT = re.compile(r"(?<=\S)(?= [A-Za-z])|(?<=[\r\n])(?=[^\s/])")
 
 _MEMO_SIZE = 8192
@@ -39,7 +39,7 @@ _memo_lock = threading.Lock()
 
 @in_child
 def _renew_lock() -> None:
-    """Make a new lock after a fork: one that another thread held would never be released in the child."""
+    """Make a new lock in a forked child: a lock that another thread held would never be released there."""
     global _memo_lock
     _memo_lock = threading.Lock()
 
@@ -48,10 +48,10 @@ class Count(NamedTuple):
     """Tokens of a text.
 
     Attributes:
-        tokens: how many.
-        encoding: the encoding they were counted in.
-        approximate: the model's encoding is not known for sure, or a text without any safe cut was cut (a token more
-            at most for each 500,000 characters).
+        tokens: the number of tokens.
+        encoding: the encoding that counted them.
+        approximate: the model's encoding is a guess, or a text without a safe cut was cut (at most one token too many
+            for each 500,000 characters).
     """
 
     tokens: int
@@ -60,7 +60,7 @@ class Count(NamedTuple):
 
 
 def count_text(text: str, model: str | None = None) -> Count:
-    """Count the tokens of *text* for *model*; exact, unless it says `approximate`."""
+    """Count the tokens of *text* for *model*. The count is exact unless it is marked `approximate`."""
     return count_stream((text,), model) if len(text) > PIECE else _count_short(text, model)
 
 
@@ -70,7 +70,7 @@ def _count_short(text: str, model: str | None) -> Count:
 
 
 def count_stream(chunks: Iterable[str], model: str | None = None) -> Count:
-    """Count a text that comes in *chunks* of any size, such as a file's, in bounded memory; the chunks are joined."""
+    """Count the text that *chunks* of any size form together, such as those of a file, in bounded memory."""
     name, approximate = resolve_encoding(model)
     tokens = 0
     for piece, is_safe in _pieces(chunks):
@@ -80,10 +80,10 @@ def count_stream(chunks: Iterable[str], model: str | None = None) -> Count:
 
 
 def counter(name: str) -> Counter:
-    """Give the function that counts strings in the encoding *name*.
+    """Return the function that counts strings in the encoding *name*.
 
-    Long strings are remembered, because the history of a chat comes again with every call: not themselves, but their
-    hash and length, so that no prompt is kept and the memo is bounded in bytes (8192 entries, about 2 MB).
+    Counts of long strings are cached, because every call of a chat repeats its history. The key is a hash and the
+    length, so that no prompt is stored and the cache is bounded (8192 entries, about 2 MB).
     """
 
     def n(text: str) -> int:
@@ -106,7 +106,7 @@ def counter(name: str) -> Counter:
 
 
 def _encode(text: str, name: str) -> int:
-    """Count one piece; a text that the pattern engine gives up on is halved, which may change a word's count."""
+    """Count one piece. A text that overflows the pattern engine is halved, which may change the count of one word."""
     try:
         return len(encoding(name).encode(text, disallowed_special=()))
     except ValueError:
@@ -117,7 +117,7 @@ def _encode(text: str, name: str) -> int:
 
 
 def _pieces(chunks: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Join *chunks* and cut the whole into pieces of about `PIECE` characters, each with whether its end is safe."""
+    """Join *chunks* and cut them into pieces of about `PIECE` characters; yield each with whether its end is safe."""
     held: list[str] = []
     size, enough = 0, PIECE
     for chunk in chunks:
@@ -140,5 +140,5 @@ def _pieces(chunks: Iterable[str]) -> Iterator[tuple[str, bool]]:
         rest = text[start:]
         held = [rest]
         size = len(rest)
-        enough = size + PIECE if size > PIECE else PIECE  # no cut found: don't search again for every small chunk
+        enough = size + PIECE if size > PIECE else PIECE  # no cut found: do not search again for each small chunk
     yield "".join(held), True

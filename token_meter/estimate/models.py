@@ -1,6 +1,6 @@
-"""The encoding and the counting rules of a model. It knows no vocabularies.
+"""The encoding and the counting rules of a model.
 
-tiktoken's own `encoding_for_model` knows neither newer models nor Azure's and routers' names, and is wrong for
+tiktoken's own `encoding_for_model` lacks newer models and the names of Azure and of routers, and is wrong for
 `ft:gpt-4.1-mini`.
 """
 
@@ -24,9 +24,9 @@ _O_SERIES = re.compile(r"o\d+(?=-|$)|codex-mini")
 
 @lru_cache(maxsize=1024)
 def resolve_encoding(model: str | None) -> tuple[str, bool]:
-    """Give the encoding of *model*, and whether that is a guess.
+    """Return the encoding of *model*, and whether it is a guess.
 
-    Pass the model that the answer named, where there is one: on Azure the request names a deployment.
+    Prefer the model in the answer: on Azure, the request names a deployment instead of a model.
     """
     name = plain_name(model)
     for pattern, found in _TABLE:
@@ -45,9 +45,9 @@ def plain_name(model: str | None) -> str:
 
 @lru_cache(maxsize=1024)
 def family_of(model: str | None) -> str:
-    """Name the counting rules of *model*: `classic`, `o` (o1 to o4) or `gpt-5` (and later).
+    """Return the family of counting rules for *model*: `classic`, `o` (o1 to o4) or `gpt-5` (and later).
 
-    An unknown name counts as classic: other providers imitate the protocol of those rules.
+    An unknown name counts as classic, because other providers imitate the protocol of those models.
     """
     name = plain_name(model)
     if _O_SERIES.match(name):
@@ -56,5 +56,5 @@ def family_of(model: str | None) -> str:
 
 
 def reasons(model: str | None) -> bool:
-    """Say whether *model* thinks before it answers, in tokens that its answer does not show."""
+    """Whether *model* generates reasoning tokens, which its answer does not show."""
     return family_of(model) != "classic" and "-chat" not in plain_name(model)

@@ -1,4 +1,4 @@
-"""The types of an api's counting rules: its prompts, the cap on its output, its answers. It knows no api by name."""
+"""The types of an api's counting rules: for its prompts, for the cap on its output, for its answers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Counted(NamedTuple):
     """A counted prompt.
 
     Attributes:
-        tokens: how many.
-        rules: the rules that the count rests on: `text`, `tools`, `calls`, `schema`, `images`.
-        approximate: why the count may be some tokens off, in either direction.
-        unseen: what could not be counted; the count is a lower bound.
+        tokens: the number of tokens.
+        rules: the rules that were applied: `text`, `tools`, `calls`, `schema`, `images`.
+        approximate: the reasons why the count may be too high or too low by some tokens.
+        unseen: the parts that could not be counted; with any, the count is a lower bound.
     """
 
     tokens: int
@@ -28,7 +28,7 @@ class Counted(NamedTuple):
 
 
 def all_is_seen(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
-    """No output is unseen: all that was generated is shown."""
+    """Name no unseen output, for an api whose answers show all that was generated."""
     return []
 
 
@@ -43,11 +43,11 @@ class CountingRules(NamedTuple):
     Attributes:
         count_prompt: counts the prompt of `(request, counter, model)`.
         output_cap: the most output tokens that a request allows, over all its choices; `None` when it sets no limit.
-        count_answer: counts what an answer has shown: `(answer, counter, model)`.
-        unseen_output: names what was generated and not shown: `(request, answer, model)`.
+        count_answer: counts the visible output of an answer: `(answer, counter, model)`.
+        unseen_output: names output that was generated but not shown: `(request, answer, model)`.
         has_known_size: whether what a call may use can be told before it is sent: `(request, unseen)`, where *unseen*
             is what the prompt's count lacks.
-        has_output: answers show something; an answer without anything visible was none.
+        has_output: answers of this api have visible output, so that an answer without any was not one.
     """
 
     count_prompt: Callable[[Mapping[str, Any], Counter, str | None], Counted]
@@ -59,5 +59,5 @@ class CountingRules(NamedTuple):
 
 
 def positive(value: Any) -> int | None:
-    """Return a whole number above 0, and `None` for anything else."""
+    """Return *value* if it is a whole number above 0, else `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

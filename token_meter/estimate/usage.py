@@ -1,6 +1,6 @@
-"""Estimates a call's usage by the rules of prompts and answers. It knows no wire and no meter.
+"""Estimates a call's usage by the rules of prompts and answers.
 
-Nothing here raises on odd input: a request that cannot be read makes the estimate weaker, and the estimate says so.
+Nothing here raises on odd input. If a request cannot be parsed, the estimate is a lower bound and says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from token_meter.types import Answer, Certainty, Usage
 _log = logging.getLogger("token_meter")
 
 _COUNTED_EXACTLY = 16_384
-"""A reservation counts requests up to this many bytes; above it, a long text is a token for every three bytes."""
+"""Bytes of a request up to which a reservation counts exactly. Above, a long text is one token for three bytes."""
 
 _SHORT = 64
 
@@ -27,14 +27,14 @@ class Estimate(NamedTuple):
     """An estimated usage.
 
     Attributes:
-        usage: the counts; `None` when nothing can be said. Parts such as cached tokens are never guessed.
+        usage: the tokens; `None` when they cannot be estimated. Parts such as cached tokens are never estimated.
         certainty: `estimated`; `lower_bound` when part of the call is invisible; `unmeasured` without a usage.
         method: encoding and rules, for reports: `o200k_base: text, tools`; `o200k_base?` when the model's encoding
-            is not known; `approximate: items with an id` where the count may be some tokens off; `of unknown: file`
-            names what is missing.
-        kind: the class of the request, by which the rules' accuracy is known: `text only`, `tool definitions`, ...
-        approximate: why the prompt's count may be some tokens off, in either direction.
-        uncounted: what could not be counted; the usage is a lower bound.
+            is a guess; `approximate: items with an id` where the count may be off by some tokens; `of unknown: file`
+            for parts that are not counted.
+        kind: the class of the request (`text only`, `tool definitions`, ...); accuracy was measured for each class.
+        approximate: the reasons why the prompt's count may be too high or too low by some tokens.
+        uncounted: the parts that could not be counted; with any, the usage is a lower bound.
     """
 
     usage: Usage | None
@@ -46,20 +46,20 @@ class Estimate(NamedTuple):
 
 
 def estimate_usage(rules: CountingRules, request: bytes | None, answer: Answer, model: str | None) -> Estimate:
-    """Estimate the usage of a call whose answer came without one; never raises.
+    """Estimate the usage of a call whose answer reports none. Never raises.
 
-    *model* is the one that the answer named, if any. Without a readable *request* the prompt is unknown.
+    *model* is the model in the answer, if any. Without a readable *request*, the tokens of the prompt are unknown.
     """
     try:
         return _estimate(rules, _parsed(request), answer, model)
-    except Exception as exc:  # noqa: BLE001 - an estimate must not harm the call that it is about
+    except Exception as exc:  # noqa: BLE001 - a failed estimate must not harm the call
         # The type alone: a message could quote the prompt.
         _log.warning("token_meter could not estimate a call: %s", type(exc).__name__)
         return Estimate(None, "unmeasured", f"failed: {type(exc).__name__}")
 
 
 def prompt_tokens(rules: CountingRules, request: Mapping[str, Any], model: str | None = None) -> Estimate:
-    """Estimate the prompt of a request before it is sent: a usage with nothing but `prompt_tokens`."""
+    """Estimate the prompt of a request before it is sent, as a usage with only `prompt_tokens`."""
     model = model or _model_of(request)
     language, n = _language(model)
     counted = rules.count_prompt(request, n, model)
@@ -67,12 +67,12 @@ def prompt_tokens(rules: CountingRules, request: Mapping[str, Any], model: str |
 
 
 def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int | None, int | None]:
-    """Say what a call may use before it is sent: tokens of its prompt, and the cap that it sets on its output.
+    """Return what a call may use, before it is sent: the tokens of its prompt, and its cap on output tokens.
 
-    The prompt is counted when the request is small; in a big one every long text counts a token for three bytes,
-    which is more than prose, code and Chinese have (random characters may have more). Content that only the provider
-    sees (files, earlier turns, fetched pages) makes its size unknown: `None`. The cap is that of all choices together,
-    0 for embeddings, and `None` where the request sets none. Never raises.
+    A small request is counted exactly. In a big one, every long text counts as one token for three bytes, which is
+    more than prose, code and Chinese have (random characters may have more). Content that only the provider sees
+    (files, earlier turns, fetched pages) makes the size unknown: `None`. The cap covers all choices together; it is 0
+    for embeddings, and `None` where the request sets none. Never raises.
     """
     body = _parsed(request)
     if body is None:
@@ -84,10 +84,10 @@ def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int | None, in
         counted = rules.count_prompt(body, n, model)
         if not rules.has_known_size(body, counted.unseen):
             return None, rules.output_cap(body)
-        # What is sent and cannot be read, encrypted thoughts say, has at most the tokens of its bytes.
+        # Content that is sent but cannot be read, such as encrypted thoughts, has at most the tokens of its bytes.
         tokens = max(counted.tokens, len(request) // 3) if counted.unseen else counted.tokens
         return tokens, rules.output_cap(body)
-    except Exception as exc:  # noqa: BLE001 - a budget must hold, whatever the request looks like
+    except Exception as exc:  # noqa: BLE001 - a malformed request must not pass a budget uncounted
         _log.warning("token_meter could not count a request: %s", type(exc).__name__)
         return len(request) // 3, None
 
@@ -105,7 +105,7 @@ def _estimate(rules: CountingRules, request: Mapping[str, Any] | None, answer: A
 
 
 def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]) -> Estimate:
-    """Put an estimate together with its method and its doubts."""
+    """Build an estimate with its method and its reasons for doubt."""
     approximate = (*counted.approximate, *(("unknown encoding",) if language.endswith("?") else ()))
     certainty: Certainty = "lower_bound" if unseen else "estimated"
     method = f"{language}: {', '.join(counted.rules)}" if counted.rules else language
@@ -117,7 +117,7 @@ def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]
 
 
 def _kind_of(rules: tuple[str, ...]) -> str:
-    """Name the class of a request; within one class counts are about equally often exact."""
+    """Return the class of a request. Within one class, counts are exact about equally often."""
     if "images" in rules:
         return "images"
     has_calls, has_tools = "calls" in rules, "tools" in rules
@@ -129,15 +129,15 @@ def _kind_of(rules: tuple[str, ...]) -> str:
 
 
 def _language(model: str | None) -> tuple[str, Callable[[str], int]]:
-    """Name the encoding of *model*, with a question mark where it is a guess, and give its counter."""
+    """Return the encoding of *model*, with a question mark where it is a guess, and its counter."""
     encoding, approximate = resolve_encoding(model)
     return f"{encoding}?" if approximate else encoding, counter(encoding)
 
 
 def _at_most(exactly: Callable[[str], int]) -> Callable[[str], int]:
-    """Give a counter that is cheap for all but roles and names, and never too low for what people write.
+    """Return a cheap counter: exact for short strings such as roles, and not too low for long natural text.
 
-    A character of a schema that is written `\\u73ab` has up to five tokens in its six bytes.
+    In a schema, an escaped character such as `\\u73ab` can be five tokens in six bytes.
     """
 
     def n(text: str) -> int:

@@ -1,8 +1,8 @@
-"""The vocabularies in the wheel, loaded when first needed. It knows no models and no counting rules.
+"""The vocabularies in the wheel, loaded when first needed.
 
-tiktoken would download them and trust a cache folder that environment variables name. Here nothing is downloaded,
-and no environment variable is read or set: the files lie next to this package (`tools/pack_vocabulary.py` says how
-they were made). They cost about 0.2 s and 80 MiB, so nothing here runs at import.
+tiktoken downloads them, and trusts a cache folder that environment variables name. This module downloads nothing and
+reads no environment variable: the files are part of the wheel (made by `tools/pack_vocabulary.py`). Loading one takes
+about 0.2 s and 80 MiB, so it does not happen at import.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ _loading = threading.Lock()
 
 @in_child
 def _renew_lock() -> None:
-    """Make a new lock after a fork: one that another thread held would never be released in the child."""
+    """Make a new lock in a forked child: a lock that another thread held would never be released there."""
     global _loading
     _loading = threading.Lock()
 
 
 def encoding(name: str) -> Encoding:
-    """Give the encoding *name*, loading it at the first call; an encoding that the application loaded is shared."""
+    """Return the encoding *name*, loaded at the first call. One that the application has loaded is shared."""
     found = _loaded.get(name)
     if found is None:
         with _loading:
@@ -91,7 +91,7 @@ def encoding(name: str) -> Encoding:
 
 
 def _from_application(name: str) -> Encoding | None:
-    """Look into tiktoken's own registry; a plugin may have registered another encoding under the same name."""
+    """Look in tiktoken's registry, and check the result: a plugin may use the same name for another encoding."""
     registry = sys.modules.get("tiktoken.registry")
     theirs: Encoding | None = getattr(registry, "ENCODINGS", {}).get(name)
     vocabulary = VOCABULARIES[name]

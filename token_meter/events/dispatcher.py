@@ -1,7 +1,7 @@
-"""Calls handlers with the events of one call, in order, in the caller's task or thread. It knows no sums.
+"""Calls handlers with the events of one call, in order, in the caller's task or thread.
 
-An attempt adds events; the transport dispatches them where handlers may run: at the start, before a chunk goes on to
-its reader, at the end. Events of a call that ends in the garbage collector wait for the next call.
+An attempt adds events. The transport dispatches them where handlers may run: at the start, before a chunk is passed to
+its reader, and at the end. Events of a call that ends in the garbage collector are dispatched with the next call.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from token_meter._defaults import default_book
 from token_meter._failures import internal_error
 from token_meter.context.stack import CONTEXT_STACK, SUPPRESSED, push, remove
 from token_meter.context.subscriber import CHAT_START, END, ERROR, SLOW_S, START, TOKEN, Subscriber, logger
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from token_meter.events.ports import ToldAttempt
 
 _DEFERRED = "deferred"
-"""Stands for a handler's exception that is raised only after a paid answer has been delivered."""
+"""Names the event of a handler's exception, which is raised after a paid answer has been delivered."""
 
 
 class _Suppressed:
-    """In the context while handlers run: their own calls are metered, and no handler is called for them."""
+    """An entry of the context while handlers run. Their own calls are metered, but call no handlers."""
 
     kind = SUPPRESSED
 
@@ -38,7 +39,7 @@ _SUPPRESSED = _Suppressed()
 
 
 class _Event(NamedTuple):
-    """One event; `what` is the handler's first argument, or for a start the one subscriber that gets it."""
+    """One event; `what` is the handler's first argument, or, for a start, the only subscriber that gets it."""
 
     name: str
     what: Any = None
@@ -53,9 +54,9 @@ class EventDispatcher:
     """The events of one attempt, and their subscribers.
 
     Attributes:
-        run_id: the id that the call's record will have.
-        pending: events that were not dispatched yet.
-        delivering: a chunk waits to go on to its reader, as soon as the handlers have run.
+        run_id: the id of the call's record.
+        pending: events that have not been dispatched yet.
+        delivering: a chunk is passed to its reader as soon as the handlers have run.
     """
 
     __slots__ = (
@@ -79,14 +80,14 @@ class EventDispatcher:
             self._deltas = DeltaReader(attempt.endpoint.route.api.format)
         deferred_error = ticket.deferred if ticket is not None else None
         self._is_starting = True
-        # The deferred exception comes first: this is the SDK's retry of a call that is over for its caller.
+        # A deferred exception means that this is the SDK's retry: its caller gets the exception, not the answer.
         self._is_repeated = deferred_error is not None
         self.pending.append(_Event(_DEFERRED, deferred_error) if deferred_error is not None else _Event(START))
 
-    # What the attempt brings.
+    # Called by the attempt.
 
     def passed(self, chunk: bytes) -> None:
-        """A piece of a stream has arrived; it goes on to its reader after the handlers have run."""
+        """Add the text of a chunk. The chunk is passed to its reader after the handlers have run."""
         if self._deltas is not None:
             try:
                 self.pending.extend(_Event(TOKEN, delta) for delta in self._deltas.feed(chunk))
@@ -95,7 +96,7 @@ class EventDispatcher:
                 internal_error("tokens")
 
     def ended(self, call: Call, error: BaseException | None, answer: Callable[[], Answer | None]) -> None:
-        """The call is over; *answer* gives its text, for a handler with `include_output`."""
+        """Add the end of the call; *answer* gives its text, for a handler with `include_output`."""
         keywords: dict[str, Any] = {"model": call.model or self._model}
         if any(subscriber.include_output for subscriber in self._subscribers):
             keywords["answer"] = answer()
@@ -106,7 +107,7 @@ class EventDispatcher:
             self.pending.append(_Event(END, call, keywords))
         self._attempt = None
 
-    # What the seams let out.
+    # Called by the transports.
 
     def dispatch(self) -> None:
         """Call every handler now; coroutines run to their end."""
@@ -135,14 +136,14 @@ class EventDispatcher:
             raise
 
     def dispatch_late(self) -> None:
-        """Dispatch events that could not be dispatched when they happened; an exception has no caller to reach."""
+        """Dispatch events that could not be dispatched when they happened. An exception is logged: no caller waits."""
         try:
             self._dispatch()
         except Exception as error:
             _unheard(error)
 
     def _dispatch(self) -> None:
-        if self._is_telling:  # a handler closed the stream whose event it is handling
+        if self._is_telling:  # a handler that handles an event of a stream has closed this stream
             return
         self._is_telling = True
         push(_SUPPRESSED)
@@ -191,13 +192,13 @@ class EventDispatcher:
             self._is_telling = False
         self._settle(deferred_error)
 
-    # How an event is dispatched.
+    # Events and their arguments.
 
     def _told(self, event: _Event) -> Iterator[_Telling]:
-        """The subscribers of *event* with their arguments; a deferred exception is raised instead."""
+        """The subscribers of *event* with their arguments. The event of a deferred exception raises it."""
         name, what = event.name, event.what
         if name is _DEFERRED:
-            # The present chunk does not reach its reader any more.
+            # The exception replaces the current chunk, so that handlers must not get its text.
             self.pending = deque(event for event in self.pending if event.name is not TOKEN)
             raise what
         if name is START:
@@ -221,7 +222,7 @@ class EventDispatcher:
                 yield subscriber, name, (what,), mine
 
     def _start(self, subscriber: Subscriber, *, is_chat: bool) -> Iterator[_Telling]:
-        """The start, read from the request for this subscriber alone, because it may change the messages."""
+        """The start, parsed from the request for each subscriber, because a handler may change the messages."""
         attempt = self._attempt
         if attempt is None:
             return
@@ -243,19 +244,17 @@ class EventDispatcher:
         try:
             if self._meter is not None:
                 return self._meter.priced(call)
-            from token_meter.prices import DEFAULT_BOOK
-
-            return DEFAULT_BOOK.priced(call)
+            return default_book().priced(call)
         except Exception:
             internal_error("price for a handler")
             return call
 
-    # What a handler's exception does.
+    # Exceptions of handlers.
 
     def _raised(self, subscriber: Subscriber, name: str, error: Exception) -> Exception | None:
-        """Log what a handler raised, or return it if it shall reach the caller."""
+        """Log an exception of a handler, or return it if it must be raised to the caller."""
         if name is CHAT_START and isinstance(error, NotImplementedError) and subscriber.wants(START):
-            # The convention of these methods: a handler without on_chat_model_start gets on_llm_start.
+            # By the convention of these methods, a handler without on_chat_model_start gets on_llm_start.
             self.pending.appendleft(_Event(START, subscriber))
             return None
         if subscriber.may_raise:
@@ -304,7 +303,7 @@ def dispatch_late() -> None:
 
 
 def _unheard(error: Exception) -> None:
-    """Log a handler's exception that has no caller left to reach."""
+    """Log a handler's exception after the call has returned to its caller."""
     logger.warning("token_meter: a handler raised %s after its call was over", type(error).__qualname__)
 
 

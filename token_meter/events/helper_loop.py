@@ -1,8 +1,8 @@
-"""Runs a coroutine to its end for a thread that cannot await. It knows no handler and no call.
+"""Runs a coroutine to its end for a thread that cannot await.
 
-All run in one loop of one thread of our own. Not in the caller's thread: a loop may be running there already, and
-`asyncio.run` would leave the main thread without its event loop. Not in a new loop each time: what a handler opened
-in one call, a session or a lock, it can use in the next.
+All coroutines run in one event loop in a thread of our own. The caller's thread may have a running loop already, and
+`asyncio.run` would leave the main thread without its event loop. A new loop for each call would break handlers that
+keep a session or a lock from one call to the next.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class HelperLoop:
         self._thread: threading.Thread | None = None
 
     def run(self, awaitable: Awaitable[Any]) -> None:
-        """Wait until *awaitable* is done, in the caller's context; raise what it raised, whatever that is."""
+        """Run *awaitable* in the caller's context and wait for it; raise any exception that it raises."""
         if threading.current_thread() is self._thread:
-            # A handler in our own loop makes a sync call of its own: waiting here would never end.
+            # A handler that runs in our loop makes a sync call. To wait here would block the loop for ever.
             HelperLoop().run(awaitable)
             return
         loop = self._running()
@@ -39,7 +39,7 @@ class HelperLoop:
         async def finish() -> None:
             try:
                 await awaitable
-            except BaseException as error:  # an exit or interrupt must not end the loop, which is not the caller's
+            except BaseException as error:  # SystemExit or KeyboardInterrupt must not end our loop
                 raised.append(error)
             finally:
                 done.set()
@@ -64,13 +64,13 @@ class HelperLoop:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="token_meter", daemon=True)
-                # Started outside every block: the thread lives on and must not carry this caller's meters.
+                # In an empty context: the thread outlives the call and must not count for the caller's meters.
                 contextvars.Context().run(self._thread.start)
             return self._loop
 
     def forget(self) -> None:
-        """Forget the thread after a fork: it stayed with the parent."""
-        self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that is gone
+        """Forget the thread after a fork, because it runs in the parent only."""
+        self.__init__()  # type: ignore[misc]  # a thread that the child does not have may hold the lock
 
 
 LOOP = HelperLoop()

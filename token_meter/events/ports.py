@@ -1,4 +1,4 @@
-"""What the telling of events knows of the attempt that it tells of."""
+"""The Protocol of an attempt as the dispatcher of its events uses it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class ToldAttempt(Protocol):
-    """The attempt whose events are told, as far as it matters here."""
+    """The attempt whose events are dispatched."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it goes."""
+        """Its endpoint."""
 
     @property
     def meters(self) -> tuple[Recipient, ...]:
@@ -26,13 +26,13 @@ class ToldAttempt(Protocol):
         """Their labels."""
 
     def request_says(self) -> RequestInfo:
-        """What its request asked for."""
+        """The options of its request."""
 
     def request_body(self) -> bytes:
         """The request body; empty after the call ended."""
 
     def dismiss(self) -> None:
-        """Forget a call that was never sent."""
+        """Discard a call that was never sent."""
 
     def failed(self, error: BaseException, *, was_sent: bool) -> None:
-        """The attempt ended with an exception."""
+        """End the attempt with an exception."""

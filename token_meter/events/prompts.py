@@ -1,4 +1,4 @@
-"""The prompt of a request, as messages and as text, for handlers that take its start. It keeps nothing."""
+"""The prompt of a request, as messages and as text, for handlers of a call's start. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def messages_of(content: bytes) -> list[list[Any]]:
-    """The messages of a chat request, as the request has them, as the only conversation of a list."""
+    """The messages of a chat request, unchanged, as the only conversation in a list."""
     body = _body(content)
     messages = body.get("messages")
     if not isinstance(messages, list):
@@ -44,7 +44,7 @@ def _line(message: Any) -> str:
 
 
 def _text(content: Any) -> str:
-    """The text of a content; for parts that are no text, their kind."""
+    """The text of a content; for parts other than text, their type."""
     if isinstance(content, str):
         return content
     if content is None:

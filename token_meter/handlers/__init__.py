@@ -1,4 +1,4 @@
-"""Ready-made handlers, and bases for your own. A meter calls them; they know no meter.
+"""Ready-made handlers, and base classes for your own.
 
 A handler is any object with some of the `on_llm_*` methods, or a function that takes a finished call.
 """

@@ -1,6 +1,6 @@
-"""Bases to subclass: every event has a method that does nothing. They know no meter.
+"""Base classes for handlers, with a method for every event that does nothing.
 
-A method that is only inherited from here is not called, and nothing is read from the wire for it.
+A method that is not overridden is never called, and no answer is parsed for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class CallbackHandler:
     Keywords of every event: `run_id` (the id of the call's record), `model`, `tags`, `meter` (the innermost one).
 
     Attributes:
-        raise_error: let the handler's exceptions reach the caller; otherwise they are logged once.
+        raise_error: raise the handler's exceptions to the caller; otherwise they are logged once.
     """
 
     raise_error: bool = False
@@ -55,10 +55,10 @@ class CallbackHandler:
         """A call starts."""
 
     def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
-        """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
+        """A piece of a streamed answer has arrived; keywords `kind` (see `Delta`) and `choice`."""
 
     def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
-        """A call ended, by itself or because its reader closed it; see `response.outcome`."""
+        """A call ended, at its end or because its reader closed it; see `response.outcome`."""
 
     def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
         """A call failed or was cancelled; keyword `response` has its record."""
@@ -76,10 +76,10 @@ class AsyncCallbackHandler(CallbackHandler):
         """A call starts."""
 
     async def on_llm_new_token(self, token: str, **kwargs: Unpack[_OfToken]) -> Any:
-        """A piece of a streamed answer passes; keywords `kind` (see `Delta`) and `choice`."""
+        """A piece of a streamed answer has arrived; keywords `kind` (see `Delta`) and `choice`."""
 
     async def on_llm_end(self, response: Call, **kwargs: Unpack[_OfEnd]) -> Any:
-        """A call ended, by itself or because its reader closed it; see `response.outcome`."""
+        """A call ended, at its end or because its reader closed it; see `response.outcome`."""
 
     async def on_llm_error(self, error: BaseException, **kwargs: Unpack[_OfError]) -> Any:
         """A call failed or was cancelled; keyword `response` has its record."""

@@ -1,4 +1,4 @@
-"""Writes a JSON line for each call to a file that a log collector can read. It knows no meter."""
+"""Writes a JSON line for each call to a file that a log collector can read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from token_meter.types import Call
 class FileHandler(Recorder):
     """One JSON line for each finished call, for ELK and the like: `meter(handlers=[FileHandler("llm.log")])`.
 
-    Each record is one write to a file that is opened for appending, so lines of several threads and processes do not
-    mix. The file is opened for each record: it may be rotated at any time.
+    Each record is one write to a file opened for appending, so that lines of several threads and processes do not mix.
+    The file is opened for each record, so that it may be rotated at any time.
 
     Args:
         path: the file; its directory must exist.

@@ -1,4 +1,4 @@
-"""Hands a record of each call to the standard `logging`. It knows no meter."""
+"""Writes a log record for each call through the standard `logging`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class LoggingHandler(Recorder):
     """One log record for each finished call: a line as message, and all fields as the record's attribute `llm_call`.
 
     Args:
-        logger: where to log; without it, the logger `token_meter.calls`.
-        level: the level of calls that ended; failed ones are at least warnings.
+        logger: the logger; default: `token_meter.calls`.
+        level: the level of calls that succeeded; failed ones are at least warnings.
         include_text: also put the prompt and the answer into `llm_call`.
     """
 

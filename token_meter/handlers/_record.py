@@ -1,4 +1,4 @@
-"""What the ready-made handlers share: a record of a call, a line about it, and its texts only on request."""
+"""The base of the ready-made handlers: a record and a line for each call, with its texts only on request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ASKED_LIMIT = 10_000
 
 
 class Recorder:
-    """A handler with one record for each finished call; subclasses say where it goes.
+    """A handler with one record for each finished call; subclasses write it.
 
     Attributes:
-        include_output: prompt and answer are read from the wire and stand in the record.
+        include_output: the record contains prompt and answer, which are parsed for it.
     """
 
     def __init__(self, *, include_text: bool = False) -> None:
@@ -92,7 +92,7 @@ def _count(count: int | None) -> str:
 
 
 def inert(text: str) -> str:
-    """Make control, format and bidi characters visible: foreign text must not drive a terminal."""
+    """Escape control, format and bidi characters, because text from outside must not control a terminal."""
     if text.isascii() and text.isprintable():
         return text
     import unicodedata

@@ -1,4 +1,4 @@
-"""Prints a line for each call. It knows no meter."""
+"""Prints a line for each call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class StdOutHandler(Recorder):
     """One line for each finished call, to stdout or *file*.
 
     Args:
-        file: where to print; without it, the current `sys.stdout`.
+        file: the file to print to; default: the current `sys.stdout`.
         include_text: also print the prompt and the answer, with control characters made visible.
     """
 

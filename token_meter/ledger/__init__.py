@@ -1,4 +1,4 @@
-"""The record on disk: a JSON-lines shard for each process; append, read, combine. It knows no price and no meter."""
+"""The record of calls on disk: one JSON-lines file (a shard) for each process."""
 
 from __future__ import annotations
 

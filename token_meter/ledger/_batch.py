@@ -1,7 +1,7 @@
-"""Merges calls while reading: lines that differ only in id, time and counts become one `Row`. It knows no file.
+"""Merges calls while reading: lines that differ only in id, time and counts become one `Row`.
 
-A million lines are read in some seconds because their common parts are parsed once, and their counts stay text with a
-number of occurrences until a batch is complete.
+A million lines are read in a few seconds, because their common parts are parsed once, and their counts stay text with
+a number of occurrences until a batch is complete.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CALL_LINE = re.compile(
 
 _NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
 _BEFORE_COMMON, _BEFORE_COMMON_V1 = b',"api":', b',"flavour":'
-"""In a JSON string no quote follows a comma: no name can imitate a field."""
+"""No string can contain these bytes, because JSON escapes a quote: no name can imitate a field."""
 
 
 class LineReader:
-    """Makes rows of matches of `CALL_LINE`, and remembers the parts that calls share."""
+    """Converts matches of `CALL_LINE` to rows, and caches the parts that calls share."""
 
     def __init__(self, process: str) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class LineReader:
         self._rare: dict[bytes, tuple[int | None, tuple[Any, ...]]] = {}
 
     def shared(self, tail: bytes) -> Row | None:
-        """Read the part after the counts: a row without id, time and counts; `None` when it is torn."""
+        """Parse the part after the counts to a row without id, time and counts; `None` if it is torn."""
         rare, common = _split(tail)
         key = (self.process, common)
         try:
@@ -97,7 +97,7 @@ class Batch:
         self.counts: dict[bytes, int] = {}
 
     def row(self, tail: bytes, reader: LineReader) -> Row:
-        """All of them as one row, which has the id, the time and the counts of the first."""
+        """All calls as one row, with the id, the time and the counts of the first."""
         usages = tuple([(reader.usage(counts, tail), calls) for counts, calls in self.counts.items()])
         calls, duration_s = sum(self.counts.values()), self.ms / 1e3
         call = self.shared.call._replace(
@@ -112,7 +112,7 @@ class Batch:
 
 
 def release(batches: dict[bytes, Batch], reader: LineReader) -> Iterator[Row]:
-    """Give the row of each batch, and forget them."""
+    """Yield the row of each batch, and clear *batches*."""
     for tail, batch in batches.items():
         yield batch.row(tail, reader)
     batches.clear()

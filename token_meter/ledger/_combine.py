@@ -1,4 +1,4 @@
-"""Combines many shards in one file, each record once. It knows no call."""
+"""Combines many shards in one file, each record once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from token_meter.ledger._read import RunFacts, _lines, marks_beside, read_run
 def combine(
     paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str], *, append: bool = False
 ) -> RunFacts:
-    """Write the records of *paths* to one file, each once; with *append* also those that the file already has.
+    """Write the records of *paths* to one file, each once. With *append*, keep the records that the file has.
 
-    The file appears whole or not at all. The files that are read stay.
+    The file is replaced as a whole or not at all. The source files are not changed.
 
     Raises:
         LedgerError: a path does not exist.
@@ -37,7 +37,7 @@ def combine(
 
 
 def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
-    """Give each record once, after the opening line of its process; first the losses that marks report."""
+    """Yield each record once: first the losses that marks report, then each process's opening line and records."""
     seen: set[int] = set()
     written_in = b""
     found_marks = [_line.record("close", lost=1, mark=mark).rstrip(b"\n") for mark in marks_beside(sources)]

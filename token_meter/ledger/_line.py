@@ -1,8 +1,8 @@
-"""The format of ledger lines: `Call` to line, line to `Row`. It knows no file.
+"""The format of ledger lines: `Call` to line, line to `Row`.
 
-One line is one JSON object in ASCII. The fields stand in one order: first what differs from call to call, then the
-counts, then what most calls of a run have in common. Writer and reader remember that last part by its text: so an
-append costs 4 us and reading a million lines some seconds. A line in another order is read too, only slower.
+One line is one JSON object in ASCII. Its fields have a fixed order: first those that differ between calls, then the
+counts, then those that most calls of a run have in common. Writer and reader cache that last part by its text, so that
+an append takes 4 us and reading a million lines a few seconds. A line in another order is read too, but slower.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMES_OF_V1 = {
     "flavour": "api", "model_asked": "request_model", "model_served": "response_model", "end": "outcome",
     "beside_tokens": "tool_usage_tokens",
 }  # fmt: skip
-"""What the fields of version 1 were called, in ledger lines and in JSON reports."""
+"""The names of fields in version 1 of ledger lines and JSON reports, with their present names."""
 
 quoted = encode_basestring_ascii
 """A JSON string in ASCII: lone surrogates and control characters are written as escapes."""
@@ -37,10 +37,10 @@ COUNTS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
-"""The counts that stand in every line, `null` when unknown; the rarer ones stand there only when known."""
+"""The counts in every line, `null` when unknown. A line has the rarer ones only when they are known."""
 
 FIRST_RARE = 7
-"""The place in a `Usage` from which all counts are rarer ones; `cache_write_long_tokens`, before it, is one too."""
+"""The index in a `Usage` from which all counts are rare. `cache_write_long_tokens`, before it, is rare too."""
 
 NOTHING_RARE = (None,) * (len(Usage._fields) - FIRST_RARE)
 
@@ -51,19 +51,19 @@ _MEMO_LIMIT = 2_000
 
 
 class Row(NamedTuple):
-    """One call as the ledger has it, or several that differ only in id, time within 15 minutes, duration and counts.
+    """One call in the ledger, or several that differ only in id, time within 15 minutes, duration and counts.
 
     Attributes:
-        call: the call, unpriced; of several merged ones the first, with their mean duration.
+        call: the call, unpriced; for merged calls the first one, with their mean duration.
         context: the owner: a test id, `fixture:name[scope]`, `(outside tests)`, a label; `None` when none was given.
         phase: `setup`, `call` or `teardown` of a test.
-        attempt: which try of a test this was, from 1.
+        attempt: the number of the test's attempt, from 1.
         worker: the test worker, `gw0`.
         late: the call ended after its test.
         process: host and pid of the writer.
-        calls: how many calls this row stands for.
-        duration_s: the sum of their durations.
-        usages: the counts of several merged ones, each with how many calls had them; of one call, nothing.
+        calls: the number of calls in this row.
+        duration_s: the sum of their durations, in seconds.
+        usages: for merged calls, their different usages, each with its number of calls; empty for one call.
     """
 
     call: Call
@@ -84,7 +84,7 @@ _memo: dict[tuple[Any, ...], str] = {}
 def call_line(
     call: Call, context: str | None, phase: str | None, attempt: int | None, worker: str | None, late: bool
 ) -> bytes:
-    """Write *call* as one line. No price (it is computed when reporting) and no `base_url` (it may hold a key)."""
+    """Write *call* as one line, without its price (reports compute it) and its `base_url` (may contain a key)."""
     (id_, ts, duration, host, api, asked, served, usage, certainty, outcome, status, error, tier, first, *_) = call
     rest = call[14:20]
     key = (
@@ -170,7 +170,7 @@ def _common(
 
 
 def cut(name: str | None, limit: int = _NAME_LIMIT) -> str | None:
-    """Shorten a foreign name. The tail becomes a digest, so that two long names stay two names."""
+    """Shorten a name from outside. A digest replaces its tail, so that two long names stay different."""
     if name is None or len(name) <= limit:
         return name
     import zlib
@@ -186,10 +186,10 @@ def record(kind: str, **fields: Any) -> bytes:
 
 
 def row_of(line: Mapping[str, Any], process: str = "") -> Row:
-    """Read the object of a `call` line.
+    """Convert the object of a `call` line to a row.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not a valid one.
+        ValueError, TypeError, KeyError: the line is not valid.
     """
     line = renamed(line)
     usage = usage_of(line)
@@ -231,7 +231,7 @@ def row_of(line: Mapping[str, Any], process: str = "") -> Row:
 
 
 def renamed(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A line, or a part of one, with the names of this version; a line of version 1 has others."""
+    """Rename the fields of a line, or of a part of one, from version 1 to the present names."""
     if _NAMES_OF_V1.keys().isdisjoint(line):
         return line
     return {_NAMES_OF_V1.get(name, name): value for name, value in line.items()}
@@ -249,7 +249,7 @@ def id_of(line: Mapping[str, Any]) -> str:
 
 
 def usage_of(line: Mapping[str, Any]) -> Usage | None:
-    """Read a line's counts; `None` when not one is known.
+    """Read a line's counts; `None` if none is known.
 
     Raises:
         ValueError, TypeError: a count is not valid.

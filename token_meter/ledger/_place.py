@@ -1,9 +1,11 @@
-"""Where runs and shards lie, and whether it is safe to write there. It knows no line of a shard."""
+"""The paths of runs and shards, and checks that it is safe to write there."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,11 +15,18 @@ from typing import BinaryIO
 
 from token_meter.exceptions import LedgerError
 
+if sys.platform != "win32":
+    import fcntl
+
 RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
-"""The environment variable that tells child processes where the run's shards lie (an absolute path)."""
+"""The environment variable with the directory of the run's shards (an absolute path), for child processes."""
 
 UNWRITTEN = ".unwritten"
-"""The ending of marks: empty files that processes leave when they could not write a record."""
+"""The suffix of marks: empty files that a process leaves when it could not write a record."""
+
+_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
+_OURS = re.compile(r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|.*" + re.escape(UNWRITTEN))
+"""Names of runs, and of the files in them, as we give them."""
 
 # Only we make a shard: never follow another user's link there, never share a file.
 _FLAGS = (
@@ -31,9 +40,9 @@ _FLAGS = (
 
 
 def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
-    """Give a new unique run directory, not yet made: `<data_dir>/runs/<utc>-<microseconds><random>`.
+    """Return a new unique path for a run, not yet created: `<data_dir>/runs/<utc>-<microseconds><random>`.
 
-    Names sort by time, also those of one second.
+    Names sort by time, even within one second.
     """
     at_us = time.time_ns() // 1000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at_us // 10**6))
@@ -41,29 +50,71 @@ def new_run_dir(data_dir: str | os.PathLike[str] = ".token_meter") -> Path:
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """Make the directory, or raise `OSError` or `LedgerError`; a data directory that is new is hidden from git."""
+    """Create the directory, or raise `OSError` or `LedgerError`. A new data directory gets a `.gitignore`."""
     data_dir = run_dir.parent.parent if run_dir.parent.name == "runs" else None
     is_new = data_dir is not None and _make(data_dir)
+    if data_dir is not None:
+        check_own(data_dir)
     _make(run_dir.parent)
     _refuse_if_unsafe(run_dir.parent)
     if data_dir is not None:
+        check_own(run_dir.parent)
         _refuse_if_unsafe(data_dir)
         if is_new:  # a directory that existed before may hold other files, even a whole project
             _ignore_by_git(data_dir)
     _make(run_dir, 0o700)
-    if run_dir.is_symlink():
-        msg = f"a run directory must not be a symbolic link: {str(run_dir)!r}"
-        raise LedgerError(msg)
+    check_own(run_dir)
     _refuse_if_unsafe(run_dir)
 
 
+def check_own(directory: Path) -> None:
+    """Refuse a directory of ours that is a link, or that another user owns: where it leads, they decide.
+
+    Raises:
+        LedgerError: it is one of these.
+        OSError: it is not there.
+    """
+    found = os.lstat(directory)
+    if stat.S_ISLNK(found.st_mode):
+        msg = f"a directory of records must not be a symbolic link: {str(directory)!r}"
+        raise LedgerError(msg)
+    if sys.platform != "win32" and found.st_uid not in (os.geteuid(), 0):
+        msg = f"a directory of records must not be another user's: {str(directory)!r}"
+        raise LedgerError(msg)
+
+
+def hold(fd: int) -> None:
+    """Show that this process still writes a shard, until it closes it or ends in whatever way."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def is_held(shard: Path) -> bool:
+    """Whether a process still writes a shard; false where that cannot be found out."""
+    if sys.platform != "win32":
+        try:
+            fd = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+    return False
+
+
 def open_shard(path: Path, *, again: bool = False) -> int:
-    """Open a descriptor that only appends; a new shard must not exist yet, one opened *again* must."""
+    """Open a descriptor for appending. A new shard must not exist yet; one opened *again* must exist."""
     return os.open(path, _FLAGS) if again else open_own(path, _FLAGS | os.O_EXCL)
 
 
 def open_own(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, making it if need be, that only we can read and write, under any umask."""
+    """Open a file, or create one that only this user can read and write, under any umask."""
     fd = os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     _own(fd, 0o600)
     return fd
@@ -71,9 +122,9 @@ def open_own(path: str | os.PathLike[str], flags: int) -> int:
 
 @contextmanager
 def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
-    """A file that takes the place of *target* when the block ends, and is removed when an exception leaves it.
+    """Open a file that replaces *target* at the end of the block, and is removed if the block raises.
 
-    One that *is_ours* has no other reader.
+    With *is_ours*, only this user can read it.
     """
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
@@ -85,9 +136,12 @@ def replaced(target: Path, *, is_ours: bool = False) -> Iterator[BinaryIO]:
         raise
 
 
-def new_shard(run_dir: Path) -> Path:
-    """Name a shard for this process. Equal pids are normal in containers, so host and random bits are in the name."""
-    return run_dir / f"{host_name()}.pid{os.getpid()}.{os.urandom(4).hex()}.jsonl"
+def new_shard(run_dir: Path, day: str = "") -> Path:
+    """Name a shard for this process, of one *day* where it has several, so that their names sort by time.
+
+    Equal pids are normal in containers, so host and random bits are in the name.
+    """
+    return run_dir / f"{host_name()}.pid{os.getpid()}{day and f'.{day}'}.{os.urandom(4).hex()}.jsonl"
 
 
 def run_dirs(data_dir: str | os.PathLike[str] = ".token_meter") -> list[Path]:
@@ -99,8 +153,14 @@ def run_dirs(data_dir: str | os.PathLike[str] = ".token_meter") -> list[Path]:
     return found
 
 
-def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the shard files behind *paths*: a data directory stands for its latest run, a run directory for its shards.
+def find_shards(
+    paths: Iterable[str | os.PathLike[str]], last: int | None = 1, since_s: float | None = None
+) -> list[Path]:
+    """List the shard files behind *paths*: a run directory stands for its shards, a data directory for its runs.
+
+    Args:
+        last: how many of its latest runs a data directory stands for; `None` for all.
+        since_s: leave out the files of runs to which nothing was written since then, seconds since the epoch.
 
     Raises:
         LedgerError: a path does not exist.
@@ -108,20 +168,56 @@ def find_shards(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for given in paths:
         path = Path(given)
-        if (path / "runs").is_dir():
-            path = (run_dirs(path) or [path])[-1]
+        directories = run_dirs(path) or [path] if (path / "runs").is_dir() else [path]
         if path.is_dir():
-            found += sorted(p for p in path.glob("*.jsonl") if p.is_file())
+            for directory in directories if last is None else directories[-last:]:
+                found += sorted(p for p in directory.glob("*.jsonl") if p.is_file() and _is_since(p, since_s))
         elif path.exists():
             found.append(path)
         else:
             msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
             raise LedgerError(msg)
-    return list(dict.fromkeys(found))  # a file that was named twice is one file
+    return list(dict.fromkeys(found))  # a file that is given twice counts once
+
+
+def _is_since(shard: Path, since_s: float | None) -> bool:
+    return since_s is None or shard.stat().st_mtime >= since_s
+
+
+def remove_runs(data_dir: Path) -> tuple[int, int]:
+    """Remove what we wrote to the runs of a data directory; return how many runs are gone, and how many files stayed.
+
+    Raises:
+        LedgerError: the directory, or its `runs`, is a link or another user's.
+        OSError: a file cannot be removed.
+    """
+    runs = data_dir / "runs"
+    if not runs.is_dir():
+        return 0, 0
+    check_own(data_dir)
+    check_own(runs)
+    removed = kept = 0
+    for path in runs.iterdir():
+        if path.is_symlink() or not path.is_dir() or not _RUN.fullmatch(path.name):
+            kept += 1
+            continue
+        others = 0
+        for file in path.iterdir():
+            if file.is_file() and not file.is_symlink() and _OURS.fullmatch(file.name):
+                file.unlink()
+            else:
+                others += 1
+        kept += others
+        if not others:
+            path.rmdir()
+            removed += 1
+    if not kept:
+        runs.rmdir()
+    return removed, kept
 
 
 def marks_in(run_dir: Path) -> list[str]:
-    """Name the marks of a run; each is of a process that could not write at least one record."""
+    """List the marks of a run. Each stands for a process that could not write at least one record."""
     try:
         return sorted(name for name in os.listdir(run_dir) if name.endswith(UNWRITTEN))
     except OSError:
@@ -129,9 +225,9 @@ def marks_in(run_dir: Path) -> list[str]:
 
 
 def _make(directory: Path, mode: int = 0o755) -> bool:
-    """Make a directory and those above it; return whether we made it, and not another process at the same time.
+    """Create a directory and its parents; return whether this process, and not another one, has created it.
 
-    Under any umask, we can write there and others cannot.
+    Under any umask, this user can write there and others cannot.
     """
     is_new = False
     for missing in reversed([*takewhile(lambda path: not path.is_dir(), (directory, *directory.parents))]):
@@ -146,7 +242,7 @@ def _make(directory: Path, mode: int = 0o755) -> bool:
 
 
 def _own(made: Path | int, mode: int) -> None:
-    """Give ourselves the permissions that an odd umask, such as 0777, has removed."""
+    """Restore this user's permissions, which an odd umask, such as 0777, has removed."""
     if os.name == "nt":
         return
     has = stat.S_IMODE(os.stat(made).st_mode)
@@ -156,7 +252,7 @@ def _own(made: Path | int, mode: int) -> None:
 
 
 def _ignore_by_git(data_dir: Path) -> None:
-    """Keep runs out of repositories, as pytest's cache does. If this fails, the shard will say why."""
+    """Write a `.gitignore`, as pytest's cache does. If this fails, opening the shard will fail and say why."""
     path = data_dir / ".gitignore"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)

@@ -1,4 +1,4 @@
-"""Reads shards, damaged ones too, and counts the lines that it cannot read. It knows no price."""
+"""Reads shards, even damaged ones, and counts the lines that it cannot read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from token_meter.blind_spots import BlindSpot
 from token_meter.ledger import _line
 from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
 from token_meter.ledger._line import Row
-from token_meter.ledger._place import find_shards, marks_in
+from token_meter.ledger._place import find_shards, is_held, marks_in
 from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 20
-_MERGED = 20_000  # rows that wait to be merged with equal ones; the number bounds the memory
-_SLOT_S = 900  # prices change at full, half or quarter hours: calls of one slot have one price list
+_MERGED = 20_000  # rows kept to be merged with similar ones; this bounds the memory
+_SLOT_S = 900  # prices change at full, half or quarter hours, so that all calls of one slot have the same prices
 _IN_FLIGHT_SHOWN = 1_000
 _BLIND_SPOTS_SHOWN = 100
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
@@ -28,21 +28,23 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RunFacts(NamedTuple):
-    """What a ledger says apart from its calls.
+    """The facts of a ledger apart from its calls.
 
     Attributes:
         runs: the run ids, in order of appearance.
         processes: how many processes wrote.
-        unclean_processes: how many of them left no closing line (killed, crashed, or still running).
-        in_flight: calls that started and never ended: billed, cost unknown.
+        unclean_processes: how many of them ended without a closing line: killed, or ended by SIGTERM as servers are.
+        in_flight: calls of processes that ended, which started and never ended: billed, cost unknown.
         in_flight_contexts: the tests or labels that started them (bounded).
         skipped_records: lines that are torn, foreign or of an unknown version.
         duplicates: records that had been read before.
-        lost_records: records that their writer could not write.
-        began_s: the first time on record, seconds since the epoch; `None` when there is none.
-        ended_s: the last one.
+        lost_records: records that could not be written.
+        began_s: the earliest time on record, in seconds since the epoch; `None` when there is none.
+        ended_s: the latest time.
         contexts: the fields of `note("context", id=..., ...)`, by id.
         run: the fields of `note("run", ...)`; later ones win.
+        running_processes: how many still write.
+        under_way: calls of theirs that have not ended yet.
         blind_spots: what the meters of the run knew that they did not see, as `note("blind", ...)` has it (bounded).
     """
 
@@ -58,40 +60,58 @@ class RunFacts(NamedTuple):
     ended_s: float | None = None
     contexts: Mapping[str, Mapping[str, Any]] = _NOTHING
     run: Mapping[str, Any] = _NOTHING
+    running_processes: int = 0
+    under_way: int = 0
     blind_spots: tuple[BlindSpot, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Whether every call is in the sums, as far as is known."""
-        gaps = self.unclean_processes or self.in_flight or self.skipped_records or self.lost_records
+        """Whether every call that started is in the sums, as far as is known.
+
+        Each is on record before it is sent, and again when it has ended: how a process ended takes nothing away.
+        """
+        gaps = self.running_processes or self.in_flight or self.skipped_records or self.lost_records
         return not (gaps or self.blind_spots)
 
 
-def read_run(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, merge: bool = True) -> RunReader:
+def read_run(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    merge: bool = True,
+    last: int | None = 1,
+    since_s: float | None = None,
+) -> RunReader:
     """Read a data directory's latest run, run directories or shards; iterate the result for its rows.
 
-    With *merge*, calls that differ only in id, time within 15 minutes, duration and counts come as one row with
+    With *merge*, calls that differ only in id, time within 15 minutes, duration and counts become one row with
     `calls` > 1 and `usages`.
+
+    Args:
+        last: how many of its latest runs a data directory stands for; `None` for all.
+        since_s: leave out calls that started before, seconds since the epoch.
 
     Raises:
         LedgerError: a path does not exist.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return RunReader(find_shards(given), merge=merge)
+    return RunReader(find_shards(given, last, since_s), merge=merge, since_s=since_s)
 
 
 class RunReader:
-    """The rows of some shards, streamed once; `facts` is whole when they are read to the end."""
+    """The rows of some shards, streamed once; `facts` is complete when all rows have been read."""
 
-    def __init__(self, shards: Iterable[Path], *, merge: bool = True) -> None:
+    def __init__(self, shards: Iterable[Path], *, merge: bool = True, since_s: float | None = None) -> None:
         self._shards = list(shards)
-        self._merge = merge
+        self._merge = merge and (since_s is None or since_s % _SLOT_S == 0)  # else a row may lie on both sides
+        self._since_s = since_s
         self._seen = SeenIds()
-        self._in_flight: dict[tuple[bytes, bytes], bytes] = {}
+        self._in_flight: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # the line, and that of its process
+        self._shard_of: dict[bytes, Path] = {}
+        self._lost_of: dict[bytes, int] = {}
         self._closed: dict[bytes, bool] = {}  # by opening line: a process that was combined twice is still one
         self._section = b""
-        self._process = ""
-        self._skipped = self._duplicates = self._lost = self._began = self._ended = 0
+        self._process, self._shard = "", Path()
+        self._skipped = self._duplicates = self._began = self._ended = 0
         self._marks: set[str] = set()
         self._runs: dict[str, None] = {}
         self._contexts: dict[str, dict[str, Any]] = {}
@@ -100,21 +120,28 @@ class RunReader:
 
     def __iter__(self) -> Iterator[Row]:
         for shard in self._shards:
-            yield from self._rows(shard)
+            if self._since_s is None:
+                yield from self._rows(shard)
+            else:
+                yield from (row for row in self._rows(shard) if row.call.started_s >= self._since_s)
 
     @property
     def facts(self) -> RunFacts:
         """The facts of the lines so far."""
-        contexts = (_context_of(line) for line in list(self._in_flight.values())[:_IN_FLIGHT_SHOWN])
+        running = {s for s, closed in self._closed.items() if not closed and is_held(self._shard_of[s])}
+        left = [line for line, section in self._in_flight.values() if section not in running]
+        contexts = (_context_of(line) for line in left[:_IN_FLIGHT_SHOWN])
         return RunFacts(
             runs=tuple(self._runs),
             processes=len(self._closed),
-            unclean_processes=sum(not closed for closed in self._closed.values()),
-            in_flight=len(self._in_flight),
+            unclean_processes=sum(not closed for closed in self._closed.values()) - len(running),
+            running_processes=len(running),
+            under_way=len(self._in_flight) - len(left),
+            in_flight=len(left),
             in_flight_contexts=tuple(dict.fromkeys(c for c in contexts if c is not None)),
             skipped_records=self._skipped,
             duplicates=self._duplicates,
-            lost_records=max(self._lost, len(self._marks.union(marks_beside(self._shards)))),
+            lost_records=max(sum(self._lost_of.values()), len(self._marks.union(marks_beside(self._shards)))),
             began_s=float(self._began) if self._began else None,
             ended_s=float(self._ended) if self._ended else None,
             contexts=self._contexts,
@@ -124,7 +151,7 @@ class RunReader:
 
     def _rows(self, shard: Path) -> Iterator[Row]:
         """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
-        self._section, self._process = b"", shard.name
+        self._section, self._process, self._shard = b"", shard.name, shard
         call_of, in_flight, seen = CALL_LINE.fullmatch, self._in_flight, self._seen.add
         reader = LineReader(self._process)
         batches: dict[bytes, Batch] = {}
@@ -148,7 +175,7 @@ class RunReader:
                 waiting, slot = 0, range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
             batch = batches.get(tail)
             shared = reader.shared(tail) if batch is None else batch.shared
-            if shared is None:  # a torn line must not use up its id: the whole one may follow
+            if shared is None:  # do not mark the id of a torn line as seen: the whole line may follow
                 self._skipped += 1
                 continue
             if prefix != last:
@@ -182,7 +209,7 @@ class RunReader:
         yield from release(batches, reader)
 
     def _other(self, line: bytes) -> Row | None:
-        """Read any other line; a call in another form is returned as its row."""
+        """Read any other line; return the row of a call that is written in another form."""
         start = _START_HEAD.match(line)
         if start is not None and line.endswith(b"}"):
             self._started((start[1], start[2]), line)
@@ -215,12 +242,13 @@ class RunReader:
             self._process = _line.cut(f"{found.get('host')}:{found.get('pid')}") or ""
             self._runs.setdefault(str(_line.cut(str(found.get("run")))))
             self._closed.setdefault(line, False)
+            self._shard_of[line] = self._shard
         elif kind == "close":
-            if "mark" in found:  # not the end of a process: the mark of a shard that was combined
+            if "mark" in found:  # the mark of a combined shard, not the end of a process
                 self._marks.add(str(found["mark"]))
-            elif self._section in self._closed and not self._closed[self._section]:
+            elif self._section in self._closed:  # again for each block of a service; what is lost adds up
                 self._closed[self._section] = True
-                self._lost += int(found.get("lost", 0))
+                self._lost_of[self._section] = max(self._lost_of.get(self._section, 0), int(found.get("lost", 0)))
         elif kind == "start":
             self._started(split_id(_line.id_of(found)), line)
         elif kind == "drop":
@@ -239,24 +267,24 @@ class RunReader:
 
     def _started(self, id_: tuple[bytes, bytes], line: bytes) -> None:
         if id_ not in self._seen:
-            self._in_flight[id_] = line
+            self._in_flight[id_] = line, self._section
 
 
 def marks_beside(shards: Iterable[Path]) -> list[str]:
-    """Name the marks in the directories of *shards*, each with its directory's name, so that none counts twice."""
+    """List the marks in the directories of *shards*, with the directory's name, so that none counts twice."""
     directories = dict.fromkeys(os.path.abspath(shard.parent) for shard in shards)
     return [f"{os.path.basename(path)}/{name}" for path in directories for name in marks_in(Path(path))]
 
 
 def _lines(shard: Path) -> Iterator[bytes]:
-    """Stream the lines without their ends. A last line that lacks its end is given too: it may be whole."""
+    """Yield the lines without their line breaks. A last line without a break is included, because it may be whole."""
     rest = b""
     try:
         with open(shard, "rb") as file:
             while chunk := file.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
-                if len(rest) > _LONGEST_LINE:  # too long for a line of ours; skip the rest of it too
+                if len(rest) > _LONGEST_LINE:  # we never write such a line; the rest of it is skipped too
                     yield b"too long"
                     rest = b""
     except OSError:

@@ -1,4 +1,4 @@
-"""Remembers the ids that were read, at about one byte each. It knows no line."""
+"""Stores the ids that were read, in about one byte each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ _SLACK = 4096
 
 
 def split_id(id_: str) -> tuple[bytes, bytes]:
-    """Take an id of any form apart as ours are: a process's prefix and a number in hex."""
+    """Split an id into the two parts of our ids: a process's prefix and a hexadecimal number."""
     prefix, dash, number = id_.encode("utf-8", "surrogatepass").rpartition(b"-")
     return prefix if dash else b"no dash", number
 
 
 class SeenIds:
-    """Ids count up from 0 behind a process's prefix, so a byte a call is enough; any other id costs a hash."""
+    """A set of ids. The numbers of one process count up from 0, so that one byte each is enough; others are hashed."""
 
     def __init__(self) -> None:
         self._marks: dict[bytes, bytearray] = {}
@@ -23,13 +23,13 @@ class SeenIds:
         return self._marks.setdefault(prefix, bytearray()) if not self._odd else bytearray()
 
     def add(self, prefix: bytes, number: bytes) -> bool:
-        """Note an id; return whether it was noted before."""
+        """Add an id; return whether it was there already."""
         marks = self._marks.get(prefix)
         if marks is None:
             marks = self._marks[prefix] = bytearray()
         n = _value(number)
         if not 0 <= n < len(marks):
-            if n < 0 or n > len(marks) + _SLACK:  # a huge number in a foreign file must not allocate memory
+            if n < 0 or n > len(marks) + _SLACK:  # a huge number in a file from outside must not allocate memory
                 key = hash((prefix, number))
                 was_there = key in self._odd
                 self._odd.add(key)

@@ -1,1 +1,1 @@
-"""Functions of other people's modules, replaced and put back."""
+"""Patches functions of other packages, and removes the patches."""

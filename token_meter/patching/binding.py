@@ -1,8 +1,8 @@
-"""Calls what stands in a class as Python would. It knows no class and no seam.
+"""Calls a member of a class as Python's attribute lookup would.
 
-Most of what we replace is a plain function, which takes its instance first. Others may have put something else there
-before us: a wrapper of wrapt, as tracers do, a `partialmethod`, a `staticmethod`, a mock. Each of those learns its
-instance when it is looked up, or never.
+Most members that we patch are plain functions, which take the instance as first argument. Another package may have
+replaced one before us: by a wrapper of wrapt (tracers do so), a `partialmethod`, a `staticmethod` or a mock. Those get
+the instance when they are looked up (`__get__`), or not at all.
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ from typing import Any
 
 
 def as_function(owner: Any, name: str, member: Any) -> Callable[..., Any]:
-    """What stands as *name* in *owner*, to be called with the instance first; a plain function as it is."""
-    # Not isinstance: a wrapper of wrapt says that it is what it wraps.
+    """Return *member*, found as *name* in *owner*, as a function that takes the instance first."""
+    # Not isinstance: it is true for a wrapper of wrapt around a function.
     if type(member) is FunctionType or not isinstance(owner, type):
-        return member  # type: ignore[no-any-return]  # what stands in a module is bound to nothing
+        return member  # type: ignore[no-any-return]  # functions of a module are not bound
     bind = getattr(type(member), "__get__", None)
 
     def call(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
         bound = member if bind is None else bind(member, instance, type(instance))
         return bound(*args, **kwargs)
 
-    # Not `functools.wraps`: it fails at objects that answer to any name, and copies all that is in a mock.
+    # Not `functools.wraps`: it fails on objects that have every attribute, and copies the attributes of a mock.
     call.__name__, call.__qualname__ = name, f"{owner.__qualname__}.{name}"
-    call.__wrapped__ = member  # type: ignore[attr-defined]  # for `inspect`, as everybody who wraps sets it
+    call.__wrapped__ = member  # type: ignore[attr-defined]  # as `functools.wraps` sets it, for `inspect`
     return call
 
 
 def owner_of(owner: Any, name: str) -> Any:
-    """The class among *owner* and its bases that defines *name*; what is no class is its own owner."""
+    """The class among *owner* and its bases that defines *name*; *owner* itself if it is not a class.
+
+    Raises:
+        AttributeError: none of them defines it.
+    """
     for cls in getattr(owner, "__mro__", (owner,)):
         if name in cls.__dict__:
             return cls
@@ -39,7 +43,7 @@ def owner_of(owner: Any, name: str) -> Any:
 
 
 def home_of(function: Any) -> str:
-    """The package whose code *function* is; empty for what has no code to look at."""
-    # Not `__module__`, which those who wrap copy.
+    """The package that contains the code of *function*; empty for an object without Python code."""
+    # Not `__module__`, which wrappers copy from the wrapped function.
     name: str = getattr(function, "__globals__", {}).get("__name__", "")
     return name.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Calls back with modules, when they are imported. It knows nothing of what the modules are for."""
+"""Calls a function with a module when the module has been imported."""
 
 from __future__ import annotations
 
@@ -14,28 +14,25 @@ _log = logging.getLogger("token_meter")
 
 
 class Finder:
-    """A finder on `sys.meta_path`, in front of the others, that only watches: imports behave as without it."""
+    """A finder at the front of `sys.meta_path` that finds nothing and only sees the names; imports are unchanged."""
 
     def watch(self) -> None:
-        """Be asked for every module that is imported from here on; idempotent."""
+        """See every module that is imported from now on; idempotent."""
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """See the name of a module that is about to be imported."""
+        """Called with the name of a module that is about to be imported."""
         raise NotImplementedError
 
 
 class ImportHook(Finder):
-    """Calls `then(module)` for each of *names*: at once where it is imported, else when it has been.
-
-    For the latter it lets the real loader work.
-    """
+    """Calls `then(module)` for each of *names*: at once if it is imported, else after its real loader has run."""
 
     def __init__(self, names: Iterable[str], then: Callable[[ModuleType], None]) -> None:
         self._names = tuple(names)
@@ -44,7 +41,7 @@ class ImportHook(Finder):
         self._begun: set[str] = set()
 
     def start(self) -> None:
-        """Call back for what is there, wait for the rest; idempotent."""
+        """Call back for modules that are imported already, and wait for the others; idempotent."""
         known = {name: sys.modules.get(name) for name in self._names}
         made = {name: module for name, module in known.items() if module is not None and not _is_half_made(module)}
         self._awaited = frozenset(self._names) - made.keys()
@@ -59,33 +56,33 @@ class ImportHook(Finder):
             self._look_again()
         if name not in self._awaited:
             return None
-        # Finders in front of us have passed; `importlib.util.find_spec` would ask us again.
+        # The finders before us did not find it. `importlib.util.find_spec` would call us again, without end.
         for finder in [*dropwhile(lambda finder: finder is not self, sys.meta_path)][1:]:
             find = getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find is not None else None
             if spec is not None:
-                if not hasattr(spec.loader, "exec_module"):  # a namespace, say: nothing will be run
+                if not hasattr(spec.loader, "exec_module"):  # such as a namespace package: no code will run
                     return None
-                # The name stays awaited: somebody may only be looking, or the import fail and be tried again.
+                # Keep waiting for the name: the caller may want the spec only, or the import may fail and be retried.
                 spec.loader = _Loader(spec.loader, self._call_back)  # type: ignore[assignment]  # delegates all else
                 return spec
         return None
 
     def _look_again(self) -> None:
-        """Call back for what was half made at the start. Nothing tells when it is done, so later imports ask."""
+        """Call back for modules that were half imported at the start: Python has no event for the end of an import."""
         for name in tuple(self._begun):
             module = sys.modules.get(name)
             if module is not None and _is_half_made(module):
                 continue
             try:
                 self._begun.remove(name)
-            except KeyError:  # another thread was faster, or an import in `then`
+            except KeyError:  # another thread, or an import in `then`, has handled it
                 continue
-            if module is not None:  # else that import failed, and the next one passes here
+            if module is not None:  # else that import failed; `find_spec` sees the next attempt
                 self._call_back(module)
 
     def _call_back(self, module: ModuleType) -> None:
-        """Call back in an import, which shall not fail for us where warnings are made errors."""
+        """Call back. A warning that a filter turns into an error must not make the user's import fail."""
         try:
             self._then(module)
         except Warning as warning:
@@ -93,12 +90,12 @@ class ImportHook(Finder):
 
 
 def _is_half_made(module: ModuleType) -> bool:
-    """Whether *module* is being imported right now; importlib's own mark, which modules made by hand lack."""
+    """Whether *module* is being imported now, by importlib's own mark, which modules made by hand do not have."""
     return getattr(getattr(module, "__spec__", None), "_initializing", False) is True
 
 
 class _Loader:
-    """Delegates to the real loader and gives the module back to it before the module's code runs."""
+    """Delegates to the real loader, which the module's spec gets back before the module's code runs."""
 
     def __init__(self, real: Any, then: Callable[[ModuleType], None]) -> None:
         self._real = real

@@ -1,4 +1,4 @@
-"""A function that was replaced, and how it is put back. It knows no library."""
+"""Replaces a function of a class or module, and restores it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from token_meter.patching.binding import as_function, owner_of
 
 
 class Patch:
-    """One patched function. Switching off leaves other people's patches alone.
+    """One patched function. `off` leaves the patches of other packages in place.
 
-    It is put where the name is defined, be that a base of the class that was asked for.
-    *make* gets what stood there before as a function of the instance, whatever it was.
+    The patch is set on the class that defines the name, which may be a base of *owner*. *make* gets the original as a
+    function that takes the instance first, and returns the replacement.
 
-    Where somebody patched on top of ours, taking ours out would take theirs out too. Ours then stays as a shim that
-    only passes calls on, because the seam was told to be silent.
+    If another package has patched on top of ours, restoring the original would remove its patch too. Ours then stays
+    and only passes calls on: its seam has been told that it is off.
     """
 
     __slots__ = ("_is_covered", "_is_wanted", "_make", "_original", "_ours", "name", "owner")
@@ -32,11 +32,11 @@ class Patch:
 
     @property
     def is_on(self) -> bool:
-        """Whether the name leads to our function directly: nobody has patched on top."""
+        """Whether the name refers to our function directly, without another patch on top."""
         return self._ours is not None and self.owner.__dict__.get(self.name) is self._ours
 
     def on(self) -> None:
-        """Replace the function, unless ours stands there or stays as a shim under somebody else's."""
+        """Replace the function, unless ours is in place already, directly or below another patch."""
         now = self.owner.__dict__[self.name]
         may_be_covered, self._is_wanted = self._is_covered or self._is_wanted, True
         if now is self._ours or (may_be_covered and now is not self._original and self._is_held()):
@@ -47,18 +47,18 @@ class Patch:
         setattr(self.owner, self.name, self._ours)
 
     def off(self) -> None:
-        """Restore the original where ours still stands."""
+        """Restore the original if the name still refers to our function."""
         if self._ours is None:
             return
         now = self.owner.__dict__.get(self.name)
         if now is self._ours:
             setattr(self.owner, self.name, self._original)
-        elif now is not self._original and self._is_wanted:  # what others did since `off` covers nothing of ours
+        elif now is not self._original and self._is_wanted:  # a patch made after an earlier `off` is not on top
             self._is_covered = self._is_held()
         self._is_wanted = False
 
     def _is_held(self) -> bool:
-        """Whether anybody else has our function. If not, it was taken out: whoever patches on top keeps it to call."""
+        """Whether another object refers to our function, as a patch on top does in order to call it."""
         ours = weakref.ref(self._ours)
         self._ours = None
         self._ours = ours()
@@ -72,26 +72,26 @@ class Patches:
         self._patches: dict[tuple[Any, str], Patch] = {}
 
     def put(self, owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
-        """Replace `owner.name` by `make(original)`; once, however often it is asked for.
+        """Replace `owner.name` by `make(original)`; a second call does nothing.
 
-        Returns whether the name leads to ours directly now: nobody has patched on top.
+        Returns whether the name now refers to our function directly, without another patch on top.
         """
         key = (owner_of(owner, name), name)
         switch = self._patches.get(key) or Patch(owner, name, make)
         switch.on()
-        self._patches[key] = switch  # not one that could not be put on
+        self._patches[key] = switch  # not before `on`, which may raise
         return switch.is_on
 
     def take_out(self, owner: Any) -> None:
-        """Restore the functions of *owner* and its bases where ours still stand, and forget them."""
+        """Switch off and forget the patches on *owner* and its bases."""
         for key in [key for key in self._patches if key[0] in getattr(owner, "__mro__", ())]:
             self._patches.pop(key).off()
 
     def undo(self) -> None:
-        """Restore what is still ours."""
+        """Switch all patches off."""
         for patch in self._patches.values():
             patch.off()
 
     def is_whole(self) -> bool:
-        """Whether every patched name still leads to our function directly."""
+        """Whether every patched name still refers to our function directly."""
         return all(patch.is_on for patch in self._patches.values())

@@ -1,10 +1,10 @@
-"""What a finished call costs, and the source of its price. It knows no wire and no meter."""
+"""Computes what a finished call costs in US dollars, and names the source of the price."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from token_meter.prices._book import PriceBook
+from token_meter.prices._book import PriceBook, UnreadableBook
 from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
 from token_meter.prices._rates import Rates
 
@@ -18,6 +18,7 @@ __all__ = [
     "PriceBook",
     "PriceRow",
     "Rates",
+    "UnreadableBook",
     "describe",
     "known_models",
     "known_providers",
@@ -25,13 +26,13 @@ __all__ = [
 ]
 
 DEFAULT_BOOK = PriceBook()
-"""The default book: list prices, no private rates."""
+"""The book of list prices, without private rates."""
 
 _LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest"})
 
 
 def __getattr__(name: str) -> Any:
-    """Load the listing of prices on first use: pricing a call does not need it."""
+    """Load the listing of prices on first use, because no call needs it."""
     if name in _LISTING:
         from token_meter.prices import _listing
 

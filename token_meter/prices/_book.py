@@ -1,11 +1,11 @@
-"""The price book: a finished call in, its price out, never an exception. It knows no wire and no meter."""
+"""The price book: returns the price of a finished call, and never raises."""
 
 from __future__ import annotations
 
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -25,7 +25,7 @@ _ON_UNPRICED = ("warn", "raise", "ignore")
 
 
 class _Memo:
-    """Rates that were looked up so far; replaced when the public price data changes."""
+    """The rates looked up so far. It is replaced when the public price data changes."""
 
     __slots__ = ("entries", "snapshot")
 
@@ -35,18 +35,18 @@ class _Memo:
 
 
 class PriceBook:
-    """Where prices come from: the provider's own bill, private rates, the overlay, the public list, in this order.
+    """Prices calls by these sources, in this order: the provider's own bill, private rates, overlay, public list.
 
-    A book is fixed once made and may be shared between threads and meters.
+    A book is immutable, and may be shared between threads and meters.
 
     Args:
         overrides: private rates; a row replaces the public one of its provider, model and tier as a whole.
         multipliers: factors on list prices by base URL: `{"https://acme.openai.azure.com/": "1.1"}`.
         models: the model behind a deployment: `{("https://acme.openai.azure.com/", "prod-chat"): "gpt-4o"}`.
         hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`.
-        on_unpriced: `warn`, `raise` or `ignore`, when tokens were counted that have no price.
-        name: how reports name the book.
-        web_search: US dollars per 1,000 web searches; without it their fee is no part of the price.
+        on_unpriced: what to do when counted tokens have no price: `warn`, `raise` or `ignore`.
+        name: the book's name in reports.
+        web_search: US dollars per 1,000 web searches; without it, the price does not include their fee.
     """
 
     __slots__ = ("_memo", "_search_fee", "_shown", "_terms", "name", "on_unpriced")
@@ -106,14 +106,14 @@ class PriceBook:
             raise ConfigError(msg) from exc
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        msg = f"a price book is fixed once made; make a new one instead of setting {name!r}"
+        msg = f"a price book is immutable; make a new one instead of setting {name!r}"
         raise AttributeError(msg)
 
     def __delattr__(self, name: str) -> NoReturn:
         self.__setattr__(name, None)
 
     def __deepcopy__(self, memo: object) -> PriceBook:
-        return self  # fixed: a copy would be the same book
+        return self  # immutable
 
     def __copy__(self) -> PriceBook:
         return self
@@ -129,7 +129,7 @@ class PriceBook:
 
     @property
     def version(self) -> str:
-        """The stamp for reports: the price data that this book uses."""
+        """The price data that this book uses, as reports show it."""
         parts = [f"genai-prices {_public.version()}"]
         if updated := _public.updated_at():
             parts[0] += f" (updated {updated})"
@@ -141,7 +141,7 @@ class PriceBook:
 
     @property
     def digest(self) -> str:
-        """A digest of the private terms, the fee for searches included, which may share a name; empty without any."""
+        """A digest of the private terms and the search fee, since books may share a name; empty without any."""
         return self._terms.digest(self._search_fee)
 
     def provider_of(self, base_url: str | None) -> str | None:
@@ -152,7 +152,7 @@ class PriceBook:
         """Return what *call* costs and the source of the price, or the reason why it has none. Never raises."""
         usage = call.usage
         if usage is not None and usage.provider_cost is not None:
-            return self._priced(usage, _UNASKED)  # no list is looked up, nor loaded
+            return self._priced(usage, _UNASKED)  # without loading the public list
         return self._priced(usage, self._entry(call))
 
     def priced(self, call: Call) -> Call:
@@ -167,6 +167,22 @@ class PriceBook:
         """Return what calls like *call* cost with each of *usages*; their rates are looked up once. Never raises."""
         entry = self._entry(call)
         return (self._priced(usage, entry) for usage in usages)
+
+    def price_together(self, calls: Sequence[Call]) -> Price | None:
+        """Return the price of calls that differ in usage and time only, all in all; `None` where each must be priced
+        by itself. Never raises.
+        """
+        if type(self) is not PriceBook:  # a subclass may price each call in a way of its own
+            return None
+        try:
+            entry = self._entry(calls[0])
+            starts = [call.started_s for call in calls]
+            if entry.together is None or not entry.since <= min(starts) <= max(starts) < entry.until:
+                return None
+            cost = entry.together([call.tokens for call in calls])
+            return None if cost is None else Price(cost, entry.source, None)
+        except Exception:  # noqa: BLE001  # the observer never harms the observed
+            return None
 
     def _priced(self, usage: Usage | None, entry: Entry) -> Price:
         try:
@@ -223,10 +239,33 @@ class PriceBook:
             return Entry(hour, hour + 3600, None, None, Price(None, None, str(exc)), free=False)
 
 
+class UnreadableBook(PriceBook):
+    """In the place of a price file that cannot be read: nothing has a price but the provider's own charge.
+
+    Args:
+        why: the reason, in words for the user.
+    """
+
+    __slots__ = ("_why",)
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        object.__setattr__(self, "_why", why)
+
+    @property
+    def version(self) -> str:
+        return f"none: {self._why}"
+
+    def _resolve(self, call: Call) -> Entry:
+        return Entry(-math.inf, math.inf, None, None, Price(None, None, self._why), free=False)
+
+    _why: str
+
+
 def _charged(amount: Decimal) -> Price:
-    """The price by the provider's own charge."""
+    """The price that the provider itself has charged, in US dollars."""
     if not amount.is_finite() or amount < 0:
-        return Price(None, None, "the provider reports a cost that is no amount")
+        return Price(None, None, "the provider reports a cost that is not an amount")
     return Price(amount, "provider", None)
 
 

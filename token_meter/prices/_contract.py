@@ -1,4 +1,4 @@
-"""The private terms of a price book, and which rates apply to a call under them. It keeps no state."""
+"""The private terms of a price book, and the choice of the rates that apply to a call."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from token_meter.types import Call
 
 _LONGEST = 200
 _UNNAMED = {"moderations": "omni-moderation-latest"}
-"""The model of a request that names none (OpenAI's API reference, 2026-11)."""
+"""The default model of an api whose requests need not name one (OpenAI's API reference, 2026-11)."""
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
 
 class Terms(NamedTuple):
-    """Private rates, and the providers and models behind hosts and deployments.
+    """Private rates, and the mapping of hosts to providers and of deployments to models.
 
     Attributes:
         overrides: the private rates.
@@ -40,7 +40,7 @@ class Terms(NamedTuple):
     hosts: PlaceMap[str]
 
     def digest(self, *more: object) -> str:
-        """A digest of twelve letters; empty without any terms."""
+        """A digest of twelve hexadecimal digits; empty without any terms."""
         rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
         models = sorted((name, places.rows) for name, places in self.models.items())
         given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
@@ -56,7 +56,7 @@ class Terms(NamedTuple):
         """Resolve the provider, the model, the tier and the rates of a call.
 
         Raises:
-            UnpriceableError: no price is known for such a call.
+            UnpriceableError: no price is known; the message says why.
         """
         where = call.base_url or call.host or ""
         provider = self.provider_of(where) or call.provider
@@ -68,12 +68,12 @@ class Terms(NamedTuple):
         model, also = self._model(call, where)
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)
         processing = call.processing or ""
-        if tier == "batch":  # Anthropic names a batch in the place of the tier
+        if tier == "batch":  # Anthropic reports a batch as `service_tier`
             tier, processing = "", "batch"
         own = self._override(provider, (model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
-            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free)
+            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
         factor = self.multipliers.get(where)
         place = place_of(where)
         if provider == "openai" and place is not None and place.host in REGIONAL:
@@ -148,7 +148,7 @@ def terms_of(
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
-    """Check that private rates are `Rates`, and that none comes twice."""
+    """Check that all rows are `Rates`, and that no two are for the same provider, model, tier and processing."""
     seen: set[tuple[str | None, ...]] = set()
     for row in rows:
         if not isinstance(row, Rates):

@@ -1,4 +1,4 @@
-"""A price book on disk, as TOML or JSON with the same words as in code. It knows no price."""
+"""Reads a price book from TOML or JSON, whose keys are the arguments of `PriceBook` and `Rates`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODEL_KEYS = frozenset({"base_url", "name", "model"})
 
 
 def read_book(path: Path) -> dict[str, Any]:
-    """Read the arguments of a `PriceBook` from *path*; numbers in the file are taken as they are written.
+    """Read the arguments of a `PriceBook` from *path*. Numbers keep their digits, and never become floats.
 
     Raises:
         ConfigError: the file cannot be read, or is not valid.

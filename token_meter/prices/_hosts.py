@@ -1,6 +1,6 @@
-"""The provider, read from a base URL and from nothing else. It knows no price.
+"""Finds the provider of a base URL.
 
-Matching is anchored: `https://api.openai.com.evil.example` is not OpenAI, and a model's name is never a hint,
+Whole host names are compared: `https://api.openai.com.evil.example` is not OpenAI. A model's name is never used,
 because a local server may give its models any names.
 """
 
@@ -61,9 +61,9 @@ HOSTS: Mapping[str, str] = {
     "dashscope.aliyuncs.com": "dashscope-cn",
 }
 DEFAULT_PROVIDER = "openai"
-"""Who is paid, where a person asks for prices and names no provider."""
+"""The provider for a query about prices that names none."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-"""Where a request is taken to go whose cost is asked for before it is sent, and whose host is not said."""
+"""The destination of a request whose cost is estimated before it is sent, unless the caller names another."""
 _BEDROCK = re.compile(r"bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com")
 _VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com")
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
@@ -73,7 +73,7 @@ REGIONAL = frozenset(f"{region}.api.openai.com" for region in ("us", "eu", "au",
 
 
 class Place(NamedTuple):
-    """Where a request went, without user, password, query and scheme."""
+    """The host, port and path of a URL, without scheme, user, password and query."""
 
     host: str
     port: str | None
@@ -123,7 +123,7 @@ def known_provider(url: str) -> str | None:
 
 
 class PlaceMap(Generic[T]):
-    """Values by base URL; the longest path wins, a port in the key binds, the scheme does not matter."""
+    """Values by base URL. The longest path wins; a key with a port matches only this port; schemes are ignored."""
 
     __slots__ = ("rows",)
 

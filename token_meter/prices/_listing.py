@@ -1,4 +1,4 @@
-"""The prices as plain rows for people. It prices no call."""
+"""Lists prices as rows, for `token-meter prices`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class PriceRow(NamedTuple):
         provider: the provider's id.
         model: the model.
         tier: `standard`, a service tier, or `batch`.
-        unit: the unit that is paid for: `input`, `cached_input`, `output`, …
-        rate: US dollars.
-        per: how much of the unit that buys.
-        above: the rate is for calls with more input tokens than this.
+        unit: the unit that is billed: `input`, `cached_input`, `output`, …
+        rate: US dollars for *per* units.
+        per: the number of units that the rate is for, such as 1,000,000 tokens.
+        above: the rate applies to calls with more input tokens than this.
         source: where the rate is published.
     """
 
@@ -43,7 +43,7 @@ class PriceRow(NamedTuple):
 def describe(
     model: str, provider: str = "openai", *, book: PriceBook | None = None, at_s: float | None = None
 ) -> list[PriceRow]:
-    """Return every rate of *model* at one moment (now), all tiers; empty when it has no price."""
+    """Return every rate of *model* in all tiers, at one moment (default: now); empty when it has no price."""
     name, provider = model.strip().lower(), provider.strip().lower()
     own = [] if book is None else [r for r in book.overrides if r.provider == provider]
     when_s = time.time() if at_s is None else at_s
@@ -56,7 +56,7 @@ def describe(
             rows += _rows(provider, name, pair, override.sheet, override.source)
     overlay = [(row.tier, row.processing) for row in _overlay.ROWS if row.provider == provider and row.tier != "*"]
     pairs: list[tuple[str, str]] = [("", "")]
-    for pair in pairs:  # grows: the public list names its tiers with its standard price
+    for pair in pairs:  # the list grows in the loop: the standard price names the other tiers
         try:
             price = published(provider, name, *pair, when_s)
         except UnpriceableError:
@@ -96,7 +96,7 @@ def known_providers(*, book: PriceBook | None = None) -> list[str]:
 
 
 def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:
-    """Return names like *model* that have a price: a hint for people, never a price."""
+    """Return up to *n* priced names similar to *model*, as a hint in messages; never used to price a call."""
     names = [name for name in known_models(provider, book=book) if not name.endswith("*")]
     return difflib.get_close_matches(model.strip().lower()[:200], names, n=n)
 

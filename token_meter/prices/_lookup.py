@@ -1,9 +1,9 @@
-"""Prices one kind of call by published rates: the overlay on the public list. It knows no private rate."""
+"""Finds published rates for one kind of call: those of the overlay, then those of the public list."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,7 +14,10 @@ from token_meter.types import Price, Usage
 
 
 class Entry(NamedTuple):
-    """How to price one kind of call, between two moments: by `cost`, or not at all, for a reason."""
+    """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
+
+    `together` prices several usages as a whole, where that is known to be the sum of their costs.
+    """
 
     since: float
     until: float
@@ -22,17 +25,18 @@ class Entry(NamedTuple):
     source: str | None
     refusal: Price | None
     free: bool
+    together: Callable[[Sequence[Usage]], Decimal | None] | None = None
 
 
 class Published(NamedTuple):
     """A published price.
 
     Attributes:
-        sheet: its rates; `None` when only `calc_price` understands them.
-        public: what the public list says, unless the overlay says it all.
+        sheet: its rates; `None` when only `calc_price` of genai-prices can apply them.
+        public: the public price; `None` when the overlay's row is complete.
         source: where it is published.
-        since: it holds from this second of the epoch on,
-        until: and before this one.
+        since: the start of its validity, in seconds of the epoch.
+        until: the end of its validity (exclusive), in seconds of the epoch.
     """
 
     sheet: RateTable | None
@@ -79,13 +83,14 @@ def published(provider: str, model: str, tier: str, processing: str, at_s: float
 
 
 def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
-    """Make a published price ready for many calls of one api, times *factor*."""
+    """Prepare a published price, multiplied by *factor*, for many calls of one api."""
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
         card = RateCard(price.sheet, api=api, factor=factor)
-        # Only a written row makes a model free of charge; a public 0 may be a gap.
-        return Entry(price.since, price.until, card.cost, source, None, card.free and price.public is None)
-    assert price.public is not None  # no sheet: the price is asked for each call
+        # Only a row of the overlay makes a model free: a 0 in the public list may be a missing price.
+        is_free = card.free and price.public is None
+        return Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
+    assert price.public is not None  # no sheet: `calc_price` is asked for each call
     ask = price.public.ask
 
     def cost(usage: Usage) -> Decimal:

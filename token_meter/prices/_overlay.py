@@ -20,20 +20,20 @@ _LIST_2026_02 = "OpenAI's price list, copy of 2026-02-07 (karstenheld3/SharePoin
 
 
 class Row(NamedTuple):
-    """The overlay's row about some models of one provider.
+    """One row of the overlay: rates for some models of one provider.
 
     Attributes:
         provider: the provider's id.
-        models: names, each exact, or with a `*` for any ending.
-        source: where it is published.
-        read: when that was read.
-        rates: US dollars per 1M; alone they are the whole price, with `adds` they join the public one.
-        above: rates above a number of input tokens.
+        models: names, exact or with a `*` for any ending.
+        source: where the rates are published.
+        read: the date when the source was read.
+        rates: US dollars per 1M tokens; the whole price, unless `adds`.
+        above: other rates for calls with more input tokens than the key.
         adds: the row completes the public price instead of replacing it.
         times: rates as a multiple of another rate of the same public price.
-        weekend_hour: at weekends, the public price of this UTC hour holds all day.
-        tier: the service tier that it is for; `*`: any.
-        processing: `batch` for a row that is for batches; `*`: any.
+        weekend_hour: at weekends, the public price of this UTC hour applies all day.
+        tier: the service tier; `*`: any.
+        processing: `batch` for batches; `*`: any.
     """
 
     provider: str
@@ -50,13 +50,13 @@ class Row(NamedTuple):
 
     @property
     def sheet(self) -> RateTable:
-        """The row's own rates."""
+        """The row's own rates, in bands."""
         bands = ((0, self.rates), *self.above)
         return tuple((start, {unit: Decimal(rate) for unit, rate in rates.items()}) for start, rates in bands)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the row is a price of its own."""
+        """Whether the row is a complete price, without the public one."""
         return bool(self.rates) and not self.adds
 
     def covers(self, provider: str, model: str, tier: str, processing: str) -> bool:
@@ -226,7 +226,7 @@ REGIONAL_FACTOR = Decimal("1.1")
 _DATED = re.compile(r"-(20\d\d-\d\d-\d\d)$")
 
 DISPUTED = {("openai", "gpt-4o-transcribe"), ("openai", "gpt-4o-transcribe-diarize")}
-"""OpenAI's own pages contradict each other: $6 and $2.50 per 1M audio tokens. The public price ($6) is kept."""
+"""Models whose price differs between OpenAI's own pages: $6 and $2.50 per 1M audio tokens. We use the public $6."""
 
 NO_USD = {
     provider: f"{name} is billed in CNY; give US dollar rates with PriceBook(overrides=...)"
@@ -241,7 +241,7 @@ NO_USD = {
 
 
 def regional_factor(model: str) -> Decimal | None:
-    """Return the factor of OpenAI's regional hosts on the price of *model*; `None` when its age is not known."""
+    """Return the factor of OpenAI's regional hosts for *model*; `None` when its release date is not known."""
     if (dated := _DATED.search(model)) and not model.startswith("ft:"):
         return REGIONAL_FACTOR if dated[1] >= _REGIONAL_SINCE else Decimal(1)
     if any(matches(pattern, model) for pattern in _REGIONAL_NEWER):
@@ -255,7 +255,7 @@ def rows_for(provider: str, model: str, tier: str, processing: str) -> list[Row]
 
 
 def complete(sheet: RateTable, row: Row) -> RateTable:
-    """Add the rates of *row* to a public price, band by band; the public list's own rates stay."""
+    """Add the rates of *row* to a public price, band by band. Rates that the public price has are not changed."""
     bands = []
     own = dict(row.sheet[0][1])
     for start, rates in sheet:

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """A public price: its rates, or, where they are more than rates per token, the way to ask for each call.
+    """A public price: its rates, or, if it has more than rates per token, a function that prices each call.
 
     Attributes:
-        sheet: the rates; `None` when they have a shape that a card does not understand.
+        sheet: the rates; `None` when `RateCard` cannot apply them.
         ask: prices one usage through `calc_price`.
-        since: the price holds from this second of the epoch on,
-        until: and before this one.
+        since: the start of its validity, in seconds of the epoch.
+        until: the end of its validity (exclusive), in seconds of the epoch.
         listed: the rates in genai-prices' own words.
-        contexts: the tiers and ways of processing that have a price of their own now.
+        contexts: the pairs of tier and processing that have their own price at this moment.
     """
 
     sheet: RateTable | None
@@ -44,7 +44,7 @@ _get_snapshot: Callable[[], object] | None = None
 
 
 def snapshot() -> object:
-    """Return the price data in force, loading it if necessary; an update replaces the object."""
+    """Return the current price data, and load it if necessary. An update replaces the object."""
     global _get_snapshot
     if _get_snapshot is None:
         from genai_prices.data_snapshot import get_snapshot
@@ -54,7 +54,7 @@ def snapshot() -> object:
 
 
 def current() -> object:
-    """Return the price data in force, or `None` before it is loaded."""
+    """Return the current price data, or `None` before it is loaded."""
     return None if _get_snapshot is None else _get_snapshot()
 
 
@@ -71,7 +71,7 @@ def version() -> str:
 
 
 def updated_at() -> str | None:
-    """Return when the app last updated the prices, UTC, or `None` when the bundled ones are in force."""
+    """Return when the app last updated the prices (UTC), or `None` when the bundled ones are used."""
     import sys
 
     if "genai_prices" not in sys.modules:
@@ -91,7 +91,7 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     from genai_prices import calc_price
 
     found: Any = snapshot()
-    # calc_price keeps every name that it is ever asked for, so a name without a price must not get there.
+    # calc_price caches every name for ever, so it must not be called with a name that has no price.
     try:
         priced = found.find_provider(None, provider, None).find_model(model, all_providers=found.providers)
     except LookupError:
@@ -137,7 +137,7 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
 
 
 def _has_variant(answer: PriceCalculation, context: dict[str, str], when: datetime) -> bool:
-    """Whether the tier has a price of its own: without one, calc_price takes the standard price, silently."""
+    """Whether the tier has its own price. For a tier without one, calc_price returns the standard price silently."""
     if not any(answer.model is model for model in answer.provider.models):
         return False  # a fallback to another provider's model ignores the context
     return any(
@@ -149,9 +149,9 @@ def _has_variant(answer: PriceCalculation, context: dict[str, str], when: dateti
 def _without_inherited(
     sheet: RateTable, answer: PriceCalculation, context: dict[str, str], when: datetime
 ) -> RateTable:
-    """Leave out the rates that a tier takes over from the standard price because its own are not published.
+    """Remove the rates that genai-prices copies from the standard price to a tier without a published rate.
 
-    Batches of gpt-4.1 are half price, but the rate of their cached input is not published; it is not the standard rate.
+    Example: batches of gpt-4.1 cost half; the rate of their cached input is not published, but is not the standard one.
     """
     own = {
         key
@@ -166,7 +166,7 @@ def _without_inherited(
 
 
 def _contexts(answer: PriceCalculation, when: datetime) -> tuple[tuple[str, str], ...]:
-    """Return the `(tier, processing)` pairs that have a price of their own."""
+    """Return the `(tier, processing)` pairs that have their own price."""
     pairs = [
         (variant.when.get("service_tier", ""), variant.when.get("processing", ""))
         for variant in answer.model.price_variants or ()
@@ -187,7 +187,7 @@ def _valid(model: ModelInfo, at_s: float) -> tuple[float, float]:
         if hasattr(limit, "start_date"):
             edges.append(datetime.combine(limit.start_date, datetime.min.time(), UTC))
         elif hasattr(limit, "start_time") and limit.start_time.utcoffset() in (None, timedelta(0)):
-            # The days of the week may differ too: an overlay rule says so for such models.
+            # Weekdays may differ as well; `weekend_hour` in the overlay says so for such models.
             edges += [midnight, midnight + timedelta(days=1)]
             edges += [
                 datetime.combine(midnight.date(), edge.replace(tzinfo=UTC))

@@ -1,13 +1,14 @@
-"""Rates and their arithmetic: a card computes what one usage costs. It knows no provider, no file, no library.
+"""Computes what one usage costs by a table of rates.
 
-Rates are turned into whole numbers once, so that pricing a call is a handful of integer products: 30 times
-faster than asking `calc_price` again, exact, and independent of the decimal context of the caller's thread.
+Rates are converted to integers once, so that a call is priced by a few integer products: exact, 30 times faster than
+another `calc_price`, and independent of the decimal context of the caller's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal
+from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
 
 from token_meter.types import Usage
@@ -25,10 +26,10 @@ TOKEN_UNITS = (
     "cached_image",
     "output_image",
 )
-"""The units with a rate per 1M tokens. Totals include their parts; a part with a rate is taken out of its total."""
+"""The units with a rate per 1M tokens. Totals include their parts; a part with its own rate is subtracted first."""
 
 UNITS = (*TOKEN_UNITS, "audio_minute")
-"""Every rate there is: the token units, and a minute of audio where the provider bills by duration."""
+"""All units: those of tokens, and minutes of audio for models that are billed by duration."""
 
 WORDS = {
     "input": "input tokens",
@@ -45,19 +46,19 @@ WORDS = {
 """The names of units in messages about a missing rate."""
 
 RateTable: TypeAlias = tuple[tuple[int, Mapping[str, Decimal]], ...]
-"""Rates per band, ascending: `((0, {...}), (272_000, {...}))`; a band holds for more input tokens than its start."""
+"""Rates by band, ascending: `((0, {...}), (272_000, {...}))`; a band applies above its start, in input tokens."""
 
-# 28 digits are what calc_price has in a fresh thread: divisions by 3600 and 60 are rounded alike.
+# calc_price has 28 digits in a new thread; with the same number, divisions by 3600 and 60 round the same way.
 EXACT = Context(prec=28)
 _WIDE = Context(prec=80)
 
 
 class UnpriceableError(Exception):
-    """Why a usage has no price, in words for the user."""
+    """A usage has no price; the message says why, for users."""
 
 
 class _Band(NamedTuple):
-    """Rates as integers over one divisor; parts as the difference to what they are part of; `None`: no rate."""
+    """Rates as integers over one divisor. The rate of a part is its difference to its total's; `None`: no rate."""
 
     divisor: Decimal
     input: int | None
@@ -70,10 +71,10 @@ class _Band(NamedTuple):
 
 
 class RateCard:
-    """What a usage costs by one sheet of rates, immutable.
+    """Prices usages by one table of rates; immutable.
 
     Attributes:
-        free: every rate is 0: the price is known without any count.
+        free: every rate is 0, so that the price is known without any count.
     """
 
     __slots__ = ("_above", "_base", "_embeds", "_images", "free")
@@ -92,24 +93,46 @@ class RateCard:
         Raises:
             UnpriceableError: a count has no rate, is missing or contradicts another.
         """
+        return self._cost_in(self._band_of(usage.prompt_tokens or 0), usage)
+
+    def cost_together(self, usages: Sequence[Usage]) -> Decimal | None:
+        """Return what *usages* cost in all; `None` where that is not known to be the price of their sum.
+
+        It is, where all are in the lowest band, hold text only, and have a total that is the sum of both directions.
+
+        Raises:
+            UnpriceableError: a count has no rate.
+        """
+        prompts, completions, totals, cached, write, write_long, _reasoning, *others = zip(*usages, strict=True)
+        charges = others.pop()
+        if self._images or charges.count(None) < len(charges) or any(map(any, (write, write_long, *others))):
+            return None
+        if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
+            return None
+        known = [count or 0 for count in cached]
+        if any(map(lt, prompts, known)) or (self._above and max(prompts) > self._above[-1][0]):
+            return None
+        return self._cost_in(self._base, Usage(sum(prompts), sum(completions), sum(totals), sum(known)))
+
+    def _band_of(self, prompt: int) -> _Band:
+        for start, band in self._above:
+            if prompt > start:
+                return band
+        return self._base
+
+    def _cost_in(self, band: _Band, usage: Usage) -> Decimal:
         (
             prompt, completion, total, cached, write, write_long, _reasoning, in_audio, out_audio, c_audio,
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
         ) = usage  # fmt: skip
         if beside:
-            msg = f"{beside} tokens stand outside the usage and are billed at another model's price"
+            msg = f"{beside} tokens are outside of the usage and are billed at another model's price"
             raise UnpriceableError(msg)
-        band = self._base
         if prompt is None:
             if seconds is None or completion:
                 msg = "the answer does not say how many tokens were sent"
                 raise UnpriceableError(msg)
             prompt = 0
-        elif self._above:
-            for start, other in self._above:
-                if prompt > start:
-                    band = other
-                    break
         if completion is None:
             if seconds is None and not self._embeds and band.output:
                 msg = "the answer does not say how many tokens were generated"
@@ -172,10 +195,10 @@ def _modalities(
     audio: tuple[int, int, int | None],
     image: tuple[int, int, int | None],
 ) -> int:
-    """Return what audio and images add to the amount at the text rates.
+    """Return what audio and images cost on top of the text rates.
 
-    Audio without a rate of its own has no price (the text rate is up to 37 times too low); images without one
-    are billed like the text with them.
+    Audio without its own rate has no price, because the text rate is up to 37 times too low. Images without their own
+    rate are billed at the text rate.
     """
     amount = parts_in = 0
     if (audio[2] or 0) + (image[2] or 0) > cached:
@@ -210,7 +233,7 @@ def _modalities(
 
 
 def _band(rates: Mapping[str, Decimal], factor: Decimal | None) -> _Band:
-    """Turn decimal rates per 1M into integers over one divisor."""
+    """Convert decimal rates per 1M tokens to integers over one divisor."""
     found = {unit: rate if factor is None else _WIDE.multiply(rate, factor) for unit, rate in rates.items()}
     minute = found.pop("audio_minute", None)
     places = max((-int(rate.as_tuple().exponent) for rate in found.values()), default=0)
@@ -245,5 +268,5 @@ def _contradict(part: str, total: str) -> NoReturn:
 
 
 def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
-    """Put rates and their bands in order."""
+    """Return rates and their bands in ascending order."""
     return ((0, rates), *sorted(above, key=lambda band: band[0]))

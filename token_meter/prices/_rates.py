@@ -1,4 +1,4 @@
-"""Private rates as the user writes them, checked when they are read. It knows no provider's list price."""
+"""Private rates as the user writes them, checked when they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from token_meter.prices._rate_card import UNITS, RateTable, bands_of
 from token_meter.prices._validation import rate_of
 
 STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
-"""The names of the standard tier in answers."""
+"""The names that answers have for the standard tier."""
 
 _NAMES = frozenset({*UNITS, "provider", "model", "tier", "processing", "as_of", "note", "above"})
 
@@ -20,14 +20,14 @@ _NAMES = frozenset({*UNITS, "provider", "model", "tier", "processing", "as_of", 
 class Rates:
     """The rates of one provider for one model, in US dollars per 1M tokens; `audio_minute` per minute.
 
-    A row is complete: a unit that it does not name has no price, also when the public list has one. Rates are strings,
-    `Decimal` or whole numbers; a float is refused, because 0.1 is not a tenth.
+    A row is complete: a unit without a rate in it has no price, even if the public list has one. Rates are strings,
+    `Decimal` or whole numbers. A float is refused, because the float 0.1 is not exactly a tenth.
 
     Args:
         provider: the provider's id, such as `openai` (see `PriceBook.provider_of`).
         model: the model as the answer names it; a `*` at the end matches any ending (`ft:gpt-4o-*`).
-        tier: the service tier that the row is for; `None`: the standard one.
-        processing: `batch` for a row that is for batches only.
+        tier: the service tier of the row; `None`: the standard one.
+        processing: `batch` for a row for batches only.
         above: other rates for calls with more input tokens than the key: `{272_000: {"input": "4", ...}}`.
         as_of: the date of the agreement; shown in reports.
         note: where the agreement is written; shown in reports.
@@ -86,7 +86,7 @@ class Rates:
             object.__setattr__(self, name, fixed)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        msg = f"Rates are fixed once made; make new ones instead of setting {name!r}"
+        msg = f"Rates are immutable; make new ones instead of setting {name!r}"
         raise AttributeError(msg)
 
     def __delattr__(self, name: str) -> NoReturn:

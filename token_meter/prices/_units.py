@@ -1,4 +1,4 @@
-"""Translates rates and counts to the names of genai-prices, and back. It looks up no price and knows no provider."""
+"""Translates rates and counts to the names of genai-prices, and back."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ KEYS = {
     "cached_image": "cache_image_read_mtok",
     "output_image": "output_image_mtok",
 }
-"""What genai-prices calls each of our units that is paid by the token."""
+"""The names in genai-prices of our units that are billed by the token."""
 
 _UNITS = {key: unit for unit, key in KEYS.items()}
 
-# Rates for units that no usage of ours counts: they can change no price.
+# Rates of units that our `Usage` does not count; they cannot change a price.
 _UNCOUNTED = frozenset(
     f"{name}_{per}"
     for name, per in (
@@ -47,7 +47,7 @@ _UNCOUNTED = frozenset(
 
 
 def sheet_of(price: ModelPrice) -> RateTable | None:
-    """Read the rates of a model price, or `None` when a card cannot compute with all of them."""
+    """Read the rates of a model price; `None` when `RateCard` cannot apply all of them."""
     rates: dict[str, Any] = {}
     starts = {0}
     for key, rate in vars(price).items():
@@ -76,7 +76,7 @@ def _at(rate: Any, start: int) -> Decimal:
 
 
 def counts_of(usage: Usage, api: str) -> dict[str, int | float]:
-    """Translate our counts into those of genai-prices; its totals include their parts, as ours do."""
+    """Translate our counts to those of genai-prices. In both, totals include their parts."""
     out = usage.billable_output_tokens
     out_image = usage.output_image_tokens
     if api == "images" and not out_image:
@@ -101,7 +101,11 @@ def counts_of(usage: Usage, api: str) -> dict[str, int | float]:
 
 
 def check_covered(price: ModelPrice, usage: Usage) -> None:
-    """Refuse counts that calc_price would silently bill as 0 or at another unit's rate."""
+    """Refuse counts that calc_price would silently bill as 0 or at another unit's rate.
+
+    Raises:
+        UnpriceableError: a count has no rate.
+    """
     known = {key for key, rate in vars(price).items() if rate is not None}
     needs = (
         (usage.prompt_tokens, {"input_mtok"}, "input tokens"),
@@ -119,5 +123,5 @@ def check_covered(price: ModelPrice, usage: Usage) -> None:
             msg = f"no rate is known for {words}"
             raise UnpriceableError(msg)
     if usage.tool_usage_tokens:
-        msg = f"{usage.tool_usage_tokens} tokens stand outside the usage and are billed at another model's price"
+        msg = f"{usage.tool_usage_tokens} tokens are outside of the usage and are billed at another model's price"
         raise UnpriceableError(msg)

@@ -1,4 +1,4 @@
-"""Checks the values that a user writes in a price book. It knows no price."""
+"""Checks the values that a user writes in a price book."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from token_meter.prices._hosts import Place, place_of
 
 
 def rate_of(value: object, name: str) -> Decimal:
-    """Read a rate or a factor: a string, a Decimal or a whole number that is at least 0, never a float."""
+    """Read a rate or a factor: a string, a `Decimal` or a whole number, at least 0. A float is refused."""
     if isinstance(value, float):
         msg = f'{name} is the float {value!r}, which is not exact; write it as a string: "{value!r}"'
         raise ConfigError(msg)
@@ -38,7 +38,7 @@ def table(given: Any, name: str) -> Mapping[Any, Any]:
 
 
 def place(url: Any, name: str) -> Place:
-    """Read the base URL of a key; the message does not repeat it, since it may hold a secret."""
+    """Read the base URL of a key. Error messages do not repeat it, because it may contain a secret."""
     found = place_of(url) if isinstance(url, str) else None
     if found is None:
         msg = f'{name}: a key must be a base URL or host such as "https://gw.corp/v1", not {type(url).__name__}'

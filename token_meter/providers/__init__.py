@@ -1,4 +1,4 @@
-"""Who is paid, a folder each: the apis of a provider, its paths, and what its answers mean."""
+"""Providers, one folder each: their apis, the paths of these, and the layout of their answers."""
 
 from __future__ import annotations
 

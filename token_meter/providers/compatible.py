@@ -1,10 +1,10 @@
-"""Providers whose apis are OpenAI's: their hosts, what is free there, and the gates of their own SDKs."""
+"""Providers that serve OpenAI's apis: their hosts, their free paths, and the gates of their own SDKs."""
 
 from __future__ import annotations
 
 from token_meter.providers.provider import Gate, Provider
 
-# A batch that is created is paid when it ends, so it is not among them.
+# The creation of a batch is not free: the provider bills the batch at its end.
 _FREE = ("files", "files/**", "batches/*/cancel")
 
 MISTRAL = Provider("mistral", hosts=("api.mistral.ai",), free=(*_FREE, "batch/jobs/*/cancel"))
@@ -13,7 +13,7 @@ TOGETHER = Provider(
     "together",
     hosts=("api.together.ai", "api.together.xyz"),
     free=_FREE,
-    gates=(Gate("together._base_client"),),  # of together 2 and later: before, there is no such module
+    gates=(Gate("together._base_client"),),  # exists since together 2
 )
 PERPLEXITY = Provider("perplexity", hosts=("api.perplexity.ai",), free=_FREE, gates=(Gate("perplexity._base_client"),))
 CEREBRAS = Provider(

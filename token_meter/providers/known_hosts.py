@@ -1,4 +1,4 @@
-"""Providers whose calls are not read yet: their hosts are known, so that a call of theirs is never silently free."""
+"""Providers whose answers cannot be read yet. Their hosts are known, so that calls to them count as unmeasured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from token_meter.providers.provider import Provider
 GOOGLE = Provider(
     "google",
     hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com", "*-aiplatform.googleapis.com"),
-    # https://ai.google.dev/api/tokens, /api/files, /api/caching (stored by the hour: a fee of its own), 2026-11.
+    # https://ai.google.dev/api/tokens, /api/files, /api/caching (billed by hours of storage), 2026-11.
     free=("**:countTokens", "**:computeTokens", "files", "files/**", "upload/**", "**/operations/**", "**:cancel"),
 )
 AWS = Provider(

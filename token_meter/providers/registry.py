@@ -1,4 +1,4 @@
-"""All providers that are known, and what a request's host and path say by them."""
+"""The registry of known providers, queried by the host, path and headers of a request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from token_meter.providers.routes import Route, Routes
 _VERSION = re.compile(r"^(?:openai/)?(?:v\d+[a-z0-9]*/)?")
 
 UNKNOWN = Api("unknown", is_metered=False)
-"""Of a call that is paid for and cannot be read."""
+"""The api of a paid call whose answer cannot be read."""
 
 
 @lru_cache(maxsize=256)
@@ -32,7 +32,7 @@ class Registry:
     """The providers by id, with the paths of their apis.
 
     Attributes:
-        changed: called when a provider was registered; for caches of what this says.
+        changed: functions to call when a provider is registered or removed, such as those that clear a cache.
     """
 
     def __init__(self, providers: tuple[Provider, ...]) -> None:
@@ -43,10 +43,10 @@ class Registry:
         self._rebuild()
 
     def register(self, provider: Provider) -> None:
-        """Know *provider* from here on, in this process; one with its id is replaced.
+        """Add *provider* in this process, in place of one with the same id.
 
         Raises:
-            ConfigError: it is no `Provider`.
+            ConfigError: it is not a `Provider`.
         """
         given: object = provider
         if not isinstance(given, Provider):
@@ -58,7 +58,7 @@ class Registry:
             tell()
 
     def unregister(self, id: str) -> None:
-        """Forget the provider *id*, if it is there."""
+        """Remove the provider *id*, if it is registered."""
         if self.providers.pop(id, None) is not None:
             self._rebuild()
             for tell in self.changed:
@@ -76,14 +76,14 @@ class Registry:
         return self._routes.find(method, path)
 
     def provider_of(self, host: str) -> Provider | None:
-        """Whose host this is; `None` when it is nobody's that is known."""
+        """The provider that owns *host*; `None` for an unknown host."""
         for provider in self.providers.values():
             if any(fnmatchcase(host, known) for known in provider.hosts):
                 return provider
         return None
 
     def is_paid(self, host: str, method: str, path: str) -> bool:
-        """Whether a request that no api takes is probably paid for: a POST to a provider, and not known as free."""
+        """Whether a request that matches no api probably costs money: a POST to a provider, not to a free path."""
         if method.upper() != "POST":
             return False
         provider = self.provider_of(host)
@@ -93,7 +93,7 @@ class Registry:
         return not any(_path(free).fullmatch(rest) for free in provider.free)
 
     def is_signed(self, dialect: str, host: str, headers: Mapping[str, str]) -> bool:
-        """Whether a path that others use too is the provider's *dialect*: by its host, or by a mark of its SDK."""
+        """Whether a request to a shared path belongs to the provider *dialect*, by host or by a mark of its SDK."""
         provider = self.providers.get(dialect)
         if provider is None:
             return False
@@ -102,7 +102,7 @@ class Registry:
         )
 
     def api_named(self, name: str) -> Api:
-        """The api that stands as *name* in records; `UNKNOWN` when none does."""
+        """The api with this name in records; `UNKNOWN` when there is none."""
         return self.apis.get(name, UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""Which paths are metered, and which api answers there. It knows no host and no body."""
+"""Finds the api of a request by its method and path."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from token_meter.providers.api import Api
 from token_meter.providers.provider import Provider
 
 SOCKET = "WS"
-"""Stands where an HTTP request has its method: what is asked on a websocket is no POST to the same path."""
+"""The method of a request on a websocket, which is not a POST to the same path."""
 
-# Reports of other spending (/organization/usage/completions) and estimates (/responses/input_tokens).
+# Reports on spending (/organization/usage/completions) and token counts (/responses/input_tokens) are not calls.
 _NEVER_BEFORE = ["organization", "usage"]
 _VERSION = "v1"
 _NO_IDS = frozenset({"", "input_tokens", "compact"})
@@ -23,11 +23,11 @@ class Route(NamedTuple):
     """What a path says about the call that goes there.
 
     Attributes:
-        api: the api that answers there.
-        dialect: the id of the provider whose api that is, whoever answers.
-        action: `create`, or `retrieve` of what was created before.
-        prefix: what stands before the suffix, and before Azure's `/deployments/...`.
-        model: the model, or the Azure deployment, that the path names.
+        api: the api of the path.
+        dialect: the id of the provider that defined this api; another service may answer.
+        action: `create`, or `retrieve` for an answer that was created before.
+        prefix: the path before the suffix, and before Azure's `/deployments/...`.
+        model: the model, or the Azure deployment, in the path.
     """
 
     api: Api
@@ -38,7 +38,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """The paths of some providers' apis, by method and length; a path that names its model is a pattern."""
+    """The paths of all apis, indexed by method and length; a path with the model in it is a pattern."""
 
     def __init__(self, providers: Iterable[Provider]) -> None:
         self._rows: dict[tuple[str, int], list[tuple[tuple[str, ...], Api, str, str]]] = {}
@@ -53,7 +53,7 @@ class Routes:
         self._longest = max((length for _, length in self._rows), default=0)
 
     def find(self, method: str, path: str) -> Route | None:
-        """The route of a request, by the whole last segments of its path (without query); `None` when there is none."""
+        """The route of a request by the last segments of its path (without query); `None` when no api matches."""
         path = path.rstrip("/")
         for row_method, pattern, api, owner, action in self._patterns:
             found = pattern.fullmatch(path) if row_method == method.upper() else None
@@ -62,7 +62,7 @@ class Routes:
         segments = path.split("/")
         for length in range(
             min(self._longest, len(segments)), 0, -1
-        ):  # the longest first: /chat/completions is no /completions
+        ):  # longest first: /chat/completions also ends in /completions
             last, before = segments[-length:], segments[:-length]
             for suffix, api, owner, action in self._rows.get((method.upper(), length), ()):
                 if all(map(_fits, suffix, last)):
@@ -84,19 +84,19 @@ def _suffixes(api: Api) -> list[tuple[str, str, str]]:
 
 
 def _pattern(suffix: str) -> re.Pattern[str]:
-    """A pattern for whole paths. A model may hold a slash: an ARN does, and transports hand paths up unquoted."""
+    """A pattern for whole paths. A model may contain a slash, as an ARN does, because paths arrive unquoted."""
     parts = re.split(r"(\{model\}|\{\})", suffix)
     shapes = {_MODEL: "(?P<model>.+)", "{}": "[^/]+"}
     return re.compile("(?P<prefix>(?:.*/)?)" + "".join(shapes.get(part) or re.escape(part) for part in parts))
 
 
 def _fits(asked: str, given: str) -> bool:
-    """Whether a segment of a path is the one that a suffix asks for."""
+    """Whether a segment of a path matches a segment of a suffix."""
     return given not in _NO_IDS if asked == "{}" else asked == given
 
 
 def _deployment(before: list[str]) -> tuple[str, str | None]:
-    """Split Azure's `/openai/deployments/<name>` off."""
+    """Split Azure's `/openai/deployments/<name>` off the prefix; return the rest and the deployment."""
     if len(before) >= 3 and before[-2] == "deployments" and before[-3] == "openai" and before[-1]:
         return "/".join(before[:-2]), before[-1]
     return "/".join(before), None

@@ -1,4 +1,4 @@
-"""SDKs that Stainless generates (openai, anthropic, groq, ...): how a call is read before a request is made of it."""
+"""Reads a call of an SDK that Stainless generates (openai, anthropic, groq, ...) before its request is built."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ RETRY_COUNT = "x-stainless-retry-count"
 
 
 def read_options(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PlannedCall:
-    """A call of `request(cast_to, options, ...)`: the options are the second argument in every version."""
+    """Read a call of `request(cast_to, options, ...)`, where the options are the second argument in every version."""
     options = args[1] if len(args) > 1 else kwargs.get("options")
     return _OptionsCall(client, options)
 
 
 class _OptionsCall:
-    """A call that an SDK has been asked for, and that is no request yet."""
+    """A call of an SDK whose request is not built yet."""
 
     __slots__ = ("_options", "client")
 
@@ -28,7 +28,7 @@ class _OptionsCall:
 
     @property
     def key(self) -> Key:
-        """Where the SDK will send it."""
+        """The endpoint to which the SDK will send it."""
         base = self.client.base_url
         url = type(base)(self._options.url)
         if not url.is_absolute_url:
@@ -36,7 +36,7 @@ class _OptionsCall:
         return str(self._options.method).upper(), url.scheme, url.host, url.port, url.path
 
     def body(self) -> bytes:
-        """The body that the SDK will send, as JSON; of a form, its fields."""
+        """The body that the SDK will send, as JSON; for a form, its fields."""
         data = getattr(self._options, "json_data", None)
         more = getattr(self._options, "extra_json", None)
         if isinstance(more, Mapping):
@@ -47,6 +47,6 @@ class _OptionsCall:
 
 
 def _plain(value: Any) -> Any:
-    """What the SDK makes of values that are no JSON: a model's fields; anything else is as long as its text."""
+    """Convert a value that is not JSON as the SDK does: a model to its fields; any other value to its text."""
     dump = getattr(value, "model_dump", None)
     return dump(mode="json", exclude_unset=True) if dump is not None else str(value)

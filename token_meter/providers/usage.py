@@ -1,26 +1,97 @@
-"""One mapping from every vendor's usage object to our counts. Knows no body, no stream and no price."""
+"""One mapping from a usage object with OpenAI's names to our counts. Knows no body, no stream and no price."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, NamedTuple
 
+from token_meter.providers.spellings import in_other_words
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import MAX_COUNT, NumberReader
 
-_COMMON = frozenset(
-    f"{kind}_tokens{details}"
-    for kind in ("prompt", "completion", "input", "output", "total")
-    for details in ("", "_details")
-)
-"""OpenAI's own; whatever stands beside them may be a vendor's dialect."""
+_COUNTS: dict[str, dict[str, int | None]] = {
+    "": {"prompt_tokens": 0, "input_tokens": 0, "completion_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+    "in": {"cached_tokens": 3, "cache_write_tokens": 4, "audio_tokens": 7, "image_tokens": 10, "text_tokens": None},
+    "out": {
+        "reasoning_tokens": 6, "audio_tokens": 8, "image_tokens": 11, "text_tokens": None,
+        "accepted_prediction_tokens": None, "rejected_prediction_tokens": None,
+    },
+}  # fmt: skip
+"""OpenAI's own names, by where they stand, with the field of `Usage`; whatever else is there may be a dialect."""
+_INS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_OUTS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+_COMMON = frozenset((*_COUNTS[""], *_INS, *_OUTS))
+_COMMON_INS = frozenset((*_COUNTS["in"], "cache_write_tokens_details", "cached_tokens_details"))
+_COMMON_OUTS = frozenset(_COUNTS["out"])
+_NOTHING: Object = {}
+_new = tuple.__new__
+_INT = {int}
+
+
+class _Shape(NamedTuple):
+    """Where the counts stand in the values of usages that have the same keys in the same order.
+
+    Attributes:
+        counts: picks the counts out of all values.
+        usage: puts them, with a `None` behind them, in the order of `Usage`.
+    """
+
+    counts: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    usage: Callable[[tuple[int | None, ...]], tuple[int | None, ...]]
+
+
+_shapes: dict[tuple[str, ...], _Shape | None] = {}
+_SHAPES_LIMIT, _KEYS_LIMIT = 256, 2000
 
 
 def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     """Read a usage object with OpenAI's names of either api, or a vendor's dialect of them."""
-    # Counts that are what they should be pass here without a call: this runs for every answer.
+    get: Callable[[str], Any] = raw.get
+    ins = get("prompt_tokens_details") or get("input_tokens_details") or get("input_token_details") or _NOTHING
+    outs = get("completion_tokens_details") or get("output_tokens_details") or get("output_token_details") or _NOTHING
+    if type(ins) is dict and type(outs) is dict:
+        keys = (*raw, "", *ins, "", *outs)
+        shape = _shapes[keys] if keys in _shapes else _learned(keys, raw, ins, outs)
+        if shape is not None:
+            counts = shape.counts((*raw.values(), *ins.values(), *outs.values()))
+            # All at once: this runs for every answer. A bool is no int here, and a null has a way of its own.
+            if _INT.issuperset(map(type, counts)) and min(counts) >= 0 and max(counts) <= MAX_COUNT:
+                return _new(Usage, shape.usage((*counts, None)))
+    return _one_by_one(raw, ins, outs, numbers)
+
+
+def _learned(keys: tuple[str, ...], raw: Object, ins: Object, outs: Object) -> _Shape | None:
+    """The shape of such usages; `None` for one with other names, without a total, or with two names for one count."""
+    fields: dict[int, int] = {}
+    names = [*(("", name) for name in raw), *(("in", name) for name in ins), *(("out", name) for name in outs)]
+    is_plain = "total_tokens" in raw
+    for at, (place, name) in enumerate(names):
+        if not place and (name in _INS or name in _OUTS):
+            continue
+        is_plain = is_plain and name in _COUNTS[place]
+        field = _COUNTS[place].get(name)
+        if field is not None:
+            is_plain = is_plain and field not in fields
+            fields[field] = at
+    shape = None
+    if is_plain and len(fields) > 1:
+        order = list(fields)
+        places = [order.index(field) if field in fields else len(order) for field in range(len(Usage._fields))]
+        shape = _Shape(itemgetter(*fields.values()), itemgetter(*places))
+    if sum(map(len, keys)) <= _KEYS_LIMIT:
+        if len(_shapes) >= _SHAPES_LIMIT:
+            _shapes.clear()
+        _shapes[keys] = shape
+    return shape
+
+
+def _one_by_one(raw: Object, ins: Any, outs: Any, numbers: NumberReader) -> Usage:
+    """The same for a usage with gaps, with values that are no plain counts, or in other words."""
     get, count = raw.get, numbers.count
+    if not raw.keys() <= _COMMON or not (_has_only(ins, _COMMON_INS) and _has_only(outs, _COMMON_OUTS)):
+        return in_other_words(raw, numbers)
     if (prompt := get("prompt_tokens")) is None:
         prompt = get("input_tokens")
     if type(prompt) is not int or not 0 <= prompt <= MAX_COUNT:
@@ -35,14 +106,11 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         total = count(total)
     cached = written = written_long = cached_audio = cached_image = None
     in_audio = in_image = reasoning = out_audio = out_image = None
-    ins = get("prompt_tokens_details") or get("input_tokens_details") or get("input_token_details")
     if isinstance(ins, dict):
         part = ins.get
-        # Perplexity's Responses name both as Anthropic does (its ResponsesUsage schema, read 2026-11).
-        if (cached := part("cached_tokens")) is not None or (cached := part("cache_read_input_tokens")) is not None:
+        if (cached := part("cached_tokens")) is not None:
             cached = count(cached)
-        written = part("cache_write_tokens")
-        if written is not None or (written := part("cache_creation_input_tokens")) is not None:
+        if (written := part("cache_write_tokens")) is not None:
             written = count(written)
         if (in_audio := part("audio_tokens")) is not None:
             in_audio = count(in_audio)
@@ -52,7 +120,6 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
             written_long = count(by_life.get("ttl_12h_tokens"))
         if isinstance(by_kind := part("cached_tokens_details"), dict):
             cached_audio, cached_image = count(by_kind.get("audio_tokens")), count(by_kind.get("image_tokens"))
-    outs = get("completion_tokens_details") or get("output_tokens_details") or get("output_token_details")
     if isinstance(outs, dict):
         part = outs.get
         if (reasoning := part("reasoning_tokens")) is not None:
@@ -61,49 +128,13 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
             out_audio = count(out_audio)
         if (out_image := part("image_tokens")) is not None:
             out_image = count(out_image)
-    cost = None
-    if not raw.keys() <= _COMMON:
-        # DeepSeek's field leads: beside it `cached_tokens` may be missing. Moonshot's, Together's and Mistral's stand
-        # without details.
-        hits = _first(raw, "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
-        cached = cached if hits is None else count(hits)
-        if "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw:
-            prompt, total, cached, written, written_long = _anthropic(raw, numbers, prompt, completion, total)
-        cost = charge_of(raw, numbers)
     # fmt: off
     return Usage(
         prompt, completion, total, cached, written, written_long, reasoning, in_audio, out_audio, cached_audio,
-        in_image, out_image, cached_image, None, None, None, None, cost,
+        in_image, out_image, cached_image,
     )
     # fmt: on
 
 
-def _first(raw: Object, *names: str) -> Any:
-    """The first value under *names* that is there."""
-    for name in names:
-        value = raw.get(name)
-        if value is not None:
-            return value
-    return None
-
-
-def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
-    """What the provider says it charged, in US dollars: an amount, or the total of an object (Perplexity, 2026-11)."""
-    cost = raw.get("cost")
-    if isinstance(cost, dict):
-        return numbers.dollars(cost.get("total_cost")) if cost.get("currency") in (None, "USD") else None
-    return numbers.ticks(raw.get("cost_in_usd_ticks")) if cost is None else numbers.dollars(cost)
-
-
-def _anthropic(
-    raw: Object, numbers: NumberReader, prompt: int | None, completion: int | None, total: int | None
-) -> tuple[int | None, ...]:
-    """Anthropic's cache fields: its own `input_tokens` leaves them out, our prompt includes them."""
-    count = numbers.count
-    read, created = count(raw.get("cache_read_input_tokens")), count(raw.get("cache_creation_input_tokens"))
-    by_life = raw.get("cache_creation")
-    created_long = count(by_life.get("ephemeral_1h_input_tokens")) if isinstance(by_life, dict) else None
-    if raw.get("prompt_tokens") is None and raw.get("total_tokens") is None and prompt is not None:
-        prompt += (read or 0) + (created or 0)
-        total = None if completion is None else prompt + completion
-    return prompt, total, read, created, created_long
+def _has_only(details: object, names: frozenset[str]) -> bool:
+    return not isinstance(details, dict) or details.keys() <= names

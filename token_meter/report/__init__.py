@@ -1,4 +1,4 @@
-"""Turns rows into a summary, and a summary into each report format. It knows no meter, and has one verdict."""
+"""Turns ledger rows into a `Summary`, and a `Summary` into each report format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from token_meter.report._formats import FORMATS, Target, expanded, parse_target,
 from token_meter.report._formatting import tone_of
 from token_meter.report._history import Point, history, remember
 from token_meter.report._load import load, loads
-from token_meter.report._summary import Check, Group, ModelLine, Notice, Run, Summary, Tokens, Totals, Vcs
+from token_meter.report._summary import Check, Group, ModelLine, Notice, Run, Summary, Tokens, Totals, Vcs, check_by
 from token_meter.report._verdict import BROKEN, EXCEEDED, OK, Limit, Verdict, check, check_limits, judge
 from token_meter.report._view import View
 from token_meter.report.diff import Change, Diff, Rule, compare, parse_rule
@@ -38,6 +38,7 @@ __all__ = [
     "Verdict",
     "View",
     "check",
+    "check_by",
     "check_limits",
     "ci_host",
     "commits_between",

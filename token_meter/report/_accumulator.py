@@ -1,4 +1,4 @@
-"""Running sums of rows that are alike. It knows no groups, no price book and no file."""
+"""Running sums of similar rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_meter.report._summary import ZERO, Kind, Tokens, Totals
 from token_meter.types import Price, Usage
 
 MOST_USAGES = 32
-"""The most distinct usages that are kept of a line; with more of them it cannot be priced again exactly."""
+"""Distinct usages that are kept for a line; with more of them, it cannot be priced again exactly."""
 
 
 class Leaf:
@@ -18,14 +18,15 @@ class Leaf:
 
     __slots__ = (
         "cached", "calls", "completion", "cost", "duration_s", "estimated", "failed", "group", "kind", "late", "live",
-        "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed", "retries", "source", "spent",
-        "total", "try_", "unmeasured", "unpriced", "usages", "written",
+        "live_estimated", "live_unpriced", "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed",
+        "retries", "source", "spent", "total", "try_", "unmeasured", "unpriced", "usages", "written",
     )  # fmt: skip
 
     def __init__(self, group: str, kind: Kind, phase: str | None, try_: int, process: str) -> None:
         self.group, self.kind, self.phase, self.try_, self.process = group, kind, phase, try_, process
         self.calls = self.live = self.replayed = self.mocked = self.retries = 0
         self.failed = self.unpriced = self.estimated = self.unmeasured = self.late = 0
+        self.live_unpriced = self.live_estimated = 0
         self.prompt: int | None = None
         self.completion: int | None = None
         self.total: int | None = None
@@ -39,7 +40,7 @@ class Leaf:
         self.usages: dict[Usage, int] | None = {}
 
     def add(self, row: Row, prices: Iterator[Price]) -> None:
-        """Add a row; *prices* are those of its usages, each for one call."""
+        """Add a row; *prices* has the price of one call for each of its usages."""
         call, n = row.call, row.calls
         self.calls += n
         self.duration_s += row.duration_s
@@ -59,6 +60,7 @@ class Leaf:
         usages = usages_of(row)
         self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
         cost = ZERO
+        unpriced, estimated = self.unpriced, self.estimated
         for (usage, n), price in zip(usages, prices, strict=False):
             if price.cost is not None:
                 cost += price.cost if n == 1 else price.cost * n
@@ -74,6 +76,8 @@ class Leaf:
         self.cost += cost
         if call.source == "live":
             self.spent += cost
+            self.live_unpriced += self.unpriced - unpriced
+            self.live_estimated += self.estimated - estimated
 
     def _add_tokens(self, usages: list[tuple[Usage, int]]) -> None:
         if not usages:
@@ -104,17 +108,17 @@ class Leaf:
         return Totals(
             self.calls, self.live, self.replayed, self.mocked, self.failed, self.unpriced, self.estimated,
             self.unmeasured, self.late, tokens, self.cost, self.spent, self.duration_s,
-            (self.kind.model,) if self.unpriced else (), self.retries,
+            (self.kind.model,) if self.unpriced else (), self.retries, self.live_unpriced, self.live_estimated,
         )  # fmt: skip
 
 
 def usages_of(row: Row) -> tuple[tuple[Usage | None, int], ...]:
-    """The counts in *row*, each with how many of its calls had them."""
+    """The usages in *row*, each with its number of calls."""
     return row.usages or ((row.call.usage, row.calls),)
 
 
 def _plus(sum_: int | None, counts: Sequence[int | None], times: Sequence[int]) -> int | None:
-    """Add each count as often as it came; an unreported count stays unknown."""
+    """Add each count multiplied by its number of calls; `None` if no count is known."""
     known = [count for count in counts if count is not None]
     if not known:
         return sum_

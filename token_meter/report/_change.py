@@ -1,4 +1,4 @@
-"""One group of a report, before and after. It knows no rule and no price book."""
+"""One group of a report, before and after."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Change:
     """One group, before and after.
 
     Attributes:
-        state: `new` has no base, `gone` no head (removed, deselected or not reached: a report cannot tell).
-        base: its base, priced as the comparison is; and so is the head.
-        recorded: its base as it was priced then.
-        comparable: both sides are wholly priced.
+        state: `new` without a base, `gone` without a head (removed, deselected or not reached: reports do not say).
+        base: the base, with the prices of the comparison; likewise *head*.
+        recorded: the base with its recorded prices.
+        comparable: both sides are priced completely.
     """
 
     id: str
@@ -32,12 +32,12 @@ class Change:
 
     @property
     def cost(self) -> Decimal:
-        """How many US dollars more."""
+        """The difference in US dollars."""
         return (self.head.cost if self.head else ZERO) - (self.base.cost if self.base else ZERO)
 
     @property
     def calls(self) -> int:
-        """How many calls more."""
+        """The difference in calls."""
         return (self.head.calls if self.head else 0) - (self.base.calls if self.base else 0)
 
     @property

@@ -1,4 +1,4 @@
-"""`Summary` to the formats of CI hosts: annotations, code quality, logging commands. It posts nothing."""
+"""`Summary` to the formats of CI hosts: annotations, code quality, logging commands. Nothing is sent to a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from token_meter.report._formatting import (
     cost_sentence,
     counted,
     exact,
-    is_known,
     visible,
 )
 from token_meter.report._markdown import render_markdown
@@ -39,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def findings(checks: tuple[Check, ...], groups: tuple[Group, ...], notices: tuple[Notice, ...]) -> list[Finding]:
-    """List the annotations, errors first; `key` stays the same when only the amounts change."""
+    """List the annotations, errors first. Their `key` does not depend on amounts."""
     places = {g.id: (g.file, g.line) for g in groups}
     found = []
     for check in checks:
@@ -57,7 +56,7 @@ def _of(summary: Summary) -> list[Finding]:
 
 
 def render_github(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write workflow commands: the worst nine of each kind and one that counts the others."""
+    """Write workflow commands: the worst nine of each kind, and one with the number of others."""
     headline = f"LLM cost: {cost_sentence(summary.totals)} in {counted(summary.totals.calls, 'call')}"
     return "".join([*github_lines(_of(summary)), f"::notice title=token_meter::{command_data(headline)}\n"])
 
@@ -77,21 +76,36 @@ def github_lines(found: list[Finding]) -> list[str]:
 
 
 def render_github_output(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, no foreign name."""
+    """Write step outputs for `$GITHUB_OUTPUT`: numbers and one word, but no names from outside."""
     return output_lines(summary, max((c.status for c in summary.checks), key=_WORST.index, default="ok"))
 
 
-def output_lines(summary: Summary, status: str, delta: Decimal | None = None) -> str:
-    """Write the outputs; *delta* is a comparison's change in US dollars. Unknown values are empty."""
+def output_lines(
+    summary: Summary, status: str, delta: Decimal | None = None, delta_like_for_like: Decimal | None = None
+) -> str:
+    """Write the outputs; *delta* is a comparison's change in US dollars, and that of what both sides have.
+
+    Unknown values are empty.
+    """
     t = summary.totals
-    outputs = {"cost": exact(t.cost) if is_known(t) else "", "spent": exact(t.spent) if is_known(t, spent=True) else ""}
-    outputs |= {"tokens": str(t.total_tokens), "calls": str(t.calls)}
-    outputs |= {"unpriced": str(t.unpriced), "delta": "" if delta is None else exact(delta), "status": status}
+    tokens = t.known_tokens
+    outputs = {
+        "cost": exact(t.known_cost()),
+        "cost_is_lower_bound": "true" if t.unpriced else "false",
+        "spent": exact(t.known_cost(spent=True)),
+        "spent_is_lower_bound": "true" if t.live_unpriced else "false",
+        "tokens": "" if tokens is None else str(tokens),
+        "calls": str(t.calls),
+        "unpriced": str(t.unpriced),
+        "delta": exact(delta),
+        "delta_like_for_like": exact(delta_like_for_like),
+        "status": status,
+    }
     return "".join(f"{name}={value}\n" for name, value in outputs.items())
 
 
 def render_gitlab_codequality(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write GitLab's code quality report; amounts stay out of the fingerprints, so that reruns match."""
+    """Write GitLab's code quality report. Fingerprints do not depend on amounts, so that reruns match."""
     rows: list[dict[str, Any]] = [
         {
             "description": visible(f.text),
@@ -106,7 +120,7 @@ def render_gitlab_codequality(summary: Summary, view: View = DEFAULT_VIEW) -> st
 
 
 def render_azure(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write Azure logging commands; they must go to the step's stdout."""
+    """Write Azure logging commands, which must be printed to the step's stdout."""
     lines = []
     for f in _of(summary):
         where = f"sourcepath={azure_property(f.file)};linenumber={f.line or 1};" if f.file else ""
@@ -124,15 +138,15 @@ def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     """Write github-action-benchmark's `customSmallerIsBetter` array. A model without a price has no bar."""
     rows: list[tuple[str, str, str]] = []
     totals = summary.totals
-    if is_known(totals):
-        rows.append(("LLM cost", "USD", exact(totals.cost)))
+    if (cost := totals.known_cost()) is not None:
+        rows.append(("LLM cost", "USD", exact(cost)))
     rows.append(("LLM calls", "calls", str(totals.calls)))
     if totals.tokens.total_tokens is not None:
         rows.append(("LLM tokens", "tokens", str(totals.tokens.total_tokens)))
     rows += [
-        (f"LLM cost of {visible(m.kind.model)}", "USD", exact(m.totals.cost))
+        (f"LLM cost of {visible(m.kind.model)}", "USD", exact(cost))
         for m in summary.models
-        if is_known(m.totals)
+        if (cost := m.totals.known_cost()) is not None
     ]
     note = f', "extra": {json.dumps(cost_sentence(totals))}' if totals.unpriced or totals.estimated else ""
     text = (f'{{"name": {json.dumps(name)}, "unit": "{unit}", "value": {value}{note}}}' for name, unit, value in rows)

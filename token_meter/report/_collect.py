@@ -1,20 +1,19 @@
-"""Rows to `Summary`, in one pass. It asks a price book, and knows no file and no format."""
+"""Groups and prices rows in one pass, and returns a `Summary`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._summary import (
     NOTHING,
-    ZERO,
     By,
     Group,
     GroupType,
@@ -22,22 +21,25 @@ from token_meter.report._summary import (
     ModelLine,
     Summary,
     Vcs,
+    check_by,
     total_of,
 )
 from token_meter.types import Call, Price, Usage
 
 OUTSIDE = "(outside tests)"
 OTHER = "(other)"
+_EVERY_CALL = "\0every call"
+"""The group that each call is in once, where the others overlap."""
 _MOST_GROUPS = 50_000
 _MOST_MODELS = 1_000
 
 
 class Pricing(Protocol):
-    """What reports need of a price book."""
+    """A price book, as far as reports use it."""
 
     @property
     def version(self) -> str:
-        """The stamp for reports."""
+        """The price data in use, for reports."""
 
     def price(self, call: Call) -> Price:
         """What a call costs. Never raises."""
@@ -60,21 +62,24 @@ def summarise(
 ) -> Summary:
     """Group *rows* and price them.
 
-    *facts* are taken from *rows* when that is a `RunReader`. *as_model* (`gpt-4o`, or `provider:model`) prices the same
-    tokens for another model.
+    By `tag`, a call with two tags is in both rows, and once in the totals; by `tag:NAME` it is in the row of the last
+    of its tags `NAME=...`. *facts* are taken from *rows* when that is a `RunReader`. *as_model* (`gpt-4o`, or
+    `provider:model`) prices the same tokens for another model.
+
+    Raises:
+        ConfigError: *by* is nothing that rows can be grouped by.
     """
     if book is None:
-        from token_meter.prices import DEFAULT_BOOK
-
-        book = DEFAULT_BOOK
+        book = default_book()
     collector = _Collector(by, book, as_model)
     for row in rows:
         collector.add(row)
     if facts is None:
         facts = getattr(rows, "facts", None) or RunFacts()
     groups = collector.groups(facts.contexts)
-    totals = total_of(g.totals for g in groups)
-    models = _by_model(groups)
+    whole = collector.whole(groups)
+    totals = total_of(g.totals for g in whole)
+    models = _by_model(whole)
     return Summary(
         by=by,
         totals=totals,
@@ -102,7 +107,7 @@ class _LeafKey(NamedTuple):
 
 class _Collector:
     def __init__(self, by: By, book: Pricing, as_model: str | None) -> None:
-        self._key = _KEYS[by]
+        self._keys = _keys_of(check_by(by))
         self._by = by
         self._prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
@@ -110,11 +115,12 @@ class _Collector:
         self._models: set[str] = set()
 
     def add(self, row: Row) -> None:
-        self._leaf(row).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
+        for key in self._keys(row):
+            self._leaf(row, key).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
 
-    def _leaf(self, row: Row) -> Leaf:
+    def _leaf(self, row: Row, group: str) -> Leaf:
         call = row.call
-        group = _bounded(self._key(row), self._groups, _MOST_GROUPS)
+        group = _bounded(group, self._groups, _MOST_GROUPS)
         kind = Kind(
             call.request_model,
             call.response_model,
@@ -135,17 +141,23 @@ class _Collector:
     def groups(self, notes: Mapping[str, Mapping[str, Any]]) -> tuple[Group, ...]:
         by_group: dict[str, list[Leaf]] = {}
         for leaf in self._leaves.values():
-            by_group.setdefault(leaf.group, []).append(leaf)
+            if leaf.group != _EVERY_CALL:
+                by_group.setdefault(leaf.group, []).append(leaf)
         return tuple(_group(self._by, name, leaves, notes.get(name, NOTHING)) for name, leaves in by_group.items())
+
+    def whole(self, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        """The groups that hold every call once: all of them, or the one for sums where the others overlap."""
+        every = [leaf for leaf in self._leaves.values() if leaf.group == _EVERY_CALL]
+        return (_group(self._by, _EVERY_CALL, every, NOTHING),) if every else groups
 
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
     lines: dict[Kind, list[Leaf]] = {}
-    phases: dict[str, Decimal] = {}
+    phases: dict[str, list[Leaf]] = {}
     for leaf in leaves:
         lines.setdefault(leaf.kind, []).append(leaf)
         if leaf.phase is not None:
-            phases[leaf.phase] = phases.get(leaf.phase, ZERO) + leaf.cost
+            phases.setdefault(leaf.phase, []).append(leaf)
     models = tuple(_line(kind, some) for kind, some in lines.items())
     file, line, attempts, outcome = (note.get(key) for key in ("file", "line", "attempts", "outcome"))
     return Group(
@@ -153,7 +165,7 @@ def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Gr
         _type_of(by, name),
         total_of(m.totals for m in models),
         models,
-        phases,
+        {phase: total_of(leaf.totals() for leaf in some).known_cost() for phase, some in phases.items()},
         max(attempts if isinstance(attempts, int) else 1, *(leaf.try_ for leaf in leaves)),
         len({leaf.process for leaf in leaves}),
         outcome if isinstance(outcome, str) else None,
@@ -179,7 +191,7 @@ def _line(kind: Kind, leaves: list[Leaf]) -> ModelLine:
 
 
 def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
-    """Merge the groups' model lines by the name that is shown."""
+    """Merge the groups' model lines by their shown name."""
     found: dict[str, ModelLine] = {}
     for group in groups:
         for line in group.models:
@@ -194,7 +206,7 @@ def _by_model(groups: Iterable[Group]) -> tuple[ModelLine, ...]:
 
 
 def _bounded(name: str, known: set[str], most: int) -> str:
-    """Bound the number of names, so that endless new ones fill neither the memory nor the page."""
+    """Return *name*, or a common name for all beyond *most*, to bound memory and page."""
     if name in known:
         return name
     if len(known) >= most:
@@ -204,7 +216,7 @@ def _bounded(name: str, known: set[str], most: int) -> str:
 
 
 def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """What the calls would cost with *as_model*."""
+    """Return a function that prices calls as if *as_model* had answered."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
@@ -229,6 +241,20 @@ def _day(row: Row) -> str:
     return datetime.fromtimestamp(row.call.started_s, UTC).strftime("%Y-%m-%d")
 
 
+def _keys_of(by: By) -> Callable[[Row], Iterable[str]]:
+    """What rows a call belongs to: one; or one for each of its tags, and that of every call."""
+    if by == "tag":
+        return lambda row: [*(row.call.tags or ("(no tag)",)), _EVERY_CALL]
+    kind, _, name = by.partition(":")
+    if kind == "tag":
+        start = f"{name}="
+        return lambda row: [
+            next((tag[len(start) :] for tag in reversed(row.call.tags) if tag.startswith(start)), f"(no {name})")
+        ]
+    key = _KEYS[by]
+    return lambda row: (key(row),)
+
+
 _KEYS: Mapping[By, Callable[[Row], str]] = {
     "test": lambda row: row.context or OUTSIDE,
     "model": lambda row: row.call.model or "(no model)",
@@ -241,7 +267,9 @@ _KEYS: Mapping[By, Callable[[Row], str]] = {
 
 def _type_of(by: By, name: str) -> GroupType:
     if by != "test":
-        return by
+        kind: Any = by.partition(":")[0]
+        group_type: GroupType = kind
+        return group_type
     if name.startswith("fixture:"):
         return "fixture"
     if name in (OUTSIDE, OTHER):

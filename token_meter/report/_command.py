@@ -1,4 +1,4 @@
-"""A command line without its arguments, which may be prompts, keys or URLs. It runs nothing."""
+"""Removes the arguments of a command line, which may be prompts, keys or URLs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _FLAGS = frozenset((
     "--no-cov", "--no-header", "--no-summary", "--pdb", "--quiet", "--runxfail", "--showlocals", "--stepwise",
     "--strict-config", "--strict-markers", "--sw", "--verbose",
 ))  # fmt: skip
-"""The long options whose next word is not their value; that of any other may be."""
+"""Long options without a value. After any other long option, the next word may be its value."""
 
 
 def safe_command(words: Sequence[str]) -> tuple[str, ...]:
-    """Keep the program, its script or `-m MODULE`, and the bare names of options; all else is `...`.
+    """Keep the program, its script or `-m MODULE`, and the bare names of options; replace the rest by `...`.
 
-    Of pytest's arguments the tests stay too, without their parameters, and short options with a number (`-n2`). What
-    stands side by side and is hidden is one `...`.
+    Of pytest's arguments, also keep the tests, without their parameters, and short options with a number (`-n2`).
+    Adjacent hidden words become one `...`.
     """
     shown: list[str] = []
     for kept in _kept(words):
@@ -46,8 +46,8 @@ def safe_command(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _kept(words: Sequence[str]) -> Iterator[str]:
-    runs = ""  # what reads the words: a known program, a "script", or "" as long as that is open
-    awaited = ""  # the letter of the option whose value the next word is
+    runs = ""  # the reader of the words: a known program, a "script", or "" while it is not known
+    awaited = ""  # the letter of the option whose value is the next word
     for at, word in enumerate(words):
         before, awaited = awaited, ""
         kept = HIDDEN

@@ -1,4 +1,4 @@
-"""The commit: from the CI's environment, else from git with a timeout. It never fails; the commit may be unknown."""
+"""Finds the commit in the CI's environment, else asks git with a timeout. Never raises; the commit may be unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMEOUT_S = 5.0
 
 
 def find_vcs(environment: Mapping[str, str] | None = None, *, cwd: str | os.PathLike[str] | None = None) -> Vcs | None:
-    """Say which commit this is and which CI runs it; `None` when neither is known."""
+    """Return the commit and the CI host; `None` if neither is known."""
     env = os.environ if environment is None else environment
     ci = ci_host(env)
     commit = branch = url = None
@@ -58,14 +58,14 @@ def find_vcs(environment: Mapping[str, str] | None = None, *, cwd: str | os.Path
 
 
 def ci_host(environment: Mapping[str, str] | None = None) -> str | None:
-    """Name the CI that runs us: `github`, `gitlab`, `azure`, `buildkite`, or `None`."""
+    """Return the CI host: `github`, `gitlab`, `azure`, `buildkite`, or `None`."""
     env = os.environ if environment is None else environment
     known = (("GITHUB_ACTIONS", "github"), ("GITLAB_CI", "gitlab"), ("TF_BUILD", "azure"), ("BUILDKITE", "buildkite"))
     return next((name for variable, name in known if env.get(variable, "").lower() == "true"), None)
 
 
 def commits_between(old: str | None, new: str | None, *, cwd: str | os.PathLike[str] | None = None) -> int | None:
-    """Count the commits that *new* is ahead of *old*; `None` when git does not know both."""
+    """Count the commits from *old* to *new*; `None` if git does not know both."""
     if not (_is_commit(old) and _is_commit(new)):
         return None
     count = git("rev-list", "--count", f"{old}..{new}", cwd=cwd)
@@ -73,7 +73,7 @@ def commits_between(old: str | None, new: str | None, *, cwd: str | os.PathLike[
 
 
 def read_from_git(ref: str, path: str, *, cwd: str | os.PathLike[str] | None = None) -> bytes:
-    """Read a file as it was at *ref*.
+    """Read a file at *ref*.
 
     Raises:
         LedgerError: git does not have it.
@@ -95,7 +95,7 @@ def read_from_git(ref: str, path: str, *, cwd: str | os.PathLike[str] | None = N
 
 
 def git(*words: str, cwd: str | os.PathLike[str] | None = None) -> str | None:
-    """Ask git; `None` when it is missing, slow or has no answer."""
+    """Run git and return its output; `None` if git is missing, slow or fails."""
     quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(

@@ -1,11 +1,11 @@
-"""`Summary` to CSV: one row per context and model, every cell of text inert for a spreadsheet."""
+"""`Summary` to CSV: one row per context and model, text cells escaped for spreadsheets."""
 
 from __future__ import annotations
 
 import csv
 import io
 
-from token_meter.report._formatting import csv_cell, exact, is_known
+from token_meter.report._formatting import csv_cell, exact
 from token_meter.report._summary import Summary, Tokens
 from token_meter.report._view import DEFAULT_VIEW, View
 
@@ -21,7 +21,7 @@ def render_csv(summary: Summary, view: View = DEFAULT_VIEW) -> str:
         for line in group.models:
             t = line.totals
             counts = ["" if n is None else n for n in t.tokens]
-            money = [exact(t.cost) if is_known(t) else "", exact(t.spent) if is_known(t, spent=True) else ""]
+            money = [exact(t.known_cost()), exact(t.known_cost(spent=True))]
             writer.writerow(
                 [csv_cell(group.id), group.type, csv_cell(line.kind.model), t.calls, *counts, *money, t.unpriced]
             )

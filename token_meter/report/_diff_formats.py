@@ -1,4 +1,4 @@
-"""`Diff` to table, Markdown, JSON and GitHub annotations. It judges nothing."""
+"""`Diff` to table, Markdown, JSON and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from token_meter.report.diff import Change, Diff
 
 def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     """Show what changed, the rules, and what was compared with what."""
-    lines = [f"LLM cost: {diff.headline}", ""]
+    lines = [f"LLM cost: {diff.headline}", *([diff.like_for_like] if diff.like_for_like else []), ""]
     rows = list(diff.listed[: view.top])
     if rows:
-        table = [[diff.head.by, "calls", "tokens", "base", "head", "change"], *(_cells(c) for c in rows)]
+        table = [[diff.head.what, "calls", "tokens", "base", "head", "change"], *(_cells(c) for c in rows)]
         lines += [*columns(table, view.width), ""]
     hidden = len(diff.changes) - len(rows)
     if diff.base is not None and hidden:
         many = "" if hidden == 1 else "s"
         lines.append(
-            f"{hidden:,} more {diff.head.by}{many}: {'unchanged or ' if diff.min_change or rows else ''}not shown"
+            f"{hidden:,} more {diff.head.what}{many}: {'unchanged or ' if diff.min_change or rows else ''}not shown"
         )
     lines += [f"{c.status.upper() if c.status != 'ok' else 'ok':8}  {terminal(c.text)}" for c in diff.checks]
     lines += [terminal(text) for text in footnotes(diff)]
@@ -33,18 +33,19 @@ def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the pull request's comment: headline, changed rows, rules, what was compared."""
+    """Write the pull request's comment: headline, changed rows, rules, and the two sides of the comparison."""
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
 
     def written(rows: int) -> str:
         lines = [f"<!-- token-meter:{marker} -->", f"### LLM cost: **{_md(diff.headline)}**", ""]
+        lines += [_md(diff.like_for_like), ""] if diff.like_for_like else []
         shown = diff.listed[:rows]
         if shown:
-            lines += [f"| {diff.head.by} | calls | tokens | cost | change |", "|---|--:|--:|--:|--:|"]
+            lines += [f"| {diff.head.what} | calls | tokens | cost | change |", "|---|--:|--:|--:|--:|"]
             lines += [_md_row(c) for c in shown]
             lines.append("")
         if hidden := len(diff.changes) - len(shown):
-            lines += [f"{hidden:,} more without a change worth a row", ""]
+            lines += [f"{hidden:,} more without a listed change", ""]
         if diff.checks:
             lines += ["  \n".join(check_text(c) for c in diff.checks[:20]), ""]
         lines.append(spent_line(diff.head.totals))
@@ -56,7 +57,7 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 
 
 def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
-    """Write the comparison as data, `kind: diff`."""
+    """Write the comparison as JSON, `kind: diff`."""
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "diff",
@@ -72,6 +73,7 @@ def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         "delta": None
         if diff.base is None
         else {
+            "total": diff.total_change,
             "cost": diff.recorded_change,
             "usage": diff.usage_change,
             "price": diff.price_change,
@@ -97,14 +99,14 @@ def diff_json(diff: Diff, view: View = DEFAULT_VIEW) -> str:
 def diff_github(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     """Write workflow commands for exceeded rules, and one notice with the headline."""
     found = findings(diff.checks, diff.head.groups, ())
-    return "".join(
-        [*github_lines(found), f"::notice title=token_meter::{command_data(f'LLM cost: {diff.headline}')}\n"]
-    )
+    text = f"LLM cost: {diff.headline}" + (f"; {diff.like_for_like}" if diff.like_for_like else "")
+    return "".join([*github_lines(found), f"::notice title=token_meter::{command_data(text)}\n"])
 
 
 def diff_github_output(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     """Write step outputs for `$GITHUB_OUTPUT`; without a base there is no `delta`, and the status is `unknown`."""
-    return output_lines(diff.head, diff.verdict.status, None if diff.base is None else diff.usage_change)
+    common = {} if diff.base is None else {"delta": diff.total_change, "delta_like_for_like": diff.usage_change}
+    return output_lines(diff.head, diff.verdict.status, **common)
 
 
 def _cells(c: Change) -> list[str]:
@@ -133,7 +135,7 @@ def _md(text: str) -> str:
 
 
 def footnotes(diff: Diff) -> list[str]:
-    """Name the base, whether it is complete, and how a change splits."""
+    """The notes: the base, whether its ledger is complete, and the parts of a change."""
     base = diff.base
     if base is None:
         return ["no base: nothing was compared", f"prices {diff.head.prices}"]
@@ -151,7 +153,7 @@ def footnotes(diff: Diff) -> list[str]:
         why = "removed, deselected or not reached" if diff.head.run.complete else "the head's run is not complete"
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
-        notes.append("the head's record is not complete")
+        notes.append("the head's ledger is not complete")
     notes.append(f"prices {diff.priced_by}")
     return notes
 

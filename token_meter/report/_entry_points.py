@@ -1,4 +1,4 @@
-"""Formats of ours that are found as anybody's are: pyproject.toml registers them as entry points."""
+"""Our formats that are registered as entry points in pyproject.toml, as those of other packages are."""
 
 from __future__ import annotations
 

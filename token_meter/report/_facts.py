@@ -1,4 +1,4 @@
-"""What is known of a run, and why its numbers may be incomplete. It knows no row and no price."""
+"""The facts of a run, and the reasons why its numbers may be incomplete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from token_meter.report._summary import ModelLine, Notice, Run, Totals
 
 
 def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str]) -> Run:
-    """Facts of the whole run; *labels* win over recorded ones, and of *command* only names are kept."""
+    """Facts of the whole run. *labels* override recorded ones; of *command*, only names are kept."""
     status = facts.run.get("exit_status")
     known = facts.run.get("labels")
     merged = {str(k): str(v) for k, v in known.items()} if isinstance(known, dict) else {}
@@ -24,6 +24,7 @@ def run_of(facts: RunFacts, command: tuple[str, ...], labels: Mapping[str, str])
         duration_s=(facts.ended_s or 0) - (facts.began_s or 0) if whole else None,
         processes=facts.processes,
         unclean_processes=facts.unclean_processes,
+        running_processes=facts.running_processes,
         in_flight=facts.in_flight,
         in_flight_contexts=facts.in_flight_contexts,
         skipped_records=facts.skipped_records,
@@ -59,9 +60,12 @@ def notices_of(
         flying = _calls(facts.in_flight)
         text = f"{flying} in flight when a process ended: billed, cost unknown; the total is a lower bound"
         found.append(Notice("in-flight", text, None, facts.in_flight))
-    if facts.unclean_processes:
-        n = facts.unclean_processes
-        found.append(Notice("unclean-process", f"{n} process{'' if n == 1 else 'es'} did not end in order", None, None))
+        if n := facts.unclean_processes:
+            found.append(Notice("unclean-process", f"{n} process{'' if n == 1 else 'es'} ended without a word"))
+    if n := facts.running_processes:
+        text = f"{n} process{'' if n == 1 else 'es'} still running: the sums are those so far"
+        flying = f", with {_calls(facts.under_way)} under way" if facts.under_way else ""
+        found.append(Notice("running", text + flying, None, facts.under_way or None))
     if facts.skipped_records:
         found.append(Notice("skipped-records", f"{_count(facts.skipped_records, 'ledger line')} skipped: not readable"))
     if facts.lost_records:

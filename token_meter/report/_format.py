@@ -1,4 +1,4 @@
-"""What a report format is, and how one that is not ours is found: by entry point, or by a dotted path."""
+"""The type of a report format, and the search for formats of other packages: by entry point, or by a dotted path."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from token_meter.report._view import View
 from token_meter.report.diff import Diff
 
 GROUP = "token_meter.report_formats"
-"""The entry-point group: the name is the format's, the object a `Format`, or a function `(summary, view) -> str`."""
+"""The entry-point group. An entry's name is that of the format, its object a `Format` or `(summary, view) -> str`."""
 
 
 class Format(NamedTuple):
     """One format.
 
     Attributes:
-        render: a summary to text.
-        diff: a comparison to text, where the format has a face for it.
-        everything: it shows all rows unless told otherwise.
-        size_limit: what the host accepts, in bytes.
+        render: writes a summary.
+        diff: writes a comparison; `None` if the format cannot show one.
+        everything: it shows all rows by default.
+        size_limit: the largest size that the host accepts, in bytes.
         help: one line for a list of formats.
     """
 
@@ -37,7 +37,7 @@ class Format(NamedTuple):
 
 
 class Formats(Mapping[str, Format]):
-    """Formats by name, loaded when they are asked for."""
+    """Formats by name, loaded on first use."""
 
     def __init__(self, built_in: Mapping[str, Format]) -> None:
         self._built_in = built_in
@@ -52,7 +52,7 @@ class Formats(Mapping[str, Format]):
 
         Raises:
             KeyError: there is none.
-            ConfigError: it is there, and cannot be loaded.
+            ConfigError: it cannot be loaded.
         """
         found = self._built_in.get(name) or self._loaded.get(name)
         if found is None:

@@ -1,4 +1,4 @@
-"""The table of formats, and `TYPE[:DEST]`, read in one place for every command. It writes files, and prints nothing."""
+"""The table of formats, and the parser of `TYPE[:DEST]` for all commands. Writes files, but does not print."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BUILT_IN: dict[str, Format] = {
     "github-output": Format(render_github_output, "step outputs, for $GITHUB_OUTPUT", faces.diff_github_output),
 }
 FORMATS = Formats(BUILT_IN)
-"""All formats by name: those of this table, then those of installed packages. A dotted path can be looked up too."""
+"""All formats by name: those of this table, then those of installed packages. A dotted path is a name too."""
 _ALIASES = {"term": "table", "markdown": "md"}
 
 
@@ -58,7 +58,7 @@ _HOSTS: dict[str | None, tuple[str, ...]] = {
 
 
 class Target(NamedTuple):
-    """Where one report goes: `TYPE[:DEST]`; without a destination to the command's own output."""
+    """The format and destination of one report: `TYPE[:DEST]`; by default, the command's own output."""
 
     format: str
     destination: str | None = None
@@ -70,7 +70,7 @@ class Target(NamedTuple):
 def expanded(
     texts: Iterable[str], environment: Mapping[str, str] | None = None, *, compared: bool = False
 ) -> list[str]:
-    """Put what this CI host reads in the place of `ci`: the table where there is no CI, or none that we know.
+    """Replace `ci` by the formats that this CI host reads; by the table where no CI host is known.
 
     With *compared*, only formats that can show a comparison.
     """
@@ -139,7 +139,7 @@ def render(what: Summary | Diff, target: Target | str, view: View = DEFAULT_VIEW
 
 
 def write(text: str, path: str | os.PathLike[str], *, append: bool = False, is_ours: bool = False) -> None:
-    """Write a report to a file: whole or not at all, unless it is appended. One that *is_ours* has no other reader.
+    """Write a report to a file: whole or not at all, unless it is appended. With *is_ours*, only this user can read it.
 
     Raises:
         OSError: it cannot be written.

@@ -1,7 +1,6 @@
-"""How numbers and foreign names are shown, once for every format. It knows no summary's shape beyond its sums.
+"""Formats numbers and names for all report formats.
 
-Names come from models, tests and labels, and may be hostile. Each format has one function here that makes a name inert
-for it.
+Names come from models, tests and labels, and may be hostile. For each format, one function here escapes a name.
 """
 
 from __future__ import annotations
@@ -14,29 +13,21 @@ from token_meter._money import format_usd
 from token_meter.report._summary import Totals
 
 _COMMAND = re.compile(r"(^|\s)::")
-_NANO, _WIDE = Decimal("1e-9"), Context(prec=60)  # whatever decimal context the caller is in
+_NANO, _WIDE = Decimal("1e-9"), Context(prec=60)  # independent of the caller's decimal context
 _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
 
 
 def cost_text(totals: Totals, *, spent: bool = False) -> str:
     """Show a sum that may be partly estimated or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
-    amount = totals.spent if spent else totals.cost
-    guessed = "~" if totals.estimated else ""
-    if spent and not totals.live:
-        return format_usd(amount)
-    if not totals.unpriced:
-        return guessed + format_usd(amount)
-    if not is_known(totals, spent=spent):
+    amount = totals.known_cost(spent=spent)
+    if amount is None:
         return "unpriced"
+    missing, guesses = (totals.live_unpriced, totals.live_estimated) if spent else (totals.unpriced, totals.estimated)
+    guessed = "~" if guesses else ""
+    if not missing:
+        return guessed + format_usd(amount)
     shown = format_usd(amount)
     return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
-
-
-def is_known(totals: Totals, *, spent: bool = False) -> bool:
-    """Whether there is a sum, if only a lower bound. Without any price there is none, and 0 would be wrong."""
-    if spent:
-        return bool(totals.spent) or not totals.unpriced or not totals.live
-    return bool(totals.cost) or not totals.unpriced
 
 
 def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
@@ -51,7 +42,7 @@ def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
 
 
 def tone_of(line: str) -> str | None:
-    """The colour of a line of a table, so that problems stand out in a terminal with colours."""
+    """The colour of a table's line in a terminal, so that problems are visible."""
     if line.startswith("budget  "):
         return _TONES.get(line.rpartition("  ")[2])
     if line.startswith("warning: "):
@@ -68,7 +59,7 @@ def change_text(change: Decimal) -> str:
 
 
 def percent_text(change: Decimal, base: Decimal) -> str | None:
-    """Show a change relative to *base*; `None` when there is nothing to be relative to."""
+    """Show a change as a percentage of *base*; `None` if *base* is 0."""
     if base <= 0:
         return None
     part = change / base * 100
@@ -78,7 +69,7 @@ def percent_text(change: Decimal, base: Decimal) -> str | None:
 
 
 def counted(n: int, what: str, more: str = "s") -> str:
-    """Show how many there are of something: `1 call`, `2 processes`."""
+    """Show a number of things: `1 call`, `2 processes`."""
     return f"{n:,} {what}{'' if n == 1 else more}"
 
 
@@ -87,15 +78,17 @@ def count_text(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
-def exact(amount: Decimal) -> str:
-    """Show money for machines: exact to 1e-9, without an exponent."""
+def exact(amount: Decimal | None) -> str:
+    """Show money for machines: exact to 1e-9, without an exponent; nothing where it is not known."""
+    if amount is None:
+        return ""
     return f"{amount.quantize(_NANO, context=_WIDE).normalize(_WIDE):f}"
 
 
 def visible(name: str) -> str:
-    """Make each character visible that could move the cursor, reverse or end a line, or be invisible.
+    """Escape each character that could move the cursor, reverse or end a line, or be invisible.
 
-    Also `##`: `##[` and `##vso[` are commands to a CI's log reader, wherever in a line they stand.
+    Also `##`, because `##[` and `##vso[` are commands to a CI's log reader anywhere in a line.
     """
     if not (name.isascii() and name.isprintable()):
         name = "".join(c if _is_plain(c) else _escape(c) for c in name)
@@ -112,14 +105,14 @@ def _escape(c: str) -> str:
 
 
 def cells(text: str) -> int:
-    """Count the columns that a terminal takes for *text*."""
+    """The number of terminal columns of *text*."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def shortened(name: str, width: int) -> str:
-    """Cut in the middle, to *width* columns, because a test's file and its last words both help to find it."""
+    """Cut a name in the middle to *width* columns, because both a test's file and its last words identify it."""
     if cells(name) <= width:
         return name
     if width < 8:
@@ -139,15 +132,15 @@ def _first(name: str, width: int) -> str:
 
 
 def terminal(name: str, width: int = 10_000) -> str:
-    """Make a name inert for a CI's log reader, which takes `::error::` at the start of a line for a command.
+    """Escape a name for a CI's log reader, for which `::error::` at the start of a line is a command.
 
-    After a blank too: a line may be broken there, and a reader ignores blanks before a command.
+    Also after a blank: a line may be wrapped there, and a reader ignores blanks before a command.
     """
     return shortened(_COMMAND.sub(r"\1\\x3a:", visible(name)), width)
 
 
 def markdown(name: str) -> str:
-    """Make a name a code span that no cell, fence, link, mention or tag can leave."""
+    """Write a name as a code span that cells, fences, links, mentions and tags in it cannot end."""
     shown = visible(name).replace("|", "\\|")
     longest = run = 0
     for c in shown:
@@ -159,13 +152,13 @@ def markdown(name: str) -> str:
 
 
 def csv_cell(name: str) -> str:
-    """Make a cell inert for a spreadsheet: text that begins like a formula gets an apostrophe."""
+    """Escape a cell for spreadsheets: text that begins like a formula gets an apostrophe."""
     shown = visible(name)
     return f"'{shown}" if name.lstrip()[:1] in ("=", "+", "-", "@") or name[:1] in ("\t", "\r", "\n") else shown
 
 
 def xml(name: str) -> str:
-    """Remove all that XML 1.0 forbids; the writer escapes `<` and `&`."""
+    """Remove the characters that XML 1.0 forbids; the writer escapes `<` and `&`."""
     return visible(name)
 
 

@@ -1,4 +1,4 @@
-"""The history: one line of sums for each run, next to the runs' directories. It knows no call and no format."""
+"""The history of runs: a file with one line of sums for each run, next to their directories."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Point(NamedTuple):
     """One run.
 
     Attributes:
-        created: when it was reported, ISO 8601 in UTC.
-        cost: US dollars; a lower bound while *unpriced* is above 0.
-        spent: the part of it that live calls caused.
+        created: the time of its report, ISO 8601 in UTC.
+        cost: US dollars; a lower bound if *unpriced* is above 0.
+        spent: the part of *cost* that live calls caused.
         command: the program and its first words.
-        live: how many of *calls* a server answered; as many as there are where it is not on record.
+        live: the number of *calls* that a server answered; all of them, if it is not recorded.
+        live_unpriced: the number of these without a price; the largest possible, if it is not recorded.
     """
 
     created: str
@@ -39,16 +40,20 @@ class Point(NamedTuple):
     branch: str = ""
     command: str = ""
     live: int | None = None
+    live_unpriced: int | None = None
 
     @property
     def totals(self) -> Totals:
-        """Its sums, as far as the history keeps them."""
+        """Its sums, as far as the history has them."""
         live = self.calls if self.live is None else self.live
-        return Totals(self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent)
+        return Totals(
+            self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent,
+            live_unpriced=min(live, self.unpriced) if self.live_unpriced is None else self.live_unpriced,
+        )  # fmt: skip
 
     @property
     def title(self) -> str:
-        """One line for people."""
+        """One line of text."""
         parts = (self.created[:16].replace("T", " "), self.commit[:12], counted(self.calls, "call"))
         return f"{cost_text(self.totals)} · {' · '.join(part for part in parts if part)}"
 
@@ -59,7 +64,7 @@ def point_of(summary: Summary) -> Point:
     return Point(
         summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
         (vcs.commit or "")[:12] if vcs is not None else "", (vcs.branch or "")[:100] if vcs is not None else "",
-        " ".join(summary.run.command)[:200], t.live,
+        " ".join(summary.run.command)[:200], t.live, t.live_unpriced,
     )  # fmt: skip
 
 
@@ -78,7 +83,7 @@ def remember(summary: Summary, data_dir: str | os.PathLike[str]) -> None:
 
 
 def history(data_dir: str | os.PathLike[str], last: int = 30) -> tuple[Point, ...]:
-    """Read the last runs, the oldest first; a run that was reported again counts as it was reported last."""
+    """Read the last runs, oldest first. Of a run that was reported several times, the last report counts."""
     try:
         with open(Path(data_dir, FILE), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _READ))
@@ -102,6 +107,7 @@ def _point(line: bytes) -> Point | None:
         }
         counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
         counts["live"] = int(data.get("live", counts["calls"]))
+        counts["live_unpriced"] = int(data.get("live_unpriced", min(counts["live"], counts["unpriced"])))
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None  # torn, or written by another program

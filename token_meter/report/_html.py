@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from token_meter.report import _html_parts as _page
-from token_meter.report._formatting import cost_sentence, cost_text, count_text, is_known, visible
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, visible
 from token_meter.report._history import Point
 from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
@@ -18,7 +18,7 @@ _HEIGHT = 56  # of the history, in the template too
 
 
 def render_html(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write the page; the rows of *view*, at most 2,000.
+    """Write the page with the rows of *view*, at most 2,000.
 
     Raises:
         ConfigError: Jinja2 is not installed.
@@ -47,7 +47,7 @@ def _tables(summary: Summary, view: View) -> list[dict[str, Any]]:
 
 
 def about(summary: Summary) -> str:
-    """Say what ran, at which commit, and when."""
+    """The command, the commit and the time of a run."""
     vcs = summary.vcs
     parts = [" ".join(summary.run.command)[:200]]
     if vcs is not None:
@@ -58,7 +58,7 @@ def about(summary: Summary) -> str:
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
-    """The foot of the page: prices, completeness of the record, version."""
+    """The foot of the page: prices, completeness of the ledger, version."""
     run, vcs = summary.run, summary.vcs
     found = [("prices", summary.prices)]
     if run.processes:
@@ -116,12 +116,12 @@ def _by_group(summary: Summary, view: View, tones: Mapping[str, str]) -> dict[st
             row["cells"].insert(0, Cell(""))
         rows.append(row)
     total = _row("total", summary.totals, summary.totals, [])
-    headers = _headers(summary.by)
+    headers = _headers(summary.what)
     if compared:
         total["cells"].insert(0, Cell(view.changes.get("total", "")))
         headers.insert(3, "vs base")
     legend = [] if by_model or len(summary.models) < 2 else _legend(summary.models, tones)
-    return {"title": f"By {summary.by}", "headers": headers, "rows": rows, "total": total, "legend": legend}
+    return {"title": f"By {summary.what}", "headers": headers, "rows": rows, "total": total, "legend": legend}
 
 
 def _by_model(summary: Summary, tones: Mapping[str, str]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _history(points: Sequence[Point], run: str | None) -> dict[str, Any] | None:
     if len(points) < 2:
         return None
     titles = [visible(p.title) for p in points]
-    sums = sorted((p.totals for p in points if is_known(p.totals)), key=lambda t: t.cost)
+    sums = sorted((p.totals for p in points if p.totals.known_cost() is not None), key=lambda t: t.cost)
     span = f"{cost_text(sums[0])} to {cost_text(sums[-1])} a run" if sums else "unpriced"
     text = f"{span} since {points[0].created[:10]}"
     is_here = points[-1].run == run

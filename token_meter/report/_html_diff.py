@@ -1,4 +1,4 @@
-"""`Diff` to one self-contained HTML page, by the template of the report's. It judges nothing."""
+"""`Diff` to one self-contained HTML page, with the same template as a report."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     Raises:
         ConfigError: Jinja2 is not installed.
     """
-    change = diff.usage_change
+    change = diff.total_change
     headline = "unknown" if change is None else change_text(change) if change else "no change"
     if diff.base is None or not diff.has_common:
-        headline = "no base" if diff.base is None else f"no {diff.head.by} in common"
+        headline = "no base" if diff.base is None else f"no {diff.head.what} in common"
     listed = diff.listed[: min(_MOST_ROWS, len(diff.listed) if view.top is None else view.top)]
     hidden = len(diff.changes) - len(listed)
     notes = footnotes(diff)
@@ -34,11 +34,12 @@ def diff_html(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         label="Change of LLM cost",
         headline=headline,
         why="",
+        note=visible(diff.like_for_like or ""),
         about=about(diff.head),
         cards=_cards(diff),
         checks_title="Rules",
         checks=_page.judged(diff.checks),
-        notices=[f"{hidden:,} more {diff.head.by}{'' if hidden == 1 else 's'} without a change worth a row"]
+        notices=[f"{hidden:,} more {diff.head.what}{'' if hidden == 1 else 's'} without a change worth a row"]
         if hidden and not listed
         else [],
         history=None,
@@ -56,8 +57,8 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
     calls = ("calls", f"{t.calls:,}", f"{t.live:,} live")
     if diff.base is None:
         return [("this run", money_cell(cost_text(t)).text, ""), spent, calls]
-    before, after = diff.common_base, diff.common_head
-    percent = percent_text(diff.usage_change, before.cost) if diff.usage_change else None
+    before, after = diff.total_base, diff.total_head
+    percent = percent_text(diff.total_change, before.cost) if diff.total_change else None
     cards = [
         ("before", money_cell(cost_text(before)).text, ""),
         ("now", money_cell(cost_text(after)).text, percent or ""),
@@ -67,7 +68,7 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
     new = [c for c in diff.changes if c.state == "new" and c.head is not None]
     if new:
         cost = total_of(c.head for c in new if c.head is not None)
-        cards.append((f"new {diff.head.by}s", f"{len(new):,}", cost_text(cost)))
+        cards.append((f"new {diff.head.what}s", f"{len(new):,}", cost_text(cost)))
     return [*cards, spent, calls]
 
 
@@ -83,8 +84,8 @@ def _changes(diff: Diff, listed: tuple[Change, ...], hidden: int) -> dict[str, A
             "cells": [Cell("")] * 4,
         }
         rows.append(more)
-    headers = [diff.head.by, "change", "", "calls", "tokens", "before", "now"]
-    return {"title": f"By {diff.head.by}", "headers": headers, "rows": rows, "total": None, "legend": []}
+    headers = [diff.head.what, "change", "", "calls", "tokens", "before", "now"]
+    return {"title": f"By {diff.head.what}", "headers": headers, "rows": rows, "total": None, "legend": []}
 
 
 def _row(change: Change, most: Any) -> dict[str, Any]:

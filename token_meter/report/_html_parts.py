@@ -1,6 +1,6 @@
-"""The parts that a page for a browser is made of: bars, names, cells, and the template. It knows no summary's shape.
+"""The parts of an HTML page: bars, names, cells, and the template.
 
-Bars are SVG with widths as attributes: they stay where a host forbids styles in a page, as Jenkins does.
+Bars are SVG with widths as attributes, so that they are shown where a host forbids styles in a page, as Jenkins does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from token_meter.report._summary import ZERO, Check
 
 TONES = tuple(f"m{n}" for n in range(6))
 OTHER_TONE = "m6"
-"""Classes of the style sheet: a colour for each of the dearest models, and one for all others."""
+"""Classes of the style sheet: a colour for each of the most expensive models, and one for all others."""
 
 
 class Part(NamedTuple):
@@ -73,7 +73,7 @@ def stacked(parts: Iterable[tuple[str, Decimal]], most: Decimal) -> list[Part]:
 
 
 def signed(change: Decimal, most: Decimal) -> list[Part]:
-    """A bar from the middle: to the right when it costs more, to the left when it costs less."""
+    """A bar from the middle: to the right for a higher cost, to the left for a lower one."""
     if not change or most <= 0:
         return []
     width = max(abs(change) / most * 50, Decimal("0.8"))
@@ -82,7 +82,7 @@ def signed(change: Decimal, most: Decimal) -> list[Part]:
 
 
 def filled(check: Check) -> list[Part]:
-    """A bar for the used share of a limit; empty where there is no share."""
+    """A bar for the used share of a limit; empty if the share is not known."""
     if check.status == "unknown" or check.limit <= 0 or check.actual < 0:
         return []
     width = min(check.actual / check.limit * 100, Decimal(100))
@@ -90,7 +90,7 @@ def filled(check: Check) -> list[Part]:
 
 
 def columns(sizes: Sequence[Decimal], titles: Sequence[str], height: int, *, is_last_ours: bool) -> list[Part]:
-    """Columns side by side, oldest first; the present run's stands out."""
+    """Columns side by side, oldest first; that of the present run is highlighted."""
     most = max(sizes, default=ZERO)
     step = Decimal(100) / max(len(sizes), 12)
     found = []
@@ -104,12 +104,12 @@ def columns(sizes: Sequence[Decimal], titles: Sequence[str], height: int, *, is_
 
 
 def broken(name: str) -> list[str]:
-    """*name* in pieces that a line may end after."""
+    """Split *name* into pieces after which a line may be broken."""
     return [piece for piece in re.split(r"(?<=[_/.\[,:-])(?=[^_/.\[,:-])", visible(name)) if piece]
 
 
 def filed(name: str) -> tuple[list[str], list[str]]:
-    """A test's file and its name; other groups have no file."""
+    """Split a test's id into file and name; other groups have no file."""
     file, colons, test = name.partition("::")
     return (broken(file + colons), broken(test)) if colons and file and test else ([], broken(name))
 

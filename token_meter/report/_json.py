@@ -1,7 +1,7 @@
-"""`Summary` to JSON v2, as docs/report.schema.json has it. It knows no file.
+"""`Summary` to JSON v2, as specified in docs/report.schema.json.
 
 Keys are never renamed inside v2; `_load` reads v1 too.
-Money is a number with exact decimal text: `parse_float=Decimal` gives it back.
+Money is a JSON number with exact digits, which `parse_float=Decimal` preserves.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ READABLE = frozenset({SCHEMA, "token-meter/report/v1"})
 
 
 def render_json(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Write the whole summary; *view* leaves no group out."""
+    """Write the whole summary; *view* does not hide groups."""
     return dumps(summary_data(summary))
 
 
 def dumps(data: Any) -> str:
-    """Write JSON in ASCII with Decimals as numbers, digit for digit.
+    """Write JSON in ASCII with Decimals as numbers, digit for digit, which `json` cannot do.
 
-    `json` cannot write a Decimal as a number; and `##` is written so that no log reader takes it for a command.
+    `##` is escaped, because a CI's log reader would take it for a command.
     """
     return _written(data, "").replace("##", "#\\u0023") + "\n"
 
@@ -52,7 +52,7 @@ def _written(value: Any, indent: str) -> str:
 
 
 def summary_data(summary: Summary) -> dict[str, Any]:
-    """Give the summary as plain data; money stays Decimal."""
+    """The summary as data for JSON; money stays `Decimal`."""
     return {
         "schema": SCHEMA,
         "kind": "report",
@@ -84,7 +84,7 @@ def summary_data(summary: Summary) -> dict[str, Any]:
 
 
 def totals_data(totals: Totals) -> dict[str, Any]:
-    """Give sums as plain data."""
+    """Sums as data for JSON."""
     return {
         "calls": totals.calls,
         "live": totals.live,
@@ -96,15 +96,19 @@ def totals_data(totals: Totals) -> dict[str, Any]:
         "unmeasured": totals.unmeasured,
         "late": totals.late,
         "retries": totals.retries,
+        "live_unpriced": totals.live_unpriced,
+        "live_estimated": totals.live_estimated,
         "tokens": totals.tokens._asdict(),
-        "cost": totals.cost,
-        "spent": totals.spent,
+        "cost": totals.known_cost(),
+        "cost_is_lower_bound": bool(totals.unpriced),
+        "spent": totals.known_cost(spent=True),
+        "spent_is_lower_bound": bool(totals.live_unpriced),
         "duration_s": round(totals.duration_s, 3),
     }
 
 
 def model_data(line: ModelLine) -> dict[str, Any]:
-    """Give a model's share as plain data; `usages` lets a later report price the same tokens again."""
+    """A model's share as data for JSON; with `usages`, a later report can price the same tokens again."""
     kind = line.kind
     data: dict[str, Any] = {"model": kind.model, "priced": not line.totals.unpriced, **totals_data(line.totals)}
     optional = {
@@ -125,13 +129,13 @@ def model_data(line: ModelLine) -> dict[str, Any]:
 
 
 def check_data(check: Check) -> dict[str, Any]:
-    """Give a judged limit as plain data."""
+    """A judged limit as data for JSON."""
     money = check.field in ("cost", "spent")
     data: dict[str, Any] = {
         "scope": check.scope,
         "field": check.field,
         "limit": check.limit if money else _plain(check.limit),
-        "actual": check.actual if money else _plain(check.actual),
+        "actual": check.known_actual if money else _plain(check.actual),
         "status": check.status,
         "text": check.text,
     }
@@ -140,7 +144,7 @@ def check_data(check: Check) -> dict[str, Any]:
 
 
 def vcs_data(vcs: Vcs | None) -> dict[str, Any] | None:
-    """Give the commit as plain data."""
+    """The commit as data for JSON."""
     if vcs is None:
         return None
     names = ("commit", "branch", "dirty", "merge_base", "ci", "run_url", "pr")
@@ -161,6 +165,7 @@ def _run(run: Run) -> dict[str, Any]:
         "duration_s": None if run.duration_s is None else round(run.duration_s, 3),
         "processes": run.processes,
         "unclean_processes": run.unclean_processes,
+        "running_processes": run.running_processes,
         "in_flight": run.in_flight,
         "in_flight_contexts": list(run.in_flight_contexts),
         "skipped_records": run.skipped_records,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from token_meter.report._formatting import cost_sentence, exact, is_known, xml
+from token_meter.report._formatting import cost_sentence, exact, xml
 from token_meter.report._summary import Summary
 from token_meter.report._view import DEFAULT_VIEW, View
 
@@ -23,8 +23,8 @@ def render_junit(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (
-        ("token_meter.cost_usd", exact(summary.totals.cost) if is_known(summary.totals) else ""),
-        ("token_meter.spent_usd", exact(summary.totals.spent) if is_known(summary.totals, spent=True) else ""),
+        ("token_meter.cost_usd", exact(summary.totals.known_cost())),
+        ("token_meter.spent_usd", exact(summary.totals.known_cost(spent=True))),
         ("token_meter.calls", str(summary.totals.calls)),
         ("token_meter.unpriced_calls", str(summary.totals.unpriced)),
     ):

@@ -1,4 +1,4 @@
-"""Read a report back: JSON of v1 or v2, or a ledger. It knows no price book; what it cannot read is a `LedgerError`."""
+"""Reads a report (JSON of v1 or v2) or a ledger. Raises `LedgerError` for a file it cannot read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
@@ -17,6 +18,7 @@ from token_meter.report._collect import Pricing, summarise
 from token_meter.report._commit_info import read_from_git
 from token_meter.report._json import READABLE, SCHEMA
 from token_meter.report._summary import (
+    ZERO,
     By,
     Check,
     Group,
@@ -30,6 +32,7 @@ from token_meter.report._summary import (
     Tokens,
     Totals,
     Vcs,
+    is_by,
 )
 from token_meter.types import Usage
 
@@ -42,7 +45,7 @@ def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | Non
     """Read `git:REF:PATH`, `-` (stdin), a JSON report, or a ledger (a file, a run or a data directory).
 
     Raises:
-        LedgerError: nothing is there, or it is no report or ledger of token_meter.
+        LedgerError: it does not exist, or is not a report or ledger of token_meter.
     """
     given = str(source)
     if given.startswith("git:"):
@@ -61,10 +64,10 @@ def load(source: str | os.PathLike[str], *, by: By = "test", book: Pricing | Non
 
 
 def loads(text: bytes | str, name: str = "report") -> Summary:
-    """Read a JSON report; numbers come back digit for digit.
+    """Read a JSON report; numbers keep all digits.
 
     Raises:
-        LedgerError: it is no report of a version that this token_meter knows.
+        LedgerError: it is not a report, or has a version that this token_meter cannot read.
     """
     try:
         data = json.loads(text, parse_float=Decimal)
@@ -87,10 +90,12 @@ def loads(text: bytes | str, name: str = "report") -> Summary:
 def _summary(data: Mapping[str, Any]) -> Summary:
     run, vcs = data.get("run", {}), data.get("vcs")
     by = data.get("by", "test")
+    models = tuple(_model(m) for m in data["models"])
+    unpriced = tuple(m.kind.model for m in models if m.totals.unpriced)
     return Summary(
-        by=by if by in get_args(By) else "test",
-        totals=_totals(data["totals"]),
-        models=tuple(_model(m) for m in data["models"]),
+        by=by if is_by(by) else "test",
+        totals=replace(_totals(data["totals"]), unpriced_models=unpriced),
+        models=models,
         groups=tuple(_group(g) for g in data["contexts"]),
         run=Run(
             id=_text(run.get("id")),
@@ -105,6 +110,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
             in_flight_contexts=tuple(str(c) for c in run.get("in_flight_contexts", ())),
             skipped_records=_whole(run.get("skipped_records")) or 0,
             lost_records=_whole(run.get("lost_records")) or 0,
+            running_processes=_whole(run.get("running_processes")) or 0,
             labels={str(k): str(v) for k, v in run.get("labels", {}).items()},
         ),
         vcs=None
@@ -138,7 +144,7 @@ def _check(data: Mapping[str, Any]) -> Check:
         str(data["scope"]),
         str(data["field"]),
         _money(data["limit"]),
-        _money(data["actual"]),
+        _known_money(data["actual"]),
         status if status in get_args(Status) else "unknown",
         str(data["text"]),
         _text(data.get("rule")),
@@ -154,11 +160,13 @@ def _totals(data: Mapping[str, Any]) -> Totals:
         unpriced = (str(data["model"]),)
     names = ("calls", "live", "replayed", "mocked", "failed", "unpriced", "estimated", "unmeasured", "late", "retries")
     counts: dict[str, Any] = {name: _whole(data.get(name)) or 0 for name in names}
+    for name in ("unpriced", "estimated"):  # reports of version 1 do not say how many of them were live
+        counts[f"live_{name}"] = _whole(data.get(f"live_{name}", min(counts[name], counts["live"]))) or 0
     return Totals(
         **counts,
         tokens=Tokens(*(_whole(tokens.get(name)) for name in Tokens._fields)),
-        cost=_money(data["cost"]),
-        spent=_money(data["spent"]),
+        cost=_known_money(data["cost"]),
+        spent=_known_money(data["spent"]),
         duration_s=_float(data.get("duration_s")) or 0.0,
         unpriced_models=unpriced,
     )
@@ -202,7 +210,7 @@ def _group(data: Mapping[str, Any]) -> Group:
         kind if kind in get_args(GroupType) else "test",
         _totals(data),
         tuple(_model(m) for m in data.get("models", ())),
-        {str(k): _money(v) for k, v in data.get("phases", {}).items()},
+        {str(k): None if v is None else _money(v) for k, v in data.get("phases", {}).items()},
         _whole(data.get("attempts")) or 1,
         _whole(data.get("processes")) or 1,
         _text(data.get("outcome")),
@@ -232,6 +240,11 @@ def _float(value: Any) -> float | None:
     if number is not None and not isfinite(number):
         raise ValueError(number)
     return number
+
+
+def _known_money(value: Any) -> Decimal:
+    """An amount; of one that is not known there is nothing to add."""
+    return ZERO if value is None else _money(value)
 
 
 def _money(value: Any) -> Decimal:

@@ -1,6 +1,6 @@
-"""`Summary` to Markdown for a pull request's comment or a job summary. It knows no host's API.
+"""`Summary` to Markdown for a pull request's comment or a job summary.
 
-To keep within a host's limit, rows are cut, never bytes.
+To keep within a host's limit, whole rows are left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _write(summary: Summary, view: View) -> str:
     groups, rest, others = selected(summary, view)
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
     lines = [f"<!-- token-meter:{marker} -->", f"### LLM cost: **{_md_cost(summary.totals)}**", ""]
-    lines += [f"| {summary.by} | calls | tokens | cost |", "|---|--:|--:|--:|"]
+    lines += [f"| {summary.what} | calls | tokens | cost |", "|---|--:|--:|--:|"]
     lines += [_row(markdown(_name(g)), g.totals) for g in groups]
     if rest is not None:
         lines.append(_row(f"*{others:,} more*", rest))
@@ -62,7 +62,7 @@ def check_text(check: Check) -> str:
 
 
 def code_text(text: str) -> str:
-    """Write a sentence that may hold foreign names as one code span, where Markdown has no effect."""
+    """Write a sentence that may contain names from outside as one code span, where Markdown has no effect."""
     return markdown(text)
 
 
@@ -82,7 +82,7 @@ def _row(name: str, totals: Totals) -> str:
 
 
 def spent_line(t: Totals) -> str:
-    """Say what this run spent, and which calls cost nothing."""
+    """The cost of this run's live calls, and the numbers of live, replayed and mocked calls."""
     cost = cost_text(t, spent=True).replace("<", "&lt;").replace(">", "&gt;").replace("~", "\\~")
     return f"spent in this run: {cost} ({t.live:,} live, {t.replayed:,} replayed, {t.mocked:,} mocked)"
 
@@ -92,5 +92,5 @@ def _footer(summary: Summary) -> str:
     if summary.vcs is not None and summary.vcs.commit:
         parts.insert(0, f"commit {markdown(summary.vcs.commit[:12])}")
     if not summary.run.complete:
-        parts.append("the record is not complete")
+        parts.append("the ledger is not complete")
     return " · ".join(parts)

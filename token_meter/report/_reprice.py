@@ -1,4 +1,4 @@
-"""Prices a report's tokens by another book, so that the remaining change is usage. It knows no rule."""
+"""Prices a report's tokens by another book, so that the remaining change is usage."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from token_meter.types import Call, Usage
 class Repricer:
     """Prices one side of a comparison by *book*, as of one moment.
 
-    It treats both sides alike, so that a report never differs from itself. A line that cannot be priced again stays as
-    it is when the report was priced by a book of the same version; else it is unpriced, or an approximation.
+    Both sides are priced in the same way, so that a report never differs from itself. A line that cannot be priced
+    again keeps its cost if the report's book has the same version; else it is unpriced, or approximated.
     """
 
     def __init__(self, book: Pricing, side: Summary, at_s: float) -> None:
@@ -24,7 +24,7 @@ class Repricer:
         self.approximate = False
 
     def line(self, line: ModelLine) -> Totals:
-        """Give the line's sums with another cost; a line without a price now is unpriced."""
+        """The line's sums with the new cost; a line without a price now is unpriced."""
         t = line.totals
         usages = line.usages
         unpriced = 0 if usages is None else min(t.unpriced, t.calls - sum(n for _, n in usages))  # those without usage
@@ -42,25 +42,29 @@ class Repricer:
             else:
                 cost += price.cost * n
         models = (line.kind.model,) if unpriced else ()
-        return replace(t, cost=cost, spent=cost * _live(t), unpriced=unpriced, unpriced_models=models)
+        return replace(
+            t, cost=cost, spent=cost * _live(t), unpriced=unpriced, live_unpriced=min(unpriced, t.live),
+            unpriced_models=models,
+        )  # fmt: skip
 
     def group(self, group: Group) -> Totals:
-        """Give the group's sums with another cost."""
+        """The group's sums with the new cost."""
         if group.models:
             return total_of(self.line(line) for line in group.models)
         t = group.totals
         if self._is_its_own or not t.calls:
             return t
-        return replace(t, cost=ZERO, spent=ZERO, unpriced=t.calls, unpriced_models=("(no model)",))
+        none = {"cost": ZERO, "spent": ZERO, "unpriced": t.calls, "live_unpriced": t.live}
+        return replace(t, **none, unpriced_models=("(no model)",))  # type: ignore[arg-type]  # by name, as above
 
 
 def is_priced_by(book: Pricing, side: Summary) -> bool:
-    """Whether a report was priced by this very book: price files that bear one name are told apart by their digest."""
+    """Whether a report was priced by this book, compared by version and, for price files, by digest."""
     return (side.prices, side.digest) == (book.version, getattr(book, "digest", ""))
 
 
 def _live(totals: Totals) -> Decimal:
-    """The live calls' part of the cost."""
+    """The part of the cost that live calls caused."""
     if totals.cost:
         return totals.spent / totals.cost
     return Decimal(totals.live) / totals.calls if totals.calls else ZERO

@@ -1,4 +1,4 @@
-"""Checks rules against the changes. It knows no files and no prices."""
+"""Checks rules against the changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checks_of(
     elif rule.scope == "model":
         found = [_judge_one(rule, name, old, now, floor, None) for name, (old, now) in models.items()]
     else:
-        # A percentage is over what both sides have; dollars count what is new too, but what is gone excuses nothing.
+        # Percentages compare groups of both sides. Dollars also count new groups, but gone groups offset nothing.
         counted = common if rule.relative else [*common, *new]
         old = total_of(c.base for c in counted if c.base is not None)
         return [_judge_one(rule, "total", old, total_of(c.head for c in counted if c.head is not None), floor, None)]
@@ -39,7 +39,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     before, after = _value(old, rule.field), _value(now, rule.field)
     change = after - before
     money = rule.field in _MONEY
-    doubtful = bool(old.unpriced or now.unpriced)
+    doubtful = any(t.live_unpriced if rule.field == "spent" else t.unpriced for t in (old, now))
     found = change
     if rule.relative:
         # A change from 0 has no percentage; `new.cost` or an absolute limit judges it.
@@ -65,7 +65,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
 def _unpriced(
     rule: Rule, changes: list[Change], models: Mapping[str, tuple[Totals, Totals]], head: Summary
 ) -> list[Check]:
-    # As the head was recorded: gaps of another price book do not count.
+    # By the recorded prices of the head, so that gaps of another price book do not count.
     common = {c.id for c in changes if c.base is not None and c.head is not None}
     if rule.scope == "total":
         counts = {"total": head.totals.unpriced}

@@ -1,4 +1,4 @@
-"""The grammar of `--fail-on` and `--warn-on`: `[SCOPE.]FIELD:LIMIT`. It knows no report."""
+"""The grammar of `--fail-on` and `--warn-on`: `[SCOPE.]FIELD:LIMIT`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Rule(NamedTuple):
     Attributes:
         text: as the user wrote it.
         scope: `total`, each `test` (or other group of the report), each `model`, each `new` test.
-        field: what is compared.
-        limit: how much it may change; negative: how much it may fall before the baseline is stale.
-        relative: the limit is in percent of the base.
-        warn: exceeding it is a warning.
+        field: the compared field.
+        limit: the largest allowed increase; negative: the decrease from which the baseline is stale.
+        relative: the limit is a percentage of the base.
+        warn: the rule only warns.
     """
 
     text: str
@@ -37,7 +37,7 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
     """Read `cost:10%`, `test.cost:0.05`, `calls:0`, `new.cost:0.10`, `cost:-30%`, ….
 
     Raises:
-        ConfigError: it is no rule; the message says what was expected.
+        ConfigError: it is not a rule; the message says what was expected.
     """
     head, colon, amount = text.strip().partition(":")
     scope, dot, field = head.rpartition(".")
@@ -53,9 +53,9 @@ def parse_rule(text: str, *, warn: bool = False) -> Rule:
     try:
         limit = Decimal(digits)
     except InvalidOperation:
-        raise _wrong(text, f"{amount!r} is no number") from None
+        raise _wrong(text, f"{amount!r} is not a number") from None
     if not limit.is_finite() or limit.adjusted() > _LARGEST:
-        raise _wrong(text, f"{amount!r} is no number")
+        raise _wrong(text, f"{amount!r} is not a number")
     if field == "unpriced" and (relative or limit < 0):
         raise _wrong(text, "unpriced calls are limited by a number, such as unpriced:0")
     if scope == "new" and (relative or limit < 0):

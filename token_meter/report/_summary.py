@@ -1,25 +1,50 @@
-"""The contents of a report, as frozen values. They know no file, no price book and no format."""
+"""The contents of a report, as frozen values."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from token_meter._text import suggestion
+from token_meter.exceptions import ConfigError
 from token_meter.types import Usage
 
-By: TypeAlias = Literal["test", "model", "file", "label", "process", "day"]
-GroupType: TypeAlias = Literal["test", "fixture", "outside", "label", "script", "model", "file", "process", "day"]
+By: TypeAlias = str
+"""One of `BY`, or `tag:NAME`."""
+BY = ("test", "model", "file", "label", "tag", "process", "day")
+GroupType: TypeAlias = Literal[
+    "test", "fixture", "outside", "label", "tag", "script", "model", "file", "process", "day"
+]  # fmt: skip
 Status: TypeAlias = Literal["ok", "warn", "exceeded", "unknown"]
+
+
+def is_by(text: object) -> bool:
+    """Whether rows can be grouped by it. A tag's name is one word: it stands in the headings of every format."""
+    return isinstance(text, str) and (text in BY or re.fullmatch(r"tag:[\w.-]{1,60}", text) is not None)
+
+
+def check_by(text: str) -> str:
+    """Check what rows are grouped by, and return it.
+
+    Raises:
+        ConfigError: it is none of `BY`, nor `tag:NAME`.
+    """
+    if is_by(text):
+        return text
+    msg = f"a report is by {', '.join(BY)} or tag:NAME, not {text!r}{suggestion(text, BY)}"
+    raise ConfigError(msg)
+
 
 ZERO = Decimal(0)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Tokens(NamedTuple):
-    """The six counts that every report shows; `None` when no call reported one."""
+    """The six counts in every report; `None` if no call reported one."""
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -39,7 +64,7 @@ NO_TOKENS = Tokens()
 
 
 class Kind(NamedTuple):
-    """Everything but the usage and the time that a price depends on."""
+    """All properties of a call that its price depends on, except usage and time."""
 
     request_model: str | None = None
     response_model: str | None = None
@@ -57,9 +82,10 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over some calls. `cost` and `spent` are sums of the priced ones: with `unpriced` they are lower bounds.
+    """Sums over some calls. `cost` and `spent` are sums over priced calls: with `unpriced`, they are lower bounds.
 
-    An SDK's retries are calls too, each with its own fate; a limit on calls leaves them out, as a budget does.
+    An SDK's retries are counted as calls here, because each has its own outcome, but not by a limit on calls.
+    `live_unpriced` and `live_estimated` say what is uncertain about `spent`, apart from `cost`.
     """
 
     calls: int = 0
@@ -77,6 +103,8 @@ class Totals:
     duration_s: float = 0.0
     unpriced_models: tuple[str, ...] = ()
     retries: int = 0
+    live_unpriced: int = 0
+    live_estimated: int = 0
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -95,12 +123,19 @@ class Totals:
             self.duration_s + other.duration_s,
             tuple(dict.fromkeys(self.unpriced_models + other.unpriced_models)),
             self.retries + other.retries,
+            self.live_unpriced + other.live_unpriced,
+            self.live_estimated + other.live_estimated,
         )
 
+    def known_cost(self, *, spent: bool = False) -> Decimal | None:
+        """The sum, if only a lower bound; `None` where no part of it is known, which is never 0."""
+        amount, missing = (self.spent, self.live_unpriced) if spent else (self.cost, self.unpriced)
+        return amount if amount or not missing else None
+
     @property
-    def is_lower_bound(self) -> bool:
-        """Whether some of the cost is not known."""
-        return bool(self.unpriced)
+    def known_tokens(self) -> int | None:
+        """All tokens that were reported; `None` where there are calls, and none reported any."""
+        return None if self.calls and self.tokens == NO_TOKENS else self.total_tokens
 
     @property
     def total_tokens(self) -> int:
@@ -110,7 +145,7 @@ class Totals:
 
 
 def total_of(parts: Iterable[Totals]) -> Totals:
-    """Sum up."""
+    """The sum of *parts*."""
     total = Totals()
     for part in parts:
         total += part
@@ -122,9 +157,9 @@ class ModelLine:
     """One model's share of a group.
 
     Attributes:
-        usages: the distinct usages and how often each came, for exact re-pricing; `None` when there were too many.
+        usages: the distinct usages and their numbers of calls, for exact re-pricing; `None` if there were too many.
         reason: why its calls have no price.
-        source: where its price comes from.
+        source: the source of its price.
     """
 
     kind: Kind
@@ -142,7 +177,7 @@ class Group:
     type: GroupType
     totals: Totals
     models: tuple[ModelLine, ...] = ()
-    phases: Mapping[str, Decimal] = field(default_factory=dict)
+    phases: Mapping[str, Decimal | None] = field(default_factory=dict)
     attempts: int = 1
     processes: int = 1
     outcome: str | None = None
@@ -152,7 +187,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run behind a report, and whether its record is complete."""
+    """The run of a report, and whether its ledger is complete."""
 
     id: str | None = None
     command: tuple[str, ...] = ()
@@ -167,6 +202,7 @@ class Run:
     skipped_records: int = 0
     lost_records: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    running_processes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +225,10 @@ class Check:
     Attributes:
         scope: `run`, a test id, `total` of a diff, …
         field: `cost`, `spent`, `tokens`, `calls`, `unpriced`.
-        limit: as a number, or as the rule's text.
-        actual: what was found.
-        status: `unknown` when unpriced calls make it undecidable.
-        text: one line for people.
+        limit: a number, or the rule's text.
+        actual: the measured value.
+        status: `unknown` if unpriced calls make it undecidable.
+        text: one line of text.
         culprit: a test's id, for annotations.
     """
 
@@ -205,10 +241,15 @@ class Check:
     rule: str | None = None
     culprit: str | None = None
 
+    @property
+    def known_actual(self) -> Decimal | None:
+        """What was found; `None` where nothing of it is known."""
+        return None if self.status == "unknown" and not self.actual else self.actual
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice for the reader; `code` is stable, `text` is for people."""
+    """A notice; `code` is stable for programs, `text` is for readers."""
 
     code: str
     text: str
@@ -236,6 +277,11 @@ class Summary:
     tool_version: str = field(default="0")
 
     @property
+    def what(self) -> str:
+        """What a row is, in one word: `test`, `model`, the `customer` of `tag:customer`."""
+        return self.by.partition(":")[2] or self.by
+
+    @property
     def largest(self) -> tuple[Group, ...]:
-        """The groups, the dearest first."""
+        """The groups, the most expensive first."""
         return tuple(sorted(self.groups, key=lambda g: (-g.totals.cost, -g.totals.total_tokens, g.id)))

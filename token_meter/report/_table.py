@@ -1,4 +1,4 @@
-"""`Summary` to a terminal table: 80 columns, more when there are more. It knows no colour and no pager."""
+"""`Summary` to a terminal table of 80 columns, or more on a wide terminal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _NAME = 40
 
 
 def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
-    """Show the groups, the total, what was spent, and the notices."""
+    """Show the groups, the total, the cost of live calls, and the notices."""
     groups, rest, others = selected(summary, view)
     wide = view.width >= _WIDE
-    headers = [summary.by, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
+    headers = [summary.what, "calls", "tokens", *(["cached", "reasoning", "spent"] if wide else []), "cost"]
     compared = bool(view.changes)
     if compared:
         headers.append("vs base")
     rows = [[_name(g), *_cells(g.totals, wide), *([view.changes.get(g.id, "")] if compared else [])] for g in groups]
     if rest is not None:
-        word = summary.by if others == 1 else f"{summary.by}s"
+        word = summary.what if others == 1 else f"{summary.what}s"
         rows.append([f"{others} more {word}", *_cells(rest, wide), *([""] if compared else [])])
     total = ["total", *_cells(summary.totals, wide), *([view.changes.get("total", "")] if compared else [])]
     lines = columns([headers, *rows], view.width, footer=total)
@@ -30,7 +30,7 @@ def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], width: int, footer: Sequence[str] | None = None) -> list[str]:
-    """Align *rows*: the first column to the left, cut where it must be; the others to the right."""
+    """Align *rows*: the first column to the left, cut if necessary, the others to the right."""
     rows = [[row[0], *map(terminal, row[1:])] for row in rows]
     every = [*rows, footer] if footer is not None else rows
     widths = [max(cells(row[i]) for row in every) for i in range(len(every[0]))]
@@ -88,7 +88,7 @@ def _below(summary: Summary, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break at blanks; the start of each line is made inert, as the start of a text is."""
+    """Wrap at blanks, and escape the start of each line, as that of a text."""
     lines: list[str] = []
     for word in terminal(text).split():
         if lines and cells(lines[-1]) + 1 + cells(word) <= width:

@@ -1,4 +1,4 @@
-"""Checks limits against a summary; one verdict for markers, plugin and command line. It prints nothing."""
+"""Checks limits against a summary, and makes the verdict for markers, plugin and command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from token_meter.report._formatting import cost_text, visible
 from token_meter.report._summary import Check, Group, Status, Summary, Totals
 
 OK, BROKEN, EXCEEDED = 0, 1, 3
-"""Exit codes: fine (warnings too); no data where some was required; a limit or rule was exceeded."""
+"""Exit codes: no limit was exceeded, except with a warning; required data is missing; a limit or rule was exceeded."""
 
 OnExceed: TypeAlias = Literal["warn", "fail", "stop"]
 FIELDS = ("cost", "spent", "tokens", "calls")
@@ -59,8 +59,8 @@ class Verdict:
     Attributes:
         status: the worst of all: `exceeded`, `unknown`, `warn` or `ok`.
         headline: one line.
-        text: every finding, a line each; empty when all is well.
-        exit_code: 0 or 3; 1 where a base was required and none was found.
+        text: every finding, one line each; empty if there is none.
+        exit_code: 0 or 3; 1 if a required base was not found.
         checks: the findings as values.
     """
 
@@ -72,7 +72,7 @@ class Verdict:
 
 
 def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]:
-    """Compare sums with limits. A limit for each test gives a check for every test over it, or one that says ok."""
+    """Compare sums with limits. A limit for each test gives a check for every test that exceeds it, or one `ok`."""
     found: list[Check] = []
     for limit in limits:
         if limit.scope == "run":
@@ -87,27 +87,28 @@ def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]
 
 
 def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = None) -> Check:
-    """Compare one sum with one limit exactly, not as they are displayed."""
+    """Compare the exact values of a sum and a limit, not the displayed ones."""
     actual = _actual(totals, limit.field)
-    money = limit.field in _MONEY
+    money, of_spent = limit.field in _MONEY, limit.field == "spent"
+    calls, missing = (totals.live, totals.live_unpriced) if of_spent else (totals.calls, totals.unpriced)
     exceeded = actual > limit.limit
     status: Status = "ok"
     if exceeded:
         status = "warn" if limit.on_exceed == "warn" else "exceeded"
-    elif totals.unpriced and (limit.field == "cost" or (limit.field == "spent" and totals.live)):
+    elif missing and money:
         status = "unknown"
     word = {"cost": "cost", "spent": "spent", "tokens": "used", "calls": "made"}[limit.field]
-    had = cost_text(totals, spent=limit.field == "spent") if money else _counted(actual, limit.field)
+    had = cost_text(totals, spent=of_spent) if money else _counted(actual, limit.field)
     allowed = format_usd(limit.limit) if money else _counted(limit.limit, limit.field)
-    if exceeded and had == allowed:  # rounding must not make the two look equal
+    if exceeded and had == allowed:  # the rounded texts must not look equal
         had, allowed = f"${actual.normalize():f}", f"${limit.limit.normalize():f}"
     who = visible(scope)
     fitted = f"{who} {word} {had if money else f'{actual:,}'} of {allowed}"
     text = f"{who} was limited to {allowed} but {word} {had}" if exceeded else fitted
     if status == "unknown":
-        n = totals.unpriced
-        calls = f"{n:,} of {_counted(totals.calls, 'calls')} {'has' if n == 1 else 'have'} no price"
-        text = f"{who} cannot be held to {allowed}: {calls} ({limit.field} {had})"
+        kind = "live calls" if of_spent else "calls"
+        gap = f"{missing:,} of {_counted(calls, kind)} {'has' if missing == 1 else 'have'} no price"
+        text = f"{who} cannot be held to {allowed}: {gap} ({limit.field} {had})"
     elif not exceeded and limit.limit:
         share = actual / limit.limit
         text += f" ({'<1%' if 0 < share < _LEAST else f'{share:.0%}'})"
@@ -115,7 +116,7 @@ def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = Non
 
 
 def judge(checks: Iterable[Check], *, unpriced: Literal["warn", "fail", "ignore"] = "warn") -> Verdict:
-    """Give the verdict. *unpriced* is the status of a limit that unpriced calls make undecidable."""
+    """Make the verdict. *unpriced* says how to treat a limit that unpriced calls make undecidable."""
     every = tuple(checks)
     bad = [c for c in every if c.status == "exceeded" or (c.status == "unknown" and unpriced == "fail")]
     doubt = [c for c in every if c.status == "unknown" and unpriced == "warn"]

@@ -1,4 +1,4 @@
-"""The view of a report: order, number of rows, width. It knows no format."""
+"""The view of a report: order, number of rows, width."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class View:
 
     Attributes:
         sort: `cost`, `tokens`, `calls` or `name`; a leading `-` puts the largest first.
-        top: how many rows to show; `None` for all that the format can bear.
-        min_cost: groups below it are summed up in one row.
+        top: the number of rows; `None` for as many as the format allows.
+        min_cost: US dollars; groups below it are summed up in one row.
         width: columns of the terminal.
         changes: a text for each group id, for a column `vs base`.
-        marker: tells one sticky comment from another on the same pull request.
-        size_limit: bytes that the host accepts; rows are cut to fit, never bytes.
-        history: runs before this one and this one, the oldest first.
+        marker: distinguishes sticky comments on the same pull request.
+        size_limit: bytes that the host accepts; whole rows are left out to fit.
+        history: the runs up to this one, oldest first.
     """
 
     sort: str = "-cost"
@@ -50,7 +50,7 @@ DEFAULT_VIEW = View()
 
 
 def selected(summary: Summary, view: View) -> tuple[list[Group], Totals | None, int]:
-    """Give the groups to show in order, the sum of the others (`None` without any) and how many they are."""
+    """Return the groups to show in order, the sum of the others (`None` without any), and their number."""
     word = view.sort.removeprefix("-")
     groups = sorted(summary.groups, key=lambda g: g.id)
     if word == "name":

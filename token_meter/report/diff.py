@@ -1,4 +1,4 @@
-"""Compares BASE with HEAD: what changed, why, and whether a rule allows it. It knows no file and no format."""
+"""Compares BASE with HEAD: the changes, their causes, and whether the rules allow them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
 from token_meter.report._collect import Pricing
-from token_meter.report._formatting import change_text, cost_text, percent_text
+from token_meter.report._formatting import change_text, cost_text, counted, percent_text
 from token_meter.report._reprice import Repricer, is_priced_by
 from token_meter.report._rule_checks import checks_of
 from token_meter.report._rules import Rule, parse_rule
@@ -29,20 +29,24 @@ class Diff:
     """A whole comparison. Without a base there is only the head, and the headline says so.
 
     Attributes:
-        base: the base as it was recorded; `None` when there is none.
+        base: the base with its recorded costs; `None` without one.
         changes: every group, the largest change first.
-        common_base: sums over the groups that both sides have, priced as the comparison is.
-        common_head: the same of the head.
-        recorded_change: the change of their cost, each as it was priced then; `None` when that is not known.
-        price_change: the part of it that prices caused; `None` when not everything was priced again.
-        approximate: some tokens could only be priced again as averages.
-        priced_by: the version of the prices that are compared; the head's, unless both sides were priced again.
+        total_base: sums of the base over all its groups, with the prices of the comparison.
+        total_head: the same sums of the head.
+        common_base: sums of the base over the groups of both sides, with the prices of the comparison.
+        common_head: the same sums of the head.
+        recorded_change: the change of their recorded costs; `None` if it is not known.
+        price_change: the part of it that prices caused; `None` if not all calls were priced again.
+        approximate: some tokens were priced again by averages.
+        priced_by: the version of the compared prices: that of the head, unless both sides were priced again.
         age: commits between base and head.
     """
 
     base: Summary | None
     head: Summary
     changes: tuple[Change, ...]
+    total_base: Totals
+    total_head: Totals
     common_base: Totals
     common_head: Totals
     recorded_change: Decimal | None
@@ -56,8 +60,13 @@ class Diff:
     age: int | None = None
 
     @property
+    def total_change(self) -> Decimal | None:
+        """How much more the whole run costs at equal prices; `None` if a side is a lower bound."""
+        return _difference(self.total_base, self.total_head)
+
+    @property
     def usage_change(self) -> Decimal | None:
-        """The change of the common groups' cost at equal prices; `None` if a side is a lower bound."""
+        """The same of the groups that both sides have."""
         return _difference(self.common_base, self.common_head)
 
     @property
@@ -67,21 +76,23 @@ class Diff:
 
     @property
     def headline(self) -> str:
-        """The one sentence."""
+        """The one sentence: what both runs cost, new groups and those that are gone included."""
         if self.base is None:
             return f"no base to compare with; this run: {cost_text(self.head.totals)}"
         if not self.has_common:
-            return f"no {self.head.by} in common with the base; this run: {cost_text(self.head.totals)}"
-        return f"{self.change_text}, {cost_text(self.common_base)} -> {cost_text(self.common_head)}"
+            return f"no {self.head.what} in common with the base; this run: {cost_text(self.head.totals)}"
+        return _sentence(self.total_change, self.total_base, self.total_head)
 
     @property
-    def change_text(self) -> str:
-        """The change in a few words."""
-        change = self.usage_change
-        if change is None:
-            return "change unknown"
-        percent = percent_text(change, self.common_base.cost)
-        return f"{change_text(change)}{f' ({percent})' if percent else ''}" if change else "no change"
+    def like_for_like(self) -> str | None:
+        """The second sentence, of the groups that both sides have; `None` where these are all, or none."""
+        common = [c for c in self.changes if c.state in ("changed", "same")]
+        if len(common) == len(self.changes) or not self.has_common:
+            return None
+        new = [c.head for c in self.changes if c.state == "new" and c.head is not None]
+        among = counted(len(common), self.head.what, "es" if self.head.what.endswith("s") else "s")
+        text = f"like for like: {_sentence(self.usage_change, self.common_base, self.common_head)} in {among} of both"
+        return f"{text}; {len(new):,} new: {cost_text(total_of(new))}" if new else text
 
     @property
     def listed(self) -> tuple[Change, ...]:
@@ -109,9 +120,9 @@ def compare(
 ) -> Diff:
     """Compare two reports.
 
-    With `prices="head"` and a *book*, the tokens of both are priced by it: the remaining change is usage, and that of
-    prices is shown apart. Two reports that were priced alike, by another version than *book*'s, are compared as
-    they are. Percentages are over the groups that both have.
+    With `prices="head"` and a *book*, the tokens of both sides are priced by it: the remaining change is usage, and the
+    change of prices is shown separately. Two reports with the same prices, of another version than *book*'s, are
+    compared as recorded. Percentages are of the groups that both sides have.
 
     Raises:
         ConfigError: a rule is not valid, or the reports are grouped in different ways.
@@ -121,9 +132,28 @@ def compare(
     if base is None:
         verdict = _no_base(if_no_base, rules)
         nothing = Totals()
-        return Diff(None, head, (), nothing, nothing, None, None, False, prices, min_change, (), verdict, head.prices)
+        return Diff(
+            None,
+            head,
+            (),
+            nothing,
+            head.totals,
+            nothing,
+            nothing,
+            None,
+            None,
+            False,
+            prices,
+            min_change,
+            (),
+            verdict,
+            head.prices,
+        )
     if base.by != head.by:
         msg = f"the base is grouped by {base.by} and the head by {head.by}; compare reports of one kind"
+        raise ConfigError(msg)
+    if head.by == "tag":
+        msg = "by tag, a call with two tags is in two rows, whose sum is no total; compare by tag:NAME, or by label"
         raise ConfigError(msg)
     of_base = of_head = None
     if prices == "head" and book is not None and not _are_alike_and_foreign(base, head, book):
@@ -146,6 +176,8 @@ def compare(
         base,
         head,
         tuple(sorted(changes, key=lambda c: (-abs(c.cost), c.id))),
+        total_of(c.base for c in changes if c.base is not None),
+        total_of(c.head for c in changes if c.head is not None),
         common_base,
         common_head,
         recorded,
@@ -161,9 +193,19 @@ def compare(
 
 
 def _are_alike_and_foreign(base: Summary, head: Summary, book: Pricing) -> bool:
-    """Whether both sides were priced by one book that is not *book*; unknown, hence false, for old reports."""
+    """Whether both sides were priced by the same book other than *book*; false for old reports, which do not say."""
     alike = (base.prices, base.digest) == (head.prices, head.digest) and base.digest != "unknown"
     return alike and not is_priced_by(book, head)
+
+
+def _sentence(change: Decimal | None, base: Totals, head: Totals) -> str:
+    """A change in a few words, and the sums that it lies between."""
+    if change is None:
+        words = "change unknown"
+    else:
+        percent = percent_text(change, base.cost)
+        words = f"{change_text(change)}{f' ({percent})' if percent else ''}" if change else "no change"
+    return f"{words}, {cost_text(base)} -> {cost_text(head)}"
 
 
 def _difference(base: Totals, head: Totals) -> Decimal | None:
@@ -188,7 +230,7 @@ def _change(
 def _models(
     before: Mapping[str, Group], after: Mapping[str, Group], of_base: Repricer | None, of_head: Repricer | None
 ) -> dict[str, tuple[Totals, Totals]]:
-    """Sum each model over the groups that both sides have."""
+    """The sums of each model over the groups of both sides."""
     found: dict[str, tuple[Totals, Totals]] = {}
     none = Totals()
     for name in before.keys() & after.keys():

@@ -1,6 +1,6 @@
-"""A loopback server that speaks the OpenAI protocol and keeps its own bill, to test meters and their users against.
+"""A loopback server that serves the OpenAI protocol and keeps its own bill, for tests of meters and of programs.
 
-It knows no meter. It needs the extra: `pip install 'token-meter[simulator]'`.
+It needs the extra: `pip install 'token-meter[simulator]'`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the simulated model says: a flower shop's script, summaries, else a text that the prompt decides.
+"""What the simulated model says: a flower shop's script, summaries, else a text derived from the prompt.
 
-It knows no token and no protocol. The same prompt and seed give the same answer, in any process.
+The same prompt and seed give the same answer, in any process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORDS = tuple(_TEXT.split())
 _HUMAN = re.compile(r"(?:^|\n)(?:Human|User|Customer):\s*(.*?)(?=\n(?:AI|Assistant|Bot):|\Z)", re.DOTALL)
 _SUM = re.compile(r"(\d{1,9})\s*([+*-])\s*(\d{1,9})\s*=\s*\??\s*$")
 _SUMMARISE = re.compile(r"progressively summarize the lines|distill the above chat messages", re.IGNORECASE)
-# What the florist adds on another day: another seed gives another answer.
+# Sentences that the florist adds for other seeds, so that another seed gives another answer.
 _ASIDES = (
     "今天店里的花都是清晨刚到的。",
     "如果需要送货，请告诉我地址和时间，我们下午就可以送到。",
@@ -31,18 +31,18 @@ _WIDE = str.maketrans("，。？！：", ",.?!:")
 
 
 def digest(*parts: str) -> int:
-    """A number that *parts* decide."""
+    """A number computed from *parts*."""
     return int.from_bytes(hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def last_line(prompt: str) -> str:
-    """What the human said last, when *prompt* is the transcript that LangChain's memories send."""
+    """The human's last line in *prompt*, a transcript as LangChain's memories send it."""
     spoken = _HUMAN.findall(prompt)
     return spoken[-1].strip() if spoken else prompt
 
 
 def answer(history: str, last: str, *, seed: str = "", words: int | None = None) -> str:
-    """What the model says to *last*, after *history* (which holds *last* too)."""
+    """The model's answer to *last* after *history*, which contains *last*."""
     if words is not None:
         return _prose(digest(history, seed), words)
     if _SUMMARISE.search(history):
@@ -58,7 +58,7 @@ def answer(history: str, last: str, *, seed: str = "", words: int | None = None)
 
 
 def _prose(number: int, words: int) -> str:
-    """A text of *words* words that *number* decides."""
+    """A text of *words* words computed from *number*."""
     chosen = []
     for index in range(words):
         # A linear congruential step: as good as random here, and the same on every machine.
@@ -69,7 +69,7 @@ def _prose(number: int, words: int) -> str:
 
 
 def _script(history: str, said: str) -> str | None:
-    """The lesson's dialogue; what an answer recalls, it must find in *history*."""
+    """The answers of the lesson's dialogue. An answer recalls only facts that *history* contains."""
     knows_roses = "粉色玫瑰" in history or "粉玫瑰" in history
     knows_birthday = "生日" in history
     if "还记得" in said and "花" in said:
@@ -97,7 +97,7 @@ def _script(history: str, said: str) -> str | None:
 
 
 def _summary(history: str) -> str:
-    """A short summary of what the flower shop heard; of bounded length, whatever came before."""
+    """A short summary of the dialogue, of bounded length."""
     lines = history.rsplit("END OF EXAMPLE", 1)[-1]
     facts = ["The human talks to the AI of a flower shop."]
     if "生日" in lines or "birthday" in lines.lower():

@@ -1,7 +1,4 @@
-"""The ASGI application: finds the route of a request, lets it be answered, opens its entry in the bill.
-
-It knows no wire format and no socket.
-"""
+"""The ASGI application: finds the route of a request, calls it, and opens the request's entry in the bill."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ _SETTLE_S = 1.0
 
 
 class App:
-    """The simulated provider as an ASGI application; one instance is one provider with its own books."""
+    """The simulated provider as an ASGI application; each instance is a provider with its own bills."""
 
     def __init__(self) -> None:
         self.books = Books()
@@ -38,7 +35,7 @@ class App:
         self._failed: Counter[str] = Counter()
 
     def reset(self, key: str | None = None) -> None:
-        """Forget the bill of *key*; without a key, everything the provider remembers."""
+        """Delete the bill of *key*; without a key, all stored data."""
         if key is not None:
             self.books.reset([key])
             return
@@ -79,7 +76,7 @@ class App:
     async def _connect(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
-        """Serve a websocket; one that cannot be served is turned away before it is accepted."""
+        """Serve a websocket, or refuse it before it is accepted."""
         pairs, path = split_path(scope["path"])
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
@@ -153,7 +150,7 @@ class App:
 
     async def _redirect(self, scope: Message, path: str, line: Line) -> None:
         query = scope["query_string"].decode("latin-1")
-        # The options of the first URL are kept, but for this one.
+        # Keep the other options of the first URL.
         there = scope["path"].removesuffix(path) + f"/{SEGMENT}/redirect=0{path}"
         if not scope["path"].endswith(path):
             there = f"/{SEGMENT}/redirect=0{scope['path']}"
@@ -167,7 +164,7 @@ class App:
             return None
         attempt = headers.get("x-stainless-retry-count", "")
         if not attempt.isdigit():
-            # Not the SDK: the same request again is the next attempt.
+            # Not from an SDK: an equal request counts as the next attempt.
             mark = place + hashlib.sha256(body).hexdigest()
             attempt = str(self._failed[mark])
             self._failed[mark] += 1
@@ -206,7 +203,7 @@ class App:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The whole request body; `None` when the client left meanwhile."""
+    """The whole request body; `None` if the client has left."""
     parts = []
     while True:
         message = await receive()

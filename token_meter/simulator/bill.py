@@ -1,4 +1,4 @@
-"""What the simulated provider bills, by API key. It knows no socket, and keeps no key, prompt or answer."""
+"""What the simulated provider bills, by API key. It stores no key, prompt or answer."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Entry:
     Attributes:
         number: 1, 2, 3, … in the order in which the generations began.
         key: the label of the API key.
-        id: the response id; options may make the provider repeat it.
-        path: the path that was asked for, without options and query.
+        id: the response id, which an option can make equal for all answers.
+        path: the requested path, without options and query.
         api: the API, such as `chat` or `embeddings`.
         model: the model that served it.
         status: the HTTP status of the answer.
-        usage: the tokens that are billed.
-        cost: US dollars by the provider's own list; `None` when it has no price.
+        usage: the billed tokens.
+        cost: US dollars by the provider's own list; `None` if the model has no price.
         tier: the service tier that served it.
         streamed: the answer is a stream.
-        reports_usage: this API reports usage to its clients at all (speech and translations do not).
-        delivered: the usage was written to a socket that was still open.
-        aborted: the client left before the end; billed is what was generated until then.
+        reports_usage: this API reports usage to its clients (speech and translations do not).
+        delivered: the usage was written to an open socket.
+        aborted: the client left before the end; the tokens generated until then are billed.
         is_open: the answer is still being sent.
     """
 
@@ -65,9 +65,9 @@ class Bill:
 
     Attributes:
         key: the label of the key; `None` for all keys together.
-        entries: what was generated, in order.
-        requests: every request on a model route, refused and failed ones too.
-        failures: how many of them were answered with a status of 400 or above.
+        entries: the billed generations, in order.
+        requests: the number of requests on model routes, including refused and failed ones.
+        failures: the number of them that were answered with a status of 400 or above.
     """
 
     key: str | None
@@ -77,22 +77,22 @@ class Bill:
 
     @property
     def calls(self) -> int:
-        """How many generations are billed."""
+        """The number of billed generations."""
         return len(self.entries)
 
     @property
     def open(self) -> int:
-        """How many answers are still being sent; the bill may change until this is 0."""
+        """The number of answers that are still being sent; the bill may change until this is 0."""
         return sum(entry.is_open for entry in self.entries)
 
     @property
     def aborted(self) -> int:
-        """How many answers were left by their client."""
+        """The number of answers whose client left before the end."""
         return sum(entry.aborted for entry in self.entries)
 
     @property
     def delivered(self) -> int:
-        """How many usages reached a client."""
+        """The number of usages that were sent to a client."""
         return sum(entry.delivered for entry in self.entries)
 
     @property
@@ -112,7 +112,7 @@ class Bill:
 
     @property
     def total_tokens(self) -> int:
-        """Both."""
+        """Tokens that were sent and generated."""
         return self.usage.total_tokens or 0
 
     @property
@@ -122,7 +122,7 @@ class Bill:
 
     @property
     def unpriced(self) -> int:
-        """How many entries have no price."""
+        """The number of entries without a price."""
         return sum(entry.cost is None for entry in self.entries)
 
     @property
@@ -164,14 +164,14 @@ class Bill:
 
 
 def label_of(key: str | None) -> str:
-    """How a bill names *key*: test keys as they are, real-looking ones by a digest, because a bill may be shown."""
+    """The label of *key* in a bill: a test key as it is, any other by a digest, because bills may be shown."""
     if not key:
         return "anonymous"
     return key if key.startswith("sim-") else "key-" + hashlib.sha256(key.encode()).hexdigest()[:8]
 
 
 class Books:
-    """The bills of all keys. Written by the server's thread and read from any."""
+    """The bills of all keys, written by the server's thread and read by any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -182,17 +182,17 @@ class Books:
         self._number = 0
 
     def ask(self, key: str) -> None:
-        """Note that a request came."""
+        """Count a request."""
         with self._lock:
             self._requests[key] += 1
 
     def refuse(self, key: str) -> None:
-        """Note that a request was answered with an error."""
+        """Count a request that was answered with an error."""
         with self._lock:
             self._failures[key] += 1
 
     def begin(self, **what: Any) -> int:
-        """Open an entry, and give its number; *what* are the fields of `Entry` that are known by now."""
+        """Open an entry and return its number; *what* are the known fields of `Entry`."""
         cost = cost_of(what["usage"], what["model"], what.get("tier"))
         with self._lock:
             self._number += 1
@@ -201,7 +201,7 @@ class Books:
             return entry.number
 
     def change(self, number: int, **what: Any) -> None:
-        """Change an entry; one that was reset away in the meantime stays away."""
+        """Change an entry, unless `reset` has removed it."""
         with self._lock:
             entry = self._entries.get(number)
             if entry is None:
@@ -214,7 +214,7 @@ class Books:
             self._entries[number] = entry
 
     def bill(self, key: str | None = None) -> Bill:
-        """The bill of *key* (a label), or of all keys, as it stands."""
+        """The current bill of *key* (a label), or of all keys."""
         with self._lock:
             entries = tuple(e for e in self._entries.values() if key is None or e.key == key)
             if key is None:
@@ -222,24 +222,24 @@ class Books:
             return Bill(key, entries, self._requests[key], self._failures[key])
 
     def labels(self) -> list[str]:
-        """The labels of all keys that were seen."""
+        """The labels of all keys with a request."""
         with self._lock:
             return list(self._requests)
 
     def open(self, key: str | None = None) -> int:
-        """How many answers are being sent to *key*, or to all."""
+        """The number of answers that are being sent to *key*, or to all keys."""
         with self._lock:
             return self._open.total() if key is None else self._open[key]
 
     def settled_bill(self, key: str | None, settle_s: float) -> Bill:
-        """The bill, after waiting at most *settle_s* for answers that are still being sent."""
+        """The bill, after at most *settle_s* seconds of waiting for answers that are still being sent."""
         deadline = time.monotonic() + settle_s
         while self.open(key) and time.monotonic() < deadline:
             time.sleep(0.002)
         return self.bill(key)
 
     def reset(self, keys: Iterable[str] | None = None) -> None:
-        """Forget the entries of *keys*, or everything."""
+        """Delete the entries of *keys*, or all entries."""
         with self._lock:
             if keys is None:
                 self._entries.clear()

@@ -1,4 +1,4 @@
-"""Chat Completions and legacy completions: requests into asks, generations into bodies and events. It knows no bill."""
+"""Chat Completions and legacy completions: converts requests to asks, and generations to bodies and events."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def completions_reply(
 
 
 def prompts_of(prompt: Any) -> list[tuple[str, int | None]]:
-    """Each prompt as text and, where it came as token numbers, how many."""
+    """Each prompt as text and, if it was given as token numbers, their count."""
     if isinstance(prompt, str):
         return [(prompt, None)]
     if isinstance(prompt, list) and prompt:

@@ -1,4 +1,4 @@
-"""Serves websocket connections, and the Responses API on them: each lane (`stream_id`) in order. It knows no bill."""
+"""Serves websocket connections, and the Responses API on them: each lane (`stream_id`) in order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from token_meter.simulator.sockets import CutError, Socket
 
 _log = logging.getLogger("token_meter.simulator")
 SOCKETS = ("/responses", "/realtime")
-"""Ends of the paths that are served."""
+"""Suffixes of the paths that are served."""
 
 
 async def serve_socket(scope: Message, receive: Receive, send: Send, socket: Socket, path: str) -> None:
-    """Serve one connection until its client leaves or its options cut it off."""
+    """Serve one connection until its client leaves or its options cut it."""
     await receive()  # websocket.connect
     await send({"type": "websocket.accept"})
     query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -64,7 +64,7 @@ class _Responses:
         self._lanes: dict[str | None, asyncio.Lock] = {}
 
     async def greet(self) -> None:
-        """Nothing is said before the first request."""
+        """Send nothing before the first request."""
 
     async def heard(self, event: dict[str, Any]) -> None:
         socket = self._socket

@@ -1,4 +1,4 @@
-"""Embeddings, moderations and decisions: answers that are numbers. It knows no bill."""
+"""Embeddings, moderations and decisions: answers that are numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def embeddings_reply(body: dict[str, Any], options: Options, deployment: str | N
 
 
 def _vector(text: str, size: int, seed: str) -> array[float]:
-    """A vector of length 1 that *text* decides."""
+    """A vector of length 1 computed from *text*."""
     raw = hashlib.shake_128(f"{seed}\0{text}".encode("utf-8", "surrogatepass")).digest(size)
     plain = [byte - 127.5 for byte in raw]
     length = sum(x * x for x in plain) ** 0.5

@@ -1,4 +1,4 @@
-"""Multipart requests into fields and files. It knows no route."""
+"""Parses multipart requests into fields and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One generation of a text model: what it says and what that uses, whatever API asks. It knows no wire format."""
+"""One generation of a text model, its text and its usage, for all APIs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CENTI_TICK = Decimal("1e-10")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked of the model, read from whichever API."""
+    """A request to the model, independent of the API."""
 
     messages: list[dict[str, Any]]
     model: str
@@ -58,13 +58,13 @@ class Generation:
     style: str = "openai"
 
     def usage_after(self, generated: dict[int, str]) -> Usage:
-        """What is billed when the client left after *generated* (choice to text): the thinking was done by then."""
+        """The billed usage if the client left after *generated* (text by choice), including all reasoning."""
         visible = sum(count(text, self.model) for text in generated.values())
         return styled(self.usage, visible + self.reasoning, self.model, self.style)
 
 
 class PromptCache:
-    """Which prompt starts each key has sent lately; bounded."""
+    """The recent starts of prompts of each key; bounded."""
 
     def __init__(self, size: int = 4096) -> None:
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class PromptCache:
         self._size = size
 
     def read(self, key: str, model: str, prompt: str, tokens: int) -> int:
-        """Tokens of *prompt* that were in the cache; it is there from now on."""
+        """Return the tokens of *prompt* that were in the cache, and add it to the cache."""
         if tokens < _CACHE_FROM:
             return 0
         found, known, mark = 0, True, digest(key, model)

@@ -1,4 +1,4 @@
-"""Structured answers: the smallest instance of a JSON schema, and which tool is called. It knows no protocol."""
+"""Structured answers: the smallest instance of a JSON schema, and the choice of a tool."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _resolve(ref: str, root: Any) -> Any:
 
 
 def choose_tool(tools: Any, choice: Any, said: str, number: int) -> ToolCall | None:
-    """The tool that is called: the one that *choice* names, else the first whose name shares a word with *said*.
+    """The tool to call: the one in *choice*, else the first whose name shares a word with *said*.
 
     *tools* may be in the form of Chat Completions or of Responses.
     """

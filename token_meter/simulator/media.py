@@ -1,4 +1,4 @@
-"""Images and audio: generation, editing, transcription, translation, speech. It knows no bill."""
+"""Images and audio: generation, editing, transcription, translation, speech."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPEECH_BYTES_PER_CHAR = 600
 
 
 def images_reply(fields: dict[str, Any], inputs: int, options: Options, deployment: str | None, verb: str) -> Reply:
-    """Answer a request for images; *verb* is `generation` or `edit`, *inputs* is how many images were sent."""
+    """Answer a request for images; *verb* is `generation` or `edit`, *inputs* the number of images in the request."""
     model = model_of({"model": "gpt-image-1" if inputs else "dall-e-2", **fields}, deployment, options)
     n = whole(_number(fields.get("n")), "n") or 1
     partials = whole(_number(fields.get("partial_images")), "partial_images", 0) or 0
@@ -139,7 +139,7 @@ def transcription_reply(form: Form, options: Options, deployment: str | None) ->
 
 
 def translation_reply(form: Form, options: Options, deployment: str | None) -> Reply:
-    """Answer a request for a translation: billed by the second, and the answer says nothing of it."""
+    """Answer a request for a translation, which is billed by the second, without a usage in the answer."""
     model, sound, text = _heard(form, options, deployment)
     seconds = _seconds(sound)
     usage = Usage(audio_seconds=float(math.ceil(seconds)))
@@ -180,7 +180,7 @@ def speech_reply(body: dict[str, Any], options: Options, deployment: str | None)
 
 
 def _heard(form: Form, options: Options, deployment: str | None) -> tuple[str, bytes, str]:
-    """The model, the sound and what is said in it."""
+    """The model, the sound and its transcript."""
     files = form.files.get("file")
     if not files:
         msg = "Missing required field 'file'."
@@ -191,7 +191,7 @@ def _heard(form: Form, options: Options, deployment: str | None) -> tuple[str, b
 
 
 def _seconds(sound: bytes) -> float:
-    """How long *sound* is: a WAV file says so, anything else is taken at 128 kbit/s."""
+    """The duration of *sound* in seconds: from a WAV file's header, else computed for 128 kbit/s."""
     if sound[:4] == b"RIFF":
         try:
             with wave.open(io.BytesIO(sound)) as file:

@@ -1,4 +1,4 @@
-"""Names that the provider gives: the served model, response ids, tiers. It knows no protocol."""
+"""Names in answers: the served model, response ids, tiers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 
 def served_model(asked: str, deployment: str | None, options: Options) -> str:
-    """The model that answers when *asked* was asked for; an Azure deployment may have any name."""
+    """The model that answers a request for *asked*; an Azure deployment may have any name."""
     if options.model:
         return options.model
     if (
@@ -46,7 +46,7 @@ def new_id(prefix: str, options: Options) -> str:
 
 
 def served_tier(asked: object, options: Options) -> str:
-    """The tier that serves the call: what the options say, else what was asked for."""
+    """The tier that serves the call: that of the options, else the requested one."""
     if options.tier:
         return options.tier
     return asked if isinstance(asked, str) and asked != "auto" else "default"

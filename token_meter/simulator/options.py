@@ -1,4 +1,4 @@
-"""How one request wants to be treated: read from `x-sim-*` headers or an URL segment. It knows no answer, no socket.
+"""The options of one request, read from `x-sim-*` headers or a URL segment.
 
 The same names work three ways: `x-sim-latency: 0.2`, `x-sim: latency=0.2,chunk=1`, and in the base URL:
 `http://127.0.0.1:8000/__opt/latency=0.2,chunk=1/v1`. The URL wins over the headers, so that a redirect can change them.
@@ -66,7 +66,7 @@ def _failures(text: str) -> tuple[int, ...]:
 
 
 def _encodings(text: str) -> tuple[str, ...]:
-    """`gzip+br` is gzip first and brotli round it."""
+    """`gzip+br` is brotli around gzip."""
     found = tuple(text.split("+"))
     if not all(name in ENCODINGS for name in found):
         raise ValueError(text)
@@ -88,7 +88,7 @@ def _option(default: Any, read: Callable[[str], Any], meaning: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How one request wants to be treated; every field is an option of the same name."""
+    """The options of one request; every field is an option of the same name."""
 
     latency: float = _option(0.0, _seconds, "seconds before the headers")
     delay: float = _option(0.0, _seconds, "seconds before each event of a stream, or each piece of a chunked body")
@@ -129,7 +129,7 @@ def read_options(pairs: Iterable[tuple[str, str]]) -> Options:
     """Read `(name, value)` pairs; later ones win.
 
     Raises:
-        ConfigError: a name is no option, or a value does not fit; the text says what would.
+        ConfigError: a name is not an option, or a value is not valid; the text says what is expected.
     """
     found: dict[str, Any] = {}
     for raw_name, value in pairs:
@@ -153,14 +153,14 @@ def split_list(text: str) -> list[tuple[str, str]]:
 
 
 def header_pairs(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Take the options out of request headers with lower-case names."""
+    """Read the options from request headers with lower-case names."""
     pairs = split_list(headers.get("x-sim", ""))
     pairs += [(name[6:], value) for name, value in headers.items() if name.startswith("x-sim-")]
     return pairs
 
 
 def split_path(path: str) -> tuple[list[tuple[str, str]], str]:
-    """Take every `/__opt/<list>` out of *path*: its options, and the path without them."""
+    """Split every `/__opt/<list>` off *path*; return the options and the remaining path."""
     if f"/{SEGMENT}/" not in path:
         return [], path
     pairs: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The `simulator` fixture: one server for the session, a fresh bill for each test. It knows no meter.
+"""The `simulator` fixture: one server for the session, a fresh bill for each test.
 
 Load it in the top conftest.py: `pytest_plugins = ["token_meter.simulator.pytest_fixture"]`.
 """

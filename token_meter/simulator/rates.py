@@ -1,7 +1,7 @@
-"""The price list of the simulated provider: its own, so that it can contradict ours. It knows no call and no key.
+"""The simulated provider's own price list, so that tests can compare our prices with it.
 
-US dollars for one million tokens, after the list prices of OpenAI for standard processing. A model
-that is not here has no price: its calls are billed in tokens, and their cost is unknown.
+US dollars for one million tokens, from OpenAI's list prices for standard processing. A model without a row has no
+price: its calls are billed in tokens, and their cost is unknown.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def rate_of(model: str) -> Rate | None:
 
 
 def cost_of(usage: Usage, model: str, tier: str | None) -> Decimal | None:
-    """What *usage* costs, exactly; `None` when this list has no price for it."""
+    """The exact cost of *usage* in US dollars; `None` if this list has no price for it."""
     if usage.provider_cost is not None:
         return usage.provider_cost
     rate = rate_of(model)

@@ -1,7 +1,7 @@
-"""The Realtime API on a websocket: one conversation, in text and sound. It knows no bill.
+"""The Realtime API on a websocket: one conversation, in text and sound.
 
-Audio is heard as one token for each 100 ms; what is said is said in text and sound, and each turn of the user is
-reported as transcribed when the session was told to.
+Audio input is one token for each 100 ms. Answers are text and sound. Each turn of the user is reported with a
+transcript if the session asks for that.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from token_meter.types import Usage
 
 _BYTES_A_TOKEN = 4800  # PCM16 at 24 kHz: 100 ms
 _SPOKEN_FOR_EACH = 4
-"""Audio tokens for each token of the transcript that is spoken."""
+"""Audio tokens for each token of the spoken transcript."""
 _TRANSCRIBER = "gpt-4o-mini-transcribe"
 _OLD_NAMES = {
     "response.output_text.delta": "response.text.delta",
     "response.output_audio.delta": "response.audio.delta",
     "response.output_audio_transcript.delta": "response.audio_transcript.delta",
 }
-"""As the beta of the Realtime API calls its events."""
+"""The names of events in the beta of the Realtime API."""
 
 
 class Realtime:
@@ -76,7 +76,7 @@ class Realtime:
         await self._tell("error", error=error)
 
     async def _commit(self) -> None:
-        """The end of a turn: the user's words are written down, and answered when the server is to hear turns."""
+        """End a turn of the user: store its transcript, and answer it if the server detects turns."""
         socket, tokens = self._socket, max(1, self._buffer // _BYTES_A_TOKEN)
         self._buffer = 0
         self._audio_tokens += tokens

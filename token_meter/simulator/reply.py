@@ -1,4 +1,4 @@
-"""What a route hands to the sender: one answer in every form it may take. It knows no socket and no route."""
+"""The reply of a route: one answer in all forms in which it can be sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from token_meter.types import Usage
 
 
 class RefusedError(Exception):
-    """The request is wrong in a way that the real provider answers with *status*."""
+    """A request that the real provider would answer with the error *status*."""
 
     def __init__(self, message: str, status: int = 400, kind: str = "invalid_request_error") -> None:
         super().__init__(message)
@@ -31,15 +31,15 @@ class Reply:
         api: the API.
         id: the response id.
         model: the model that served it.
-        usage: what is billed when all of it is sent; `None` when nothing is billed.
-        json: makes the JSON body; `None` when the API has none.
-        events: makes the stream; `None` when the API has none.
-        usage_after: what is billed when the client left after it was sent these texts (choice to text).
-        streamed: a stream was asked for.
+        usage: the usage that is billed for the whole answer; `None` if nothing is billed.
+        json: makes the JSON body; `None` if the API has none.
+        events: makes the stream; `None` if the API has none.
+        usage_after: the usage that is billed if the client leaves after these texts (by choice).
+        streamed: the request asks for a stream.
         tier: the service tier that served it.
-        reports_usage: the answer carries usage.
-        binary: the body when it is neither JSON nor a stream, with its media type.
-        on_billed: called with the number of the entry when it was opened.
+        reports_usage: the answer has a usage.
+        binary: the body if it is neither JSON nor a stream, with its media type.
+        on_billed: called with the number of the new entry.
         amends: fields of that older entry that change with this answer.
         delivers: the number of an older entry whose usage this answer delivers (a background response).
     """

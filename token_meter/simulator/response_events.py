@@ -1,4 +1,4 @@
-"""The stream of a response, event by event, as OpenAI sends it. It knows no request."""
+"""The stream of a response, event by event, as OpenAI sends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Responses API: create, stream, background, retrieve, cancel, count, compact. It knows no bill."""
+"""The Responses API: create, stream, background, retrieve, cancel, count, compact."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENDED = ("completed", "incomplete", "cancelled", "failed")
 
 @dataclass(slots=True)
 class Stored:
-    """A response that the provider keeps; one in the background moves on with every poll."""
+    """A stored response. In the background, it progresses with every poll."""
 
     form: ResponseForm
     status: str
@@ -33,7 +33,7 @@ class Stored:
     number: int | None = None
 
     def poll(self) -> None:
-        """One more look at it."""
+        """Count a poll, and finish the response after enough of them."""
         if self.status in _ENDED:
             return
         self.polls_left -= 1
@@ -41,14 +41,14 @@ class Stored:
 
 
 class Archive:
-    """Responses by key and id; the oldest are forgotten."""
+    """Responses by key and id; the oldest are dropped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: OrderedDict[tuple[str, str], Stored] = OrderedDict()
 
     def put(self, key: str, id_: str, stored: Stored) -> None:
-        """Keep *stored*."""
+        """Store a response."""
         with self._lock:
             self._found[key, id_] = stored
             while len(self._found) > _KEPT:
@@ -64,7 +64,7 @@ class Archive:
         return stored
 
     def drop(self, key: str, id_: str) -> None:
-        """Forget it."""
+        """Delete a response."""
         with self._lock:
             self._found.pop((key, id_), None)
 
@@ -105,14 +105,14 @@ def create_response(
 
 
 def retrieve_response(key: str, id_: str, archive: Archive, *, stream: bool, after: int) -> Reply:
-    """Give a stored response again, with its usage once it is complete; nothing new is billed."""
+    """Answer with a stored response, and with its usage once it is complete. Nothing new is billed."""
     stored = archive.get(key, id_)
     stored.poll()
     return _stored_reply(stored, streamed=stream, after=after)
 
 
 def cancel_response(key: str, id_: str, archive: Archive) -> Reply:
-    """Cancel a background response; what was thought by then is billed."""
+    """Cancel a background response. The tokens generated until then are billed."""
     stored = archive.get(key, id_)
     if stored.status in _ENDED:
         return _stored_reply(stored)
@@ -123,7 +123,7 @@ def cancel_response(key: str, id_: str, archive: Archive) -> Reply:
 
 
 def delete_response(key: str, id_: str, archive: Archive) -> Reply:
-    """Forget a stored response."""
+    """Delete a stored response."""
     reply = _stored_reply(archive.get(key, id_))
     archive.drop(key, id_)
     reply.json = lambda: {"id": id_, "object": "response", "deleted": True}
@@ -228,11 +228,11 @@ class ResponseForm:
 
     @property
     def choice(self) -> Choice:
-        """The one answer."""
+        """The only answer."""
         return self.made.choices[0]
 
     def usage_field(self) -> dict[str, Any]:
-        """The `usage` of a finished response, or none, as the options say."""
+        """The `usage` of a finished response, or none, depending on the options."""
         if self.style == "none":
             return {}
         return {"usage": None if self.style == "null" else responses_usage(self.usage, self.style)}

@@ -1,4 +1,4 @@
-"""Which path is answered by what: one row for each route. It knows no bill and no socket."""
+"""The routes: one row for each, with its method, path and function."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KEPT = 2000
 
 
 class World:
-    """What the provider remembers between requests."""
+    """The provider's data between requests."""
 
     def __init__(self) -> None:
         self.cache = PromptCache()
@@ -45,7 +45,7 @@ class World:
         self._completions.clear()
 
     def keep_completion(self, key: str, completion: dict[str, Any]) -> None:
-        """Store a chat completion; the oldest are forgotten."""
+        """Store a chat completion; the oldest are dropped."""
         self._completions[key, completion["id"]] = completion
         while len(self._completions) > _KEPT:
             self._completions.popitem(last=False)
@@ -61,7 +61,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, as the routes need it."""
+    """One request, as far as the routes use it."""
 
     content_type: str
     body: bytes
@@ -84,7 +84,7 @@ class Asked:
 
 
 class Route(NamedTuple):
-    """A method and an end of a path, and what answers it."""
+    """A method, a suffix of a path, and the function that answers."""
 
     method: str
     pattern: re.Pattern[str]

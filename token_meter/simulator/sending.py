@@ -1,4 +1,4 @@
-"""Puts a `Reply` on the socket as its options say, and notices when the client leaves. It knows no API."""
+"""Sends a `Reply` by the options of its request, and detects when the client leaves."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _PIECES_A_TURN = 4
 
 
 class LeftError(Exception):
-    """The client has gone."""
+    """The client has left."""
 
 
 class DiedError(Exception):
-    """The socket is to die now: the options want it."""
+    """The options ask for the socket to be closed now."""
 
 
 class Line:
-    """One request's side of the socket."""
+    """The server's side of the socket for one request."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -39,7 +39,7 @@ class Line:
         self._watch: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
-        """Begin to notice that the client leaves; the request body was read before."""
+        """Start to detect that the client leaves. The request body must have been read."""
         self._watch = asyncio.create_task(self._until_left())
 
     async def _until_left(self) -> None:
@@ -56,7 +56,7 @@ class Line:
     async def pause(self, seconds: float) -> None:
         """Wait, unless the client leaves."""
         assert self._watch is not None
-        # Also with nothing to wait for: the loop must get a turn to hear that the client left.
+        # Also for 0 seconds: the loop must run once to detect that the client has left.
         await asyncio.wait([self._watch], timeout=seconds) if seconds else await asyncio.sleep(0)
         if self._watch.done():
             raise LeftError
@@ -83,15 +83,15 @@ class Line:
 
 
 async def send_json(line: Line, status: int, data: Any, headers: Iterable[tuple[str, str]] = ()) -> None:
-    """Send a JSON answer as it is, without options."""
+    """Send a JSON answer without options."""
     await line.whole(status, dump(data).encode(), [("content-type", "application/json"), *headers])
 
 
 async def send_reply(line: Line, reply: Reply, options: Options, books: Books, number: int | None) -> None:
-    """Send *reply*, and keep its entry (*number*) of the bill true.
+    """Send *reply*, and update its entry (*number*) in the bill.
 
     Raises:
-        DiedError: the options want the socket to die.
+        DiedError: the options ask for the socket to be closed.
     """
     as_stream = reply.streamed if options.body is None else options.body == "sse"
     if reply.events is None or reply.json is None:
@@ -137,7 +137,7 @@ class _Sender:
             self.books.change(number, **what)
 
     def left(self, as_stream: bool) -> None:
-        """The client went before the end: what was not generated is not billed."""
+        """Note that the client left before the end, so that only generated tokens are billed."""
         if self.is_complete or self.number is None:
             return
         self.books.change(self.number, aborted=True)
@@ -224,7 +224,7 @@ class _Sender:
 
 
 class _Pipe:
-    """Pieces of the asked size, across the borders of events."""
+    """Sends pieces of the requested size, across the borders of events."""
 
     def __init__(self, line: Line, packer: Packer, size: int | None) -> None:
         self._line = line
@@ -243,7 +243,7 @@ class _Pipe:
         whole = len(data) // self._size * self._size
         for number, piece in enumerate(rechunk(data[:whole], self._size)):
             if number % _PIECES_A_TURN == 0:
-                await asyncio.sleep(0)  # the server hears that its client left, or asyncio logs each write in vain
+                await asyncio.sleep(0)  # detects that the client has left; else asyncio logs each failed write
             await self._line.push(piece)
         self._held = data[whole:]
 

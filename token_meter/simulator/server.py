@@ -1,4 +1,4 @@
-"""Runs the simulator: in a thread beside the code under test, or in front as a command. It knows no protocol."""
+"""Runs the simulator in a thread of the test's process, or in the foreground as a command."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TEST_KEY = "sim-test"
 _START_S = 10.0
 _STOP_S = 10.0
 _KEEP_ALIVE_S = 75
-"""How long an idle connection is kept. httpx keeps one for 5 s, which is uvicorn's default too: a request that was sent
-just then met a closed socket (`ReadError`)."""
+"""Seconds for which an idle connection is kept. httpx keeps one for 5 s, as uvicorn does by default, so that a request
+after 5 s could be sent to a closed socket (`ReadError`)."""
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server with an event for its readiness."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -41,13 +41,13 @@ class _Server(uvicorn.Server):
 
 
 class Simulator:
-    """A loopback server that speaks the OpenAI protocol and keeps its own bill.
+    """A loopback server that serves the OpenAI protocol and keeps its own bill.
 
         with Simulator() as sim:
             sim.client().chat.completions.create(model="gpt-4o-mini", messages=[...])
             print(sim.bill().total_tokens)
 
-    It runs in a daemon thread of this process; leaving the block stops it, also while clients hold streams open.
+    It runs in a daemon thread of this process. The end of the block stops it, even while clients hold streams open.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -104,14 +104,14 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client wants as its base URL."""
+        """The base URL for an OpenAI client."""
         return f"{self.url}/v1"
 
     def base_url_with(self, **options: object) -> str:
         """A base URL that sets options for every request: `sim.base_url_with(usage="none", chunk=1)`.
 
         Raises:
-            ConfigError: there is no such option, or its value does not fit.
+            ConfigError: there is no such option, or its value is not valid.
         """
         pairs = [(name, str(int(v) if isinstance(v, bool) else v)) for name, v in options.items()]
         read_options(pairs)
@@ -120,13 +120,13 @@ class Simulator:
     def bill(self, key: str | None = TEST_KEY, *, settle_s: float = 1.0) -> Bill:
         """The bill of *key*, or of all keys with `None`.
 
-        An answer may still be on its way when its client already read the last byte, so this waits for at most
-        *settle_s* until no answer is being sent.
+        A client may have read the last byte before the server has finished its answer, so this waits for at most
+        *settle_s* seconds until no answer is being sent.
         """
         return self.app.books.settled_bill(None if key is None else label_of(key), settle_s)
 
     def reset(self) -> None:
-        """Forget the bills, the prompt cache, stored responses and counted failures."""
+        """Delete the bills, the prompt cache, stored responses and counted failures."""
         self.app.reset()
 
     def client(self, **options: Any) -> OpenAI:
@@ -165,17 +165,17 @@ def serve(host: str = "127.0.0.1", port: int = 8000, *, allow_public: bool = Fal
 def _config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        # One implementation everywhere, whatever else is installed.
+        # The same implementation everywhere; uvicorn would prefer httptools if it is installed.
         http="h11",
         loop="asyncio",
         ws="websockets-sansio" if find_spec("websockets") else "none",
         lifespan="off",
         log_config=None,
-        # Sockets that die on request are no news.
+        # Do not log sockets that options have closed.
         log_level="critical",
         access_log=False,
         server_header=False,
-        # By this a meter knows that nobody is paid, also where a price book maps the host.
+        # By this header, a meter knows that the call is free, even if a price book maps the host to a provider.
         headers=[("server", "token-meter-simulator")],
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
@@ -185,7 +185,7 @@ def _config(app: App) -> uvicorn.Config:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio leaves Nagle's algorithm on, and every answer waits 40 ms for an ACK.
+    # Without the protocol's number, asyncio does not disable Nagle's algorithm: every answer waits 40 ms for an ACK.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

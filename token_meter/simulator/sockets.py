@@ -1,4 +1,4 @@
-"""One websocket as the APIs on it use it: events out, each answer in the bill. It knows no API."""
+"""One websocket for the APIs on it: sends events, and enters each answer in the bill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from token_meter.simulator.sse import dump
 
 
 class CutError(Exception):
-    """The options want the connection to die."""
+    """The options ask for the connection to be closed."""
 
 
 class Socket:
@@ -42,10 +42,10 @@ class Socket:
         await self.tell({"type": "error", "status": error.status, "error": body}, lane)
 
     async def answer(self, reply: Reply, lane: str | None = None) -> None:
-        """Send the events of *reply*, and keep its entry of the bill true.
+        """Send the events of *reply*, and update its entry in the bill.
 
         Raises:
-            CutError: the options want it after so many events.
+            CutError: the options ask for it after that many events.
         """
         assert reply.events is not None
         books, options = self.books, self.options

@@ -1,7 +1,7 @@
-"""What the simulated provider counts. It knows no socket and no bill; its counts are the truth by definition.
+"""Counts tokens for the simulated provider. Its counts are correct by definition.
 
-Text becomes a number in `count` alone, by the vocabularies that travel with token_meter: no network. The rules for
-whole prompts are this provider's own, so that an estimate is held against something that it did not make.
+Only `count` converts text to a number, by the vocabularies in token_meter's wheel, without network. The rules for whole
+prompts are this provider's own, so that tests compare our estimates with numbers from other code.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ def _count_short(text: str, model: str | None) -> int:
 
 
 def count(text: str, model: str | None) -> int:
-    """Tokens of *text*, as this provider counts them. The one place where text becomes a number."""
+    """The tokens of *text* by this provider's count. Only this function converts text to a number."""
     if not text:
         return 0
     return _count_short(text, model) if len(text) < 2000 else count_text(text, model).tokens
 
 
 def pieces(text: str) -> list[str]:
-    """Cut *text* into what a stream sends in one event each: a word or less."""
+    """Cut *text* into the pieces of a stream's events: a word or less each."""
     return _PIECE.findall(text)
 
 
 def cut(text: str, limit: int | None, model: str | None) -> tuple[str, bool]:
-    """The longest start of *text* with at most *limit* tokens, and whether anything was cut off."""
+    """The longest start of *text* with at most *limit* tokens, and whether it was cut."""
     if limit is None or count(text, model) <= limit:
         return text, False
     parts = pieces(text)
@@ -54,7 +54,7 @@ def cut(text: str, limit: int | None, model: str | None) -> tuple[str, bool]:
 
 
 def is_reasoning(model: str) -> bool:
-    """Whether *model* thinks before it answers."""
+    """Whether *model* generates reasoning tokens."""
     return bool(re.match(r"(?:.*/)?(?:o\d|gpt-[5-9])", model)) and "chat" not in model
 
 
@@ -98,7 +98,7 @@ def message_tokens(message: dict[str, Any], model: str | None) -> int:
 
 
 def call_tokens(name: str, arguments: str, model: str | None) -> int:
-    """Tokens of one tool call, asked for or sent back."""
+    """Tokens of one tool call, in an answer or a request."""
     return _TOOL_TOKENS + count(name, model) + count(arguments, model)
 
 

@@ -1,4 +1,4 @@
-"""How vendors write a `Usage` into an answer: OpenAI's two shapes, and what others add. It knows no event."""
+"""Writes a `Usage` into an answer: in OpenAI's two shapes, with the additions of other vendors."""
 
 from __future__ import annotations
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from token_meter._defaults import default_book
 from token_meter._fork import in_child
 from token_meter._warn import warn_user
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.breakdown import Breakdown
+from token_meter.totals.pricing import alike, prices_of
 from token_meter.totals.totals import SubTotal, Totals, TotalsView
 from token_meter.types import Call, Price
 
@@ -44,9 +46,8 @@ def _after_fork() -> None:
 
 def _settled(item: Call | WaitingEstimate | UnreadCall | str) -> Call | WaitingEstimate | str:
     """What waits in the queue, with its answer read."""
-    if isinstance(item, Call | str) or not hasattr(item, "settle"):
-        return item
-    return item.settle()
+    settle = getattr(item, "settle", None)
+    return item if settle is None else settle()  # type: ignore[return-value]  # what cannot be settled is no `UnreadCall`
 
 
 class Accumulator(TotalsView):
@@ -63,8 +64,9 @@ class Accumulator(TotalsView):
         self.keeps_calls = bool(keep_calls)
         self._book = prices
         self._inbox: deque[Call | WaitingEstimate | UnreadCall | str] = deque()
-        self._guesses: deque[WaitingEstimate] | None = None
+        self._guesses: deque[WaitingEstimate] = deque()
         self._unpriced: deque[Call] = deque()
+        self._charged_count = 0
         self._kept: deque[Call] | None = None
         if keep_calls:
             self._kept = deque(maxlen=None if keep_calls is True else int(keep_calls))
@@ -115,9 +117,8 @@ class Accumulator(TotalsView):
         self._resolve()
         with self._own_lock():
             self._fold(is_read=True)
-            waiting = self._unpriced.copy() if self._unpriced else ()
-        if waiting:
-            self._price(waiting)
+            waiting = (self._charged_count, tuple(self._unpriced))
+        self._price(*waiting)
         return self._totals.sums
 
     def sums_now(self, *, priced: bool) -> Totals | None:
@@ -134,11 +135,11 @@ class Accumulator(TotalsView):
             self._fold(is_read=True)
             was, self._folding = self._folding, True
             try:
-                still, waiting = self._totals.copy(), self._unpriced.copy()
+                still, waiting = self._totals.copy(), (self._charged_count, tuple(self._unpriced))
             finally:
                 self._folding = was
-        for call, price in self._price(waiting):
-            still.charge(call, price)
+        for group, price in self._price(*waiting):
+            still.charge(group, price)
         return still
 
     def _told(self) -> Breakdown:
@@ -197,10 +198,9 @@ class Accumulator(TotalsView):
     def _resolve(self) -> None:
         """Make the estimates that a reader needs, before the lock is held."""
         if self._inbox or self._guesses:
-            guesses = self._guesses.copy() if self._guesses else ()
-            for item in (*guesses, *self._inbox.copy()):
+            for item in (*self._guesses.copy(), *self._inbox.copy()):
                 found = _settled(item)
-                if not isinstance(found, Call | str):
+                if not isinstance(found, (Call, str)):
                     found.resolve()
 
     def _fold_in_passing(self) -> None:
@@ -220,79 +220,80 @@ class Accumulator(TotalsView):
     def _price_in_passing(self) -> None:
         """Let not too many calls wait for their price where nobody reads a cost."""
         if len(self._unpriced) > _PRICE_AT and not self._pricing:
-            self._price(self._unpriced.copy())
+            with self._own_lock():
+                waiting = (self._charged_count, tuple(self._unpriced))
+            self._price(*waiting)
 
     def _fold(self, *, is_read: bool = False) -> None:
         """Move the queue into the sums; the lock is held. Re-entered, by a finalizer, it leaves that to us."""
         if self._folding:
             return
         self._folding = True
+        ended: list[Call] = []
         try:
             if is_read and self._guesses:
                 self._inbox.extendleft(reversed(self._guesses))
-                self._guesses = None
+                self._guesses.clear()
             inbox = self._inbox
             while inbox:
                 item = _settled(inbox.popleft())
                 if isinstance(item, Call):
-                    self._count(item)
+                    ended.append(item)
                 elif item is _LATE:
                     self._totals.sums.late_calls += 1
                 elif isinstance(item, str):
                     self._totals.sums.opened(1 if item is _OPENED else -1)
+                elif is_read:
+                    ended.append(item.resolve())
                 else:
-                    self._count_guess(item, is_read=is_read)
+                    self._guesses.append(item)
         finally:
-            self._folding = False
+            try:
+                self._count(ended)
+            finally:
+                self._folding = False
 
-    def _count_guess(self, pending: WaitingEstimate, *, is_read: bool) -> None:
-        if is_read:
-            self._count(pending.resolve())
-            return
-        if self._guesses is None:
-            self._guesses = deque()
-        self._guesses.append(pending)
-
-    def _count(self, call: Call) -> None:
-        self._totals.count(call)
-        if call.usage is not None:
-            self._unpriced.append(call)
+    def _count(self, ended: list[Call]) -> None:
+        for group in alike(ended):
+            self._totals.count(group)
+        self._unpriced.extend(call for call in ended if call.usage is not None)
         if self._kept is not None:
-            self._kept.append(call)
+            self._kept.extend(ended)
 
-    def _price(self, waiting: Iterable[Call]) -> list[tuple[Call, Price]]:
+    def _price(self, at: int, calls: Sequence[Call]) -> list[tuple[list[Call], Price]]:
         """Ask what counted calls cost, and add it. Two threads may ask of one call; it is charged once.
 
+        *at* counts the calls that had been charged when *calls* were those that waited.
         A price book that reads the meter that asks it finds the sums as they are.
         """
         thread = threading.get_ident()
-        if thread in self._pricing:
+        if not calls or thread in self._pricing:
             return []
         self._pricing.add(thread)
         failures: list[Exception] = []
         try:
-            priced = [(call, self._price_or_note(call, failures)) for call in waiting]
+            priced = prices_of(self._prices_in_use(), calls, failures)
+            with self._own_lock():
+                charged = self._charged_count - at  # by another thread, which was faster
+                if not charged:
+                    self._charge(priced)
         finally:
             self._pricing.discard(thread)
-        with self._own_lock():
-            unpriced = self._unpriced
-            for call, price in priced:
-                if unpriced and unpriced[0] is call:  # else another thread was faster
-                    unpriced.popleft()
-                    reason = self._totals.charge(call, price)
-                    if reason is not None and self.on_unpriced == "warn":
-                        self._unsaid.append((call.model or "(unknown)", reason))
+        if charged:
+            self._price(at + charged, calls[charged:])
         if failures:
             raise failures[0]
         return priced
 
-    def _price_or_note(self, call: Call, failures: list[Exception]) -> Price:
-        """The price; of a price book that fails, that there is none: the failure is told once, and the gap stays."""
-        try:
-            return self.price_of(call)
-        except Exception as error:
-            failures.append(error)
-            return Price(reason=f"the price book failed ({type(error).__name__})")
+    def _charge(self, priced: list[tuple[list[Call], Price]]) -> None:
+        """Add the cost of the calls that have waited longest; the lock is held."""
+        for group, price in priced:
+            reason = self._totals.charge(group, price)
+            if reason is not None and self.on_unpriced == "warn":
+                self._unsaid.append((group[0].model or "(unknown)", reason))
+            self._charged_count += len(group)
+            for _ in group:
+                self._unpriced.popleft()
 
     def _warn(self) -> None:
         """Say what has no price, once, to a reader: while calls are counted, a warning may be an error."""
@@ -314,7 +315,5 @@ class Accumulator(TotalsView):
 
     def _prices_in_use(self) -> PriceBook:
         if self._book is None:
-            from token_meter.prices import DEFAULT_BOOK
-
-            self._book = DEFAULT_BOOK
+            self._book = default_book()
         return self._book

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from token_meter.totals.totals import BoundedGroups, Totals
 from token_meter.types import Call, Price
+
+_UNKNOWN = "(unknown)"
 
 
 class Breakdown:
@@ -17,24 +21,26 @@ class Breakdown:
         self.by_tag = BoundedGroups()
         self.reasons: dict[str, str] = {}
 
-    def count(self, call: Call) -> None:
-        """Add a call that has ended; its cost comes later."""
-        self.sums.count(call)
-        self.by_model[call.model or "(unknown)"].count(call)
-        for tag in call.tags:
-            self.by_tag[tag].count(call)
+    def count(self, alike: Sequence[Call]) -> None:
+        """Add calls of one kind that have ended; their cost comes later."""
+        sums = Totals.of(alike)
+        for place in self._places(alike[0]):
+            place.add(sums)
 
-    def charge(self, call: Call, price: Price) -> str | None:
-        """Add what a counted call cost; give the reason when its model turns out to have no price."""
-        self.sums.charge(price.cost)
-        model = call.model or "(unknown)"
-        self.by_model[model].charge(price.cost)
-        for tag in call.tags:
-            self.by_tag[tag].charge(price.cost)
+    def charge(self, alike: Sequence[Call], price: Price) -> str | None:
+        """Add what calls of one kind cost together; return the reason when their model turns out to have no price."""
+        call = alike[0]
+        for place in self._places(call):
+            place.charge(price.cost, len(alike))
+        model = call.model or _UNKNOWN
         if price.cost is not None or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
             return None
         self.reasons[model] = price.reason or "no price"
         return self.reasons[model]
+
+    def _places(self, call: Call) -> list[Totals]:
+        """The sums in which such a call counts."""
+        return [self.sums, self.by_model[call.model or _UNKNOWN], *map(self.by_tag.__getitem__, call.tags)]
 
     def copy(self) -> Breakdown:
         """The same, as of now."""

@@ -1,4 +1,4 @@
-"""The libraries that carry requests, a file each: they hand a request and its answer up, and change neither.
+"""Observes the libraries that carry requests, one file each. Requests and answers are not changed.
 
-A transport gets what it needs handed down: the one context variable, and a `Runtime` (see `ports`).
+A transport is given the one context variable and a `Runtime` (see `ports`), and imports nothing above it.
 """

@@ -1,4 +1,4 @@
-"""The packages that make calls, or answer in the place of a server: until one is imported there is nothing to meter."""
+"""The packages that make calls or replace a server. Until one of them is imported, there is nothing to meter."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ CALLERS = frozenset({
 })  # fmt: skip
 """Every package that a transport or a provider's gate patches and that a program imports by its own name.
 
-They stand here once more because a run of pytest asks before it loads any transport or provider; a test compares.
+The list repeats names from transports and providers, because the pytest plugin needs it before it loads those. A test
+compares them.
 """

@@ -1,4 +1,4 @@
-"""Where a client is copied: `copy` and `with_options` of its classes. It knows nothing of what copies inherit."""
+"""Observes copies of an SDK's client: `copy` and `with_options` of its classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = ("copy", "with_options")
 
 
 class CopySeam:
-    """Patches the copying methods of the classes that it is shown, once somebody wants to know of copies."""
+    """Patches the copying methods of the classes given to `watch`, while it is installed."""
 
     def __init__(self, runtime: Runtime, copied: Callable[[Any, Any], None]) -> None:
         self._runtime = runtime
@@ -22,13 +22,13 @@ class CopySeam:
         self._classes: tuple[type, ...] = ()
 
     def watch(self, cls: type) -> None:
-        """Patch *cls* and its bases where they define how they are copied."""
+        """Patch the copying methods of *cls* and its bases."""
         if cls not in self._classes:
             self._classes = (*self._classes, cls)
         self.install()
 
     def install(self) -> None:
-        """Patch all classes that were ever shown; idempotent."""
+        """Patch all watched classes; idempotent."""
         for cls in self._classes:
             for owner in cls.__mro__:
                 for name in _NAMES:
@@ -36,7 +36,7 @@ class CopySeam:
                         self._patches.put(owner, name, self._copy)
 
     def uninstall(self) -> None:
-        """Take out what is still ours; a shim that stays passes on what its original was given."""
+        """Remove our patches. One that another patch covers stays and only passes calls on."""
         self._patches.undo()
 
     def _copy(self, original: Callable[..., Any]) -> Callable[..., Any]:

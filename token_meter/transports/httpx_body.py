@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
 from token_meter.transports.httpx_stand_ins import stand_in
-from token_meter.transports.ports import ObservedAttempt, Runtime
+from token_meter.transports.ports import ObservedAttempt, Runtime, takes_nothing
 
 _DECODED_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer that are decompressed for our own use; a bomb stops being read there."""
@@ -28,13 +28,13 @@ class Taps:
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
             attempt.stand_in = stand_in(client, response, is_local=attempt.is_local)
+            headers = response.headers
             if response.is_closed:
-                attempt.respond(response.status_code, "", streamed=False)
+                attempt.respond(response.status_code, "", streamed=False, headers=headers)
                 # Closed without having been read (by an event hook, say): nobody will ever see that body.
                 attempt.body(response.content if hasattr(response, "_content") else b"")
                 return
-            headers = response.headers
-            attempt.respond(response.status_code, headers.get("content-type", ""), streamed=True)
+            attempt.respond(response.status_code, headers.get("content-type", ""), streamed=True, headers=headers)
             decode = self._decoder(headers) if attempt.wants_body else None
             tap = self._async_tap if is_async else self._sync_tap
             response.stream = tap(response.stream, attempt, decode)
@@ -116,13 +116,18 @@ def _nothing(_: bytes) -> bytes:
 class _SyncTap(_Tap):
     def __iter__(self) -> Iterator[bytes]:
         attempt = self._watch
-        feed = attempt.feed if self._decode is None else self._feed_decoded
+        is_plain = self._decode is None
+        feed = attempt.feed if is_plain else self._feed_decoded
+        takes: Callable[[bytes], bool] = takes_nothing
         try:
             if attempt.wants_body:
                 for chunk in self._inner:
-                    feed(chunk)
-                    if attempt.has_pending_events:
-                        attempt.dispatch()
+                    if not takes(chunk):
+                        feed(chunk)
+                        if is_plain:
+                            takes = attempt.takes
+                        if attempt.has_pending_events:
+                            attempt.dispatch()
                     yield chunk
             else:
                 yield from self._inner
@@ -149,12 +154,16 @@ class _SyncTap(_Tap):
 class _AsyncTap(_Tap):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         attempt = self._watch
-        feed = attempt.feed if self._decode is None else self._feed_decoded
+        is_plain = self._decode is None
+        feed = attempt.feed if is_plain else self._feed_decoded
+        takes: Callable[[bytes], bool] = takes_nothing
         stream = self._inner.__aiter__()
         try:
             async for chunk in stream:
-                if attempt.wants_body:
+                if attempt.wants_body and not takes(chunk):
                     feed(chunk)
+                    if is_plain:
+                        takes = attempt.takes
                     if attempt.has_pending_events:
                         await attempt.adispatch()
                 yield chunk

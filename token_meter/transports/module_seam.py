@@ -1,4 +1,4 @@
-"""What seams in other people's modules have in common: when they patch. It knows no module and no class."""
+"""The base class of seams that patch modules of other packages when these are imported."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from token_meter.transports.ports import Runtime
 
 
 class ModuleSeam(ABC):
-    """Patches modules at once where they are imported, and else when they have been.
+    """Patches modules: those imported already at once, the others after their import.
 
     Attributes:
-        modules: the full names of what may be patched.
+        modules: the full names of the modules to patch.
     """
 
     modules: tuple[str, ...] = ()
@@ -29,24 +29,24 @@ class ModuleSeam(ABC):
         self._imports = ImportHook(self.modules, self._patch)
 
     def install(self) -> None:
-        """Patch what is imported and wait for what is not; idempotent."""
+        """Patch the modules that are imported, and wait for the others; idempotent."""
         self._live = True
         self._imports.start()
 
     def uninstall(self) -> None:
-        """Take out what is still ours; what others patched over stays as a silent shim."""
+        """Remove our patches. One that another patch covers stays and only passes calls on."""
         self._live = False
         self._imports.stop()
         self._patches.undo()
 
     def is_whole(self) -> bool:
-        """Whether nobody has patched over us since."""
+        """Whether no other package has patched on top of our patches since."""
         return self._patches.is_whole()
 
     def _patch(self, module: ModuleType) -> None:
-        if self._live:  # an import that was under way at `uninstall` ends after it
+        if self._live:  # an import that began before `uninstall` may end after it
             self._patch_module(module)
 
     @abstractmethod
     def _patch_module(self, module: ModuleType) -> None:
-        """Patch what there is to patch in *module*, which has run; a module may be given twice."""
+        """Patch *module*, whose code has run. May be called twice for the same module."""

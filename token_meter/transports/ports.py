@@ -1,8 +1,9 @@
-"""What a transport tells the runtime, and what it is told. It knows no HTTP library and no tokens."""
+"""The Protocols between transports and the runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from token_meter.types import Source
@@ -10,9 +11,16 @@ from token_meter.types import Source
 Key: TypeAlias = tuple[str, str, str, int | None, str]
 """Method, scheme, host, port and path (unquoted, without query) of a request."""
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def takes_nothing(chunk: bytes) -> bool:
+    """Take no piece: `feed` must look at each (see `ObservedAttempt.takes`)."""
+    return False
+
 
 class OutgoingRequest(Protocol):
-    """A request that is about to leave, whichever library carries it."""
+    """A request before it is sent, in a form that does not depend on the library."""
 
     @property
     def client(self) -> Any:
@@ -20,21 +28,21 @@ class OutgoingRequest(Protocol):
 
     @property
     def key(self) -> Key:
-        """Where it goes."""
+        """Its destination."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its headers; names in any case."""
+        """Its headers; names are case-insensitive."""
 
     def body(self) -> bytes:
-        """Its body, as far as it is in memory; of a form, its short fields as JSON."""
+        """Its body, if it is in memory; for a form, its short fields as JSON."""
 
     def with_body(self, content: bytes) -> Any | None:
-        """A copy of the library's request with *content*, which asks for a plain answer; `None` where none can be."""
+        """A copy of the request with *content* that asks for an uncompressed answer; `None` if that is impossible."""
 
 
 class PlannedCall(Protocol):
-    """A call that an SDK has been asked for, and that is no request yet."""
+    """A call of an SDK whose request is not built yet."""
 
     @property
     def client(self) -> Any:
@@ -42,20 +50,20 @@ class PlannedCall(Protocol):
 
     @property
     def key(self) -> Key:
-        """Where it will go."""
+        """Its destination."""
 
     def body(self) -> bytes:
-        """The body that the SDK will send; of a form, its fields."""
+        """The body that the SDK will send; for a form, its fields."""
 
 
 class ObservedAttempt(Protocol):
-    """One request on its way. Methods never raise, unless a handler asked for that with `raise_error`.
+    """One request that was sent. Methods never raise, except for the exceptions of a handler with `raise_error`.
 
-    Only the first way to end counts: `body`, `exhausted`, `closed`, `failed` or `abandoned`.
+    The first of `body`, `exhausted`, `closed`, `failed` and `abandoned` ends the attempt; later ones do nothing.
     """
 
     stand_in: Source | None
-    """What answered instead of a server; set before `respond`."""
+    """The source of the answer if it is not a server: a replay or a mock. Set before `respond`."""
 
     @property
     def is_local(self) -> bool:
@@ -63,57 +71,66 @@ class ObservedAttempt(Protocol):
 
     @property
     def wants_body(self) -> bool:
-        """Whether bytes of the answer are of any use; known after `respond`."""
+        """Whether the attempt reads the bytes of the answer; known after `respond`."""
 
     @property
     def replacement_request(self) -> Any | None:
-        """A request to send in the place of the caller's, which stays as it is."""
+        """A request to send instead of the caller's, which is not changed; `None` for the caller's own."""
 
     @property
     def chunk_filter(self) -> Any | None:
-        """What takes the answer to such a request out of the body (a `ChunkFilter`); known after `respond`."""
+        """Removes from the body what only a replacement request asked for (a `ChunkFilter`); known after `respond`."""
 
     @property
     def has_pending_events(self) -> bool:
-        """Whether handlers wait to be told: then the transport calls `dispatch` or awaits `adispatch`."""
+        """Whether events wait for handlers; then the transport calls `dispatch` or awaits `adispatch`."""
 
-    def respond(self, status: int, content_type: str, *, streamed: bool) -> None:
-        """The head of an answer is there."""
+    def respond(
+        self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        """Status and headers of the answer have arrived; *headers* takes names in any case."""
 
     def body(self, data: bytes) -> None:
-        """The whole body is there, decoded."""
+        """The whole body has arrived; *data* is decoded."""
+
+    @property
+    def takes(self) -> Callable[[bytes], bool]:
+        """Keeps an ordinary piece of the body, decoded; returns False for one that must go to `feed`.
+
+        Each call of `feed` may replace it.
+        """
 
     def feed(self, chunk: bytes) -> None:
-        """A piece of the body passes, decoded."""
+        """A chunk of the body has arrived; it is decoded."""
 
     def exhausted(self) -> None:
-        """The body came to its end."""
+        """The body has been read to its end."""
 
     def closed(self) -> None:
-        """The reader closed the answer, at its end or before."""
+        """The reader has closed the answer, at its end or before."""
 
     def abandoned(self) -> None:
-        """The answer was dropped without being closed (told by the garbage collector)."""
+        """The garbage collector has found the answer dropped without `close`."""
 
     def failed(self, error: BaseException, *, was_sent: bool) -> None:
         """The attempt, or the reading of its answer, ended with an exception."""
 
     def dispatch(self) -> None:
-        """Tell handlers what happened, in the caller's thread."""
+        """Call the handlers in the caller's thread."""
 
     def adispatch(self) -> Awaitable[None]:
-        """Tell handlers what happened, in the caller's task."""
+        """Call the handlers in the caller's task."""
 
 
 class Runtime(Protocol):
-    """Who decides, when a request is about to leave, whether it is observed."""
+    """Decides for each request whether it is observed."""
 
     @property
     def is_listening(self) -> bool:
-        """Whether a request outside every block is of interest too (process-wide meters, attached clients)."""
+        """Whether requests outside of all blocks are observed too (process-wide meters, attached clients)."""
 
     def on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
-        """A request is about to leave; `None` when it concerns no meter. Raises only a budget's refusal."""
+        """Observe a request before it is sent. `None` when no meter counts it. Raises only a budget's refusal."""
 
     def internal_error(self, where: str) -> None:
-        """Called inside an `except`: count and log a failure of ours, once a place."""
+        """Called in an `except`: count our failure, and log it once for each *where*."""

@@ -1,4 +1,4 @@
-"""Tells when an answer was played back from a vcrpy cassette. It knows no calls beyond the one that is under way."""
+"""Recognises answers that vcrpy plays back from a cassette."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from token_meter.transports.ports import Runtime
 
 
 class CassetteSeam(ModuleSeam):
-    """Patches `Cassette.play_response`, also when vcr is imported later; it is called only for what is replayed."""
+    """Patches `Cassette.play_response`, which vcrpy calls only for replayed answers, also if vcr is imported later."""
 
     modules = ("vcr.cassette",)
 

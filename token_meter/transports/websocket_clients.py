@@ -1,6 +1,6 @@
-"""Remembers which client opened a websocket connection. It knows no messages and no handlers.
+"""Remembers which client opened a websocket connection.
 
-The SDK's connections do not name their client; the managers that open them do.
+The SDK's connections do not refer to their client, but the managers that open them do.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class OpenerSeam(ModuleSeam):
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime) -> None:
         super().__init__(stack, runtime)
         self._clients: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-        # Messages that were queued for the connection leave while it is being opened.
+        # The SDK sends queued messages while the connection is being opened.
         self._opening: contextvars.ContextVar[Any] = contextvars.ContextVar("token_meter_opening", default=None)
 
     def client_of(self, connection: Any) -> Any | None:
-        """The client that opened *connection*; `None` when it was opened unseen."""
+        """The client that opened *connection*; `None` if we did not observe the opening."""
         return self._clients.get(connection, self._opening.get())
 
     def uninstall(self) -> None:
-        """Forget all connections, too."""
+        """Also forget all connections."""
         super().uninstall()
         self._clients.clear()
 
@@ -80,7 +80,7 @@ class OpenerSeam(ModuleSeam):
         return client
 
     def _end(self, client: Any | None) -> None:
-        # A coroutine that the collector closes ends in a foreign context, which is left as it is.
+        # A coroutine that the collector closes ends in another context, which must not be changed.
         if client is not None and self._opening.get() is client:
             self._opening.set(None)
 
@@ -93,7 +93,7 @@ class OpenerSeam(ModuleSeam):
 
 
 def _client_of(manager: Any) -> Any | None:
-    """The client that *manager* keeps to itself."""
+    """The client in the private attribute of *manager*."""
     held = getattr(manager, "__dict__", {})
     names = (f"_{cls.__name__.lstrip('_')}__client" for cls in type(manager).__mro__)
     return next((held[name] for name in names if name in held), None)

@@ -1,6 +1,6 @@
-"""Where messages of websocket connections pass: `recv_bytes`, sending and `close` of the SDK's connection classes.
+"""Observes the messages of websocket connections: `recv_bytes`, sending and `close` of the SDK's connection classes.
 
-It knows no events and no tokens; what a message means, and which call it belongs to, is told by a `Line` upstairs.
+This module does not parse messages. A `Line` (`ports.py`) decides what one means and which call it belongs to.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MODULES = tuple(
         "realtime.translations.translations", "live.live", "live.forks", "live.sideband",
     )
 )  # fmt: skip
-"""Modules with connection classes; which of them there are depends on the SDK's version."""
+"""Modules with connection classes. An SDK version may lack some of them."""
 
 
 class Url(NamedTuple):
-    """Where a connection leads, with the scheme that an HTTP call to the same place has."""
+    """The URL of a connection, with the scheme of an HTTP call to the same endpoint."""
 
     scheme: str
     host: str
@@ -40,26 +40,26 @@ class Url(NamedTuple):
 
 
 class Line(Protocol):
-    """The calls of one connection. Methods never raise, unless `sent` refuses a call before it leaves."""
+    """The calls of one connection. Methods never raise, except that `sent` may refuse a call."""
 
     def sent(self, data: Any) -> ObservedAttempt | None:
-        """A message is about to leave: text, bytes, a mapping or one of the SDK's models."""
+        """A message is about to be sent: text, bytes, a mapping or a model of the SDK. Return the call it starts."""
 
     def unsent(self, attempt: ObservedAttempt, error: BaseException) -> None:
-        """The message that began *attempt* did not leave."""
+        """The message that started *attempt* was not sent."""
 
     def received(self, message: Any) -> ObservedAttempt | None:
-        """A message came; the call that it belongs to, if any."""
+        """A message was received. Return the call that it belongs to, if any."""
 
     def left(self, error: BaseException | None) -> Iterable[ObservedAttempt]:
-        """The connection is over: the calls that this ends."""
+        """The connection has ended. Return the calls that end with it."""
 
 
 class WebSocketSeam(ModuleSeam):
-    """Patches the connection classes of openai's Responses, Realtime and Live APIs, also when they are imported later.
+    """Patches the connection classes of openai's Responses, Realtime and Live APIs, also if they are imported later.
 
     Args:
-        connect: makes the line of a connection, from where it leads to and the connection itself.
+        connect: makes the `Line` of a connection from its URL and the connection itself.
     """
 
     modules = MODULES
@@ -70,11 +70,11 @@ class WebSocketSeam(ModuleSeam):
         super().__init__(stack, runtime)
         self._connect = connect
         self._has_warned = False
-        # The lines of connections that somebody listened to; nothing is put on the connections themselves.
+        # Lines by connection, held weakly: no attribute is set on the connections.
         self._lines: weakref.WeakKeyDictionary[Any, Line | None] = weakref.WeakKeyDictionary()
 
     def uninstall(self) -> None:
-        """Take out what is still ours, and forget the connections."""
+        """Remove our patches, and forget the connections."""
         super().uninstall()
         self._lines.clear()
 
@@ -90,14 +90,14 @@ class WebSocketSeam(ModuleSeam):
         if blind:
             package = sys.modules.get("openai")
             msg = (
-                f"token_meter cannot see what passes the websocket connections of openai "
+                f"token_meter cannot see the messages on websocket connections of openai "
                 f"{getattr(package, '__version__', '')}: {', '.join(blind)}. Totals may be too low; "
                 "a newer token_meter may know this version."
             )
             warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
     def _patch_class(self, cls: type) -> None:
-        # Everything is looked for before anything is patched.
+        # Check all members first, so that no class is half patched.
         receiver, closer = owner_of(cls, "recv_bytes"), owner_of(cls, "close")
         if not _calls(owner_of(cls, "recv").__dict__["recv"], "recv_bytes"):
             msg = "recv does not read through recv_bytes"
@@ -111,15 +111,15 @@ class WebSocketSeam(ModuleSeam):
         self._patches.put(sender, sending, self._asending if is_async else self._sending)
         self._patches.put(closer, "close", self._aclosing if is_async else self._closing)
 
-    # What the patched functions ask.
+    # Called by the patched functions.
 
     @property
     def _is_awake(self) -> bool:
-        """Whether a message may concern anybody."""
+        """Whether a meter or handler may need the messages."""
         return self._live and bool(self._stack.get() or self._runtime.is_listening or self._lines)
 
     def _line(self, connection: Any) -> Line | None:
-        """The line of *connection*; `None` where one cannot be laid."""
+        """The line of *connection*; `None` where its URL is not known."""
         try:
             return self._lines[connection]
         except KeyError:
@@ -137,10 +137,10 @@ class WebSocketSeam(ModuleSeam):
         if self._has_warned:
             return
         self._has_warned = True
-        msg = f"token_meter cannot tell where this {name} leads: what passes it is not metered. This is said once."
+        msg = f"token_meter cannot tell where this {name} leads: its messages are not metered. This is said once."
         try:
             warnings.warn(msg, BlindSpotWarning, stacklevel=4)
-        except BlindSpotWarning:  # made an error: the message that is under way belongs to the caller all the same
+        except BlindSpotWarning:  # a filter turns it into an error, which must not lose the caller's message
             self._runtime.internal_error("warning")
 
     def _sent(
@@ -158,11 +158,11 @@ class WebSocketSeam(ModuleSeam):
     def _counted_as_open(self, connection: Any, error: BaseException | None) -> Iterable[ObservedAttempt]:
         if not self._live:
             return ()
-        # A connection that broke may be made again by the SDK; one that was closed is over.
+        # The SDK may reconnect a broken connection, but not one that was closed.
         line = self._lines.pop(connection, None) if error is None else self._lines.get(connection)
         return line.left(error) if line is not None else ()
 
-    # The functions that are patched in.
+    # The patched functions.
 
     def _receiving(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
@@ -262,14 +262,14 @@ class WebSocketSeam(ModuleSeam):
 
 
 def _calls(function: Any, name: str) -> bool:
-    """Whether *function*, without what others wrapped round it, calls *name*; what cannot be looked into may."""
+    """Whether *function*, below the wrappers of other packages, calls *name*; true if it has no code to inspect."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     return home_of(function) != "openai" or name in function.__code__.co_names
 
 
 def _url_of(connection: Any) -> Url:
-    """Where *connection* leads, as its handshake said; websockets 13 has another name for it."""
+    """The URL of *connection*, from its handshake, whose attribute has another name in websockets 13."""
     protocol = connection._connection.protocol
     uri = getattr(protocol, "uri", None) or protocol.wsuri
     port = None if uri.port == (443 if uri.secure else 80) else uri.port
@@ -277,5 +277,5 @@ def _url_of(connection: Any) -> Url:
 
 
 def _is_over(error: Exception) -> bool:
-    """Whether *error* says that the connection has ended, and not that one wait for a message has."""
+    """Whether *error* means that the connection has ended, and not only one wait for a message."""
     return any(cls.__name__ == "ConnectionClosed" for cls in type(error).__mro__)

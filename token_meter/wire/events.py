@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.body import reading_of
 from token_meter.wire.format import Format, outer
-from token_meter.wire.json_scan import Object, fields, parse_object
+from token_meter.wire.json_scan import Object, fields, parse_object, start_of
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import text_of
 
@@ -15,6 +16,9 @@ BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _EDGE = 16
 _ERROR = b'"error"'
+# Where a line ends an object, and the next one begins an event.
+_GLUED = (b"}\ndata:", b"}\nevent:", b"}\nid:", b"}\n:")
+_NEXT = re.compile(rb"(?<=[}\]])\n(?=(?:data|event|id|retry)?:)")
 _KEYS_LOOKED_AT = 100_000
 _REPORTS_LOOKED_AT = 1_000
 _KEYS_BEYOND = 3
@@ -25,18 +29,31 @@ _NAMED_SIZE = 64 * 1024
 
 def is_json(raw: bytes) -> bool:
     """Whether a body begins like JSON and not like an event."""
-    return raw.removeprefix(BOM)[:64].lstrip()[:1] in (b"{", b"[")
+    return raw.startswith((b"{", b"["), start_of(raw))
 
 
 def is_events(raw: bytes) -> bool:
     """Whether a body begins like server-sent events."""
-    return raw.removeprefix(BOM)[:64].lstrip().startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+    return raw.startswith((b"data:", b"event:", b":", b"id:", b"retry:"), start_of(raw))
 
 
 def plain(raw: bytes) -> bytes:
-    """The same lines with one kind of line end, and without a mark of byte order."""
+    """The same lines with one kind of line end, without a mark of byte order, and events parted by blank lines."""
     raw = raw.removeprefix(BOM)
-    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if any(raw.find(mark) >= 0 for mark in _GLUED):
+        raw = b"\n\n".join(map(_parted, raw.split(b"\n\n")))
+    return raw
+
+
+def _parted(block: bytes) -> bytes:
+    """A block whose lines are events of their own, as clients that read line by line take them: a gateway parts
+    events by one line end. Lines that are one object together are one event, as the standard has it."""
+    parted = _NEXT.sub(b"\n\n", block)
+    if parted == block or parse_object(parse_block(block)[1]) is not None:
+        return block
+    return parted
 
 
 def parse_block(block: bytes) -> tuple[str, bytes]:
@@ -138,6 +155,8 @@ class _Stream:
 
     def errors(self) -> Iterator[int]:
         """Events that seem to carry an error."""
+        if _ERROR not in self.raw:  # in a long text two thirds of the time of `rfind`
+            return
         left, at = _ERRORS_LOOKED_AT, self.raw.rfind(_ERROR)
         while at >= 0 and left:
             if not self._is_null(at + len(_ERROR)):

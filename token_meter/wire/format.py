@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from token_meter.types import Usage
+from token_meter.types import Reading, Usage
+from token_meter.wire.framing import Framing
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects
@@ -62,6 +63,10 @@ def no_finish(event: Object) -> str | None:
     return None
 
 
+HeaderReader: TypeAlias = Callable[[Reading, Mapping[str, str], NumberReader], Reading]
+"""Makes a new reading of what the body said, the answer's headers (names in any case) and the border for numbers."""
+
+
 class Format(NamedTuple):
     """The layout of one api's answers, whole and streamed.
 
@@ -77,10 +82,13 @@ class Format(NamedTuple):
         keys: outer keys of a body that matter; a big body is searched for them.
         optional_keys: outer keys of a big body that are read when they stand near an end.
         usage_key: the key under which the usage stands.
+        read_headers: adds what the answer's headers say to what its body said; a header may hold anything, so numbers
+            and names pass through the reader that is given (`numbers`) or `name_of`.
         has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
             exact prompt, and an output that is still to be counted.
-        is_array: a stream is one JSON array that grows, not server-sent events.
-        deep_key: when a big body holds this key anywhere, its outer keys do not suffice.
+        framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
+            `json_array`, `aws_events`, or a function that calls one of them.
+        deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -94,9 +102,10 @@ class Format(NamedTuple):
     keys: tuple[str, ...] = ("usage", "model", "service_tier")
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
-    is_array: bool = False
-    deep_key: bytes | None = None
+    framing: Framing | None = None
+    deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
+    read_headers: HeaderReader | None = None
 
     @property
     def marks(self) -> tuple[bytes, ...]:

@@ -1,13 +1,18 @@
-"""Framings other than server-sent events: JSON lines, a growing JSON array, AWS event streams. It knows no api."""
+"""Framings other than one JSON value and server-sent events: JSON lines, a JSON array, AWS event streams.
+
+A `Framing` gives each whole object of some bytes, and the place where it ends. The bytes may start between two objects,
+and may end amid one.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+from zlib import crc32
 
-from token_meter.wire.json_scan import Object, parse_object
+from token_meter.wire.json_scan import Object, parse_object, start_of
 
 _BOM = b"\xef\xbb\xbf"
 _PRELUDE = 12
@@ -21,20 +26,31 @@ _LINE_END = re.compile(rb"\}[ \t]*\r?\n[ \t]*\{")
 _FRAME_LIMIT = 24 * 1024 * 1024
 
 
+_BETWEEN = "\ufeff[, \t\r\n"
+
+Framing: TypeAlias = Callable[[bytes], Iterator[tuple[Object, int]]]
+"""Gives each whole object in some bytes, and where it ends."""
+
+
 class Frame(NamedTuple):
-    """One message of an AWS event stream: its headers that are strings, and its payload."""
+    """One message of an AWS event stream: its headers that are strings, its payload, and where it ends."""
 
     headers: dict[str, str]
     payload: bytes
+    end: int
 
 
-def several(raw: bytes, *, is_array: bool) -> Iterator[Object]:
-    """The objects of a body that is no one object: a line's each, or an array's where the layout says so; else none."""
-    head = raw[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if is_array:
-        yield from json_array(raw)
-    elif head == b"{" and _LINE_END.search(raw):
-        yield from json_lines(raw)
+def is_object(raw: bytes) -> bool:
+    """Whether a body begins like a JSON object."""
+    return raw.startswith(b"{", start_of(raw))
+
+
+def several(raw: bytes, framing: Framing | None) -> Iterator[Object]:
+    """The objects of a body that is not one object: by the layout's framing, or one a line; else none."""
+    if is_object(raw):
+        yield from json_lines(raw) if _LINE_END.search(raw) else ()
+    elif framing is not None:
+        yield from (found for found, _ in framing(raw))
 
 
 def json_lines(raw: bytes) -> Iterator[Object]:
@@ -45,15 +61,14 @@ def json_lines(raw: bytes) -> Iterator[Object]:
             yield found
 
 
-def json_array(raw: bytes) -> Iterator[Object]:
+def json_array(raw: bytes) -> Iterator[tuple[Object, int]]:
     """The objects of a JSON array, as far as it has come: a stream that is left ends amid an element."""
-    text = raw.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    if not text.startswith("["):
-        return
+    text = raw.decode("utf-8", "replace")
     decoder = json.JSONDecoder()
-    at = 1
+    at = end = 0
     while True:
-        while at < len(text) and text[at] in ", \t\r\n":
+        start = at
+        while at < len(text) and text[at] in _BETWEEN:
             at += 1
         if at >= len(text) or text[at] == "]":
             return
@@ -61,14 +76,30 @@ def json_array(raw: bytes) -> Iterator[Object]:
             found, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             return
+        end += len(text[start:at].encode("utf-8"))
         if isinstance(found, dict):
-            yield found
+            yield found, end
+
+
+def aws_events(raw: bytes) -> Iterator[tuple[Object, int]]:
+    """The events of an AWS event stream: the payload of each frame, with the frame's event type as its `type`.
+
+    An exception, which ends the stream, becomes an error of that type; its message is left out.
+    """
+    for headers, payload, end in aws_frames(raw):
+        kind = headers.get(":message-type")
+        if kind == "event":
+            yield {**(parse_object(payload) or {}), "type": headers.get(":event-type", "")}, end
+        elif kind in ("exception", "error"):
+            code = headers.get(":exception-type") or headers.get(":error-code") or "error"
+            yield {"type": "error", "error": {"code": code}}, end
 
 
 def aws_frames(raw: bytes) -> Iterator[Frame]:
-    """The messages of an AWS event stream, as far as they are whole; checksums are the client's affair.
+    """The messages of an AWS event stream, as far as they are whole and sound.
 
-    A frame is: total length and headers' length (4 bytes each), their checksum, headers, payload, checksum.
+    A frame is: total length and headers' length (4 bytes each), their checksum, headers, payload, checksum of all that.
+    The client stops at a checksum that does not fit, so what comes after it has been seen by no program.
     """
     at = 0
     while at + _PRELUDE <= len(raw):
@@ -76,9 +107,15 @@ def aws_frames(raw: bytes) -> Iterator[Frame]:
         end = at + total
         if not _PRELUDE + headers + _CRC <= total <= _FRAME_LIMIT or end > len(raw):
             return
+        if _crc(raw, at + 8) != crc32(raw[at : at + 8]) or _crc(raw, end - _CRC) != crc32(raw[at : end - _CRC]):
+            return
         start = at + _PRELUDE
-        yield Frame(_strings(raw[start : start + headers]), raw[start + headers : end - _CRC])
+        yield Frame(_strings(raw[start : start + headers]), raw[start + headers : end - _CRC], end)
         at = end
+
+
+def _crc(raw: bytes, at: int) -> int:
+    return int.from_bytes(raw[at : at + _CRC], "big")
 
 
 def _strings(raw: bytes) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,6 +16,8 @@ FULL_PARSE_LIMIT = 32 * 1024 * 1024
 _TRIES = 8
 _VALUE_LIMIT = 4096
 _SPACE = b" \t\n\r"
+# A server keeps a slow answer alive with blank lines, as many as it takes; clients skip a mark of byte order too.
+_BEFORE = re.compile(rb"[ \t\n\r]*(?:\xef\xbb\xbf[ \t\n\r]*)?")
 
 # What a document can do to the parser: bad syntax and 5 000-digit numbers; 200 000 levels.
 _UNREADABLE = (ValueError, RecursionError)
@@ -32,6 +35,14 @@ def _once(pairs: list[tuple[str, Any]]) -> Object:
     return found
 
 
+def _money(text: str) -> Decimal:
+    """A number that may be money; one whose exponent no decimal can hold is none, and costs the rest nothing."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
 def _unreadable(_: bytes) -> Any:
     """Where there is no quick parser the careful one does it all."""
     raise ValueError
@@ -47,12 +58,12 @@ except ImportError:
 
 _PLAIN = json.JSONDecoder()
 # Exact only where money may stand in the text: a float would not give back its digits.
-_EXACT = json.JSONDecoder(parse_float=Decimal)
+_EXACT = json.JSONDecoder(parse_float=_money)
 _DECODERS = {
     (False, False): _PLAIN,
     (True, False): _EXACT,
     (False, True): json.JSONDecoder(object_pairs_hook=_once),
-    (True, True): json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal),
+    (True, True): json.JSONDecoder(object_pairs_hook=_once, parse_float=_money),
 }
 _USAGE = b'"usage"'
 _TOTALS = (b'"total_tokens"', b'"prompt_tokens"', b'"completion_tokens"', b'"input_tokens"', b'"output_tokens"')
@@ -68,12 +79,24 @@ def parse(raw: bytes) -> Any:
         except ValueError:  # it is stricter than json: a key given twice, a lone surrogate
             pass
     decoder = _DECODERS[exact, at >= 0 and _is_suspect(raw, at)]
-    text = raw.decode("utf-8", "replace").strip(" \t\n\r")
+    text = _decoded(raw).strip("\ufeff \t\n\r")
     try:
         value, end = decoder.raw_decode(text)
     except _UNREADABLE:
         return None
     return value if end == len(text) else None
+
+
+def start_of(raw: bytes) -> int:
+    """Where a body begins, behind blank lines and a mark of byte order."""
+    found = _BEFORE.match(raw)
+    return 0 if found is None else found.end()
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a body, in the encoding that clients find out as JSON's own rules have it."""
+    encoding = "utf-8" if raw[:1] in (b"{", b"[") and raw[1:2] != b"\0" else json.detect_encoding(raw)
+    return raw.decode(encoding, "replace")
 
 
 def _is_suspect(raw: bytes, at: int) -> bool:
@@ -115,7 +138,7 @@ class _UnsureError(Exception):
 
 def _search(body: bytes, keys: Sequence[str], optional_keys: Sequence[str]) -> Object | None:
     """Find outer *keys* near the ends of *body*; `None` when unsure."""
-    if body[:64].lstrip(_SPACE)[:1] != b"{" or body[-64:].rstrip(_SPACE)[-1:] != b"}":
+    if not body.startswith(b"{", start_of(body)) or body[-64:].rstrip(_SPACE)[-1:] != b"}":
         return None
     head_end, tail_start = min(SMALL, len(body) // 2), max(len(body) - SMALL, len(body) // 2)
     found: Object = {}

@@ -15,11 +15,9 @@ _TICKS_EXPONENT = -10
 class NumberReader:
     """Lets numbers of one answer pass, and remembers what it had to bend or turn away."""
 
-    __slots__ = ("anomalies", "coerced")
-
-    def __init__(self) -> None:
-        self.coerced = False
-        self.anomalies = 0
+    # Nearly always these: they are on the class, so that making a reader runs no code of ours.
+    coerced = False
+    anomalies = 0
 
     def count(self, value: Any) -> int | None:
         """A whole number from 0 to 2**63-1; integral floats and plain digit strings are bent into one."""

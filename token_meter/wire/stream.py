@@ -7,9 +7,9 @@ import logging
 from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
-from token_meter.wire.events import BOM, DONE, events_of, is_json, read_events
+from token_meter.wire.events import BOM, DONE, events_of, is_events, is_json, read_events
 from token_meter.wire.format import Format
-from token_meter.wire.framing import several
+from token_meter.wire.framing import Framing, several
 from token_meter.wire.json_scan import parse_object
 
 KEPT_LIMIT = 8 * 1024 * 1024
@@ -18,6 +18,7 @@ _HEAD = 16 * 1024
 _BLANKS = (b"\n\n", b"\r\r", b"\r\n\r\n")
 _LINE_ENDS = (b"\n", b"\r")
 _EDGE = 16
+_BRACE, _NO_BYTE = ord("}"), -1
 # What may stand between a line's start and the mark of an end.
 _BEFORE: dict[bool, tuple[bytes, ...]] = {
     True: (b"\ndata:", b"\ndata: "),
@@ -34,29 +35,70 @@ class StreamReader:
         ended: the end of the answer has been seen (`[DONE]` or a terminal event, with its blank line).
     """
 
-    __slots__ = ("_chunks", "_format", "_held", "_is_cut", "_marks", "_read_at", "_reading", "ended")
+    __slots__ = (
+        "_chunks",
+        "_format",
+        "_held",
+        "_is_cut",
+        "_let_go",
+        "_marks",
+        "_ordinary_end",
+        "_read_at",
+        "_reading",
+        "ended",
+    )  # fmt: skip
 
     def __init__(self, layout: Format) -> None:
         self._format = layout
         self._marks = self._format.marks
+        # Where `[DONE]` alone ends a stream, a piece that ends with an object and a blank line is not its end.
+        self._ordinary_end = _NO_BYTE if layout.terminal else _BRACE
         self._chunks: list[bytes] = []
         self._held = 0
+        self._let_go = 0
         self._is_cut = False
         self._reading = Reading()
         self._read_at = 0
         self.ended = False
 
+    @property
+    def bytes_seen(self) -> int:
+        """How many bytes have passed, whether they were kept or not."""
+        return self._held + self._let_go
+
+    def takes(self, chunk: bytes) -> bool:
+        """Keep an ordinary piece; return False for one that may hold the end, or does not fit: `feed` takes that one.
+
+        It runs for every chunk of a stream, and little else does.
+        """
+        try:
+            if chunk[-3] != self._ordinary_end and (self.ended or self._mark_in(chunk) is not None):
+                return False
+        except Exception:  # noqa: BLE001 - too short, or no bytes at all: `feed` finds out
+            return False
+        held = self._held + len(chunk)
+        if held > KEPT_LIMIT:
+            return False
+        self._held = held
+        self._chunks.append(chunk)
+        return True
+
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of the stream."""
+        """Take the next piece of the stream, whatever it holds."""
         self._chunks.append(chunk)
         self._held += len(chunk)
         if not self.ended:
-            for mark in self._marks:
-                if chunk.rfind(mark) >= 0:  # a fraction of the time of `in`
-                    self._look(mark)
-                    break
+            mark = self._mark_in(chunk)
+            if mark is not None:
+                self._look(mark)
         if self._held > KEPT_LIMIT:
             self._cut()
+
+    def _mark_in(self, chunk: bytes) -> bytes | None:
+        for mark in self._marks:
+            if chunk.rfind(mark) >= 0:  # a fraction of the time of `in`
+                return mark
+        return None
 
     def finish(self) -> Reading:
         """What the stream has said so far."""
@@ -74,8 +116,8 @@ class StreamReader:
         """What the stream has shown so far; nothing when part of it could not be kept."""
         try:
             raw = b"" if self._is_cut else self._joined()
-            if is_json(raw):
-                return answer_of(self._format, several(raw, is_array=self._format.is_array), parse_object(raw))
+            if self._is_objects(raw):
+                return answer_of(self._format, several(raw, self._format.framing), parse_object(raw))
             return answer_of(self._format, events_of(raw), None)
         except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
             _log.warning("a streamed answer could not be put together: %s", type(exc).__name__)
@@ -96,7 +138,7 @@ class StreamReader:
             if line.endswith(_BEFORE[mark == DONE]):
                 # The end has begun; it is there when its event is, with the blank line behind it.
                 self.ended = any(blank in seen[at:] for blank in _BLANKS)
-                self._marks = _LINE_ENDS
+                self._marks, self._ordinary_end = _LINE_ENDS, _NO_BYTE
                 return
             at = seen.find(mark, at + 1)
 
@@ -104,10 +146,14 @@ class StreamReader:
         raw = self._joined()
         if not raw:
             return Reading(ended=self.ended)
-        if is_json(raw):
+        if self._is_objects(raw):
             return read_objects(self._format, raw, is_whole=False)
         reading = read_events(self._format, raw)
         return reading._replace(ended=True) if self.ended else reading
+
+    def _is_objects(self, raw: bytes) -> bool:
+        """Whether this is JSON, or the layout's own framing, and not server-sent events."""
+        return is_json(raw) or (self._format.framing is not None and not is_events(raw))
 
     def _joined(self) -> bytes:
         if len(self._chunks) > 1:
@@ -120,13 +166,17 @@ class StreamReader:
         Finished images are megabytes, and their usage stands behind them.
         """
         raw = self._joined()
-        first, arriving = raw[: _whole(raw[:_HEAD])], raw[_whole(raw) :]
+        framing = self._format.framing if self._is_objects(raw) else None
+        first, arriving = raw[: _whole(raw[:_HEAD], framing)], raw[_whole(raw, framing) :]
         self._chunks = [first, arriving] if len(arriving) <= _ARRIVING_LIMIT else [first]
         self._held = sum(map(len, self._chunks))
+        self._let_go += len(raw) - self._held
         self._is_cut = True
         self._read_at = -1
 
 
-def _whole(raw: bytes) -> int:
-    """Where the last blank line of *raw* ends: up to there its events are whole."""
+def _whole(raw: bytes, framing: Framing | None) -> int:
+    """Where the last whole object of *raw* ends, or the last blank line: up to there its events are whole."""
+    if framing is not None:
+        return max((end for _, end in framing(raw)), default=0)
     return max(at + len(blank) if (at := raw.rfind(blank)) >= 0 else 0 for blank in _BLANKS)

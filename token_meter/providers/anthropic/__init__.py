@@ -1,4 +1,4 @@
-"""Anthropic's apis, and those of every service that speaks them."""
+"""Anthropic's apis, which other services serve too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANTHROPIC = Provider(
     "anthropic",
     hosts=("api.anthropic.com",),
     apis=(MESSAGES, COMPLETE),
-    # https://docs.anthropic.com/en/api, 2026-11. A batch that is created is paid when it ends, so it is not among them.
+    # https://docs.anthropic.com/en/api, 2026-11. The creation of a batch is not free: it is billed at its end.
     free=(
         "messages/count_tokens",
         "messages/batches/*/cancel",

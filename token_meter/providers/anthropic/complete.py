@@ -1,4 +1,4 @@
-"""Anthropic's first api, `/v1/complete`: a prompt of `Human:` and `Assistant:`, and an answer that states no usage."""
+"""Anthropic's first api, `/v1/complete`: a prompt of `Human:` and `Assistant:`, and an answer without usage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _finish(event: Object) -> str | None:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.anthropic import counting
 
     return counting.COMPLETE

@@ -1,4 +1,4 @@
-"""What a message shows: its blocks, whole or as they grow. Knows no usage."""
+"""Reads the visible content of a message: its blocks, whole or from the events of a stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DELTAS = {
     "thinking_delta": ("reasoning", "thinking"),
     "input_json_delta": ("tool_arguments", "partial_json"),
 }
-"""Types of deltas: the kind of part, and the key of its text. Signatures and citations are no output."""
+"""Types of deltas: the kind of part, and the key of its text. Signatures and citations are not output."""
 
 
 def growing(event: Object) -> Iterator[ContentPart]:
@@ -43,7 +43,7 @@ def finish(event: Object) -> str | None:
 
 
 def _begun(block: Object, slot: int) -> Iterator[ContentPart]:
-    """What a block shows besides its tool's input, which begins as an empty object in a stream."""
+    """The parts in the first event of a block, without a tool's input: in a stream, that begins as an empty object."""
     kind = text_of(block.get("type"))
     if kind in ("thinking", "redacted_thinking"):
         yield ContentPart("reasoning", text_of(block.get("thinking")), 0, slot)
@@ -55,5 +55,5 @@ def _begun(block: Object, slot: int) -> Iterator[ContentPart]:
 
 
 def _is_tool(block: Object) -> bool:
-    """Whether the model calls a tool: of the caller's, the server's, or an MCP server's."""
+    """Whether the block is a call of a tool: of the caller, of the provider, or of an MCP server."""
     return text_of(block.get("type")).endswith("tool_use")

@@ -1,6 +1,6 @@
-"""Counts of Anthropic's prompts and answers without its tokenizer, which is not public: o200k stands in, and says so.
+"""Counts Anthropic's prompts and answers by o200k, because Anthropic's own tokenizer is not public; marked as such.
 
-Its newer models take more tokens for the same text than o200k does: a count of what was shown is a lower bound.
+Its newer models use more tokens for the same text than o200k, so that a count of the visible text is a lower bound.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from token_meter.types import Answer
 
 _PER_MESSAGE = 4
 _TOOLS = 530
-"""The prompt by which the provider explains tools to the model: 159 to 530 tokens by model
+"""Tokens of the prompt by which the provider explains tools to the model: 159 to 530, depending on the model
 (https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens, stored copy read 2026-11)."""
 _IMAGE = 4784
-"""The most that an image takes, after it was made smaller: 1,568 tokens, and 4,784 from Opus 4.7 on
+"""The largest number of tokens of an image, after the provider has shrunk it: 1,568, and 4,784 since Opus 4.7
 (https://platform.claude.com/docs/en/build-with-claude/vision, as quoted in 2026)."""
 _NOT_COUNTED = ("document", "container_upload")
 
 
 def _prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
-    """System, messages and tools, each text for itself."""
+    """Count system, messages and tools, each text on its own."""
     tokens, kinds = 0, set()
     messages = request.get("messages")
     listed = messages if isinstance(messages, list) else []
@@ -46,7 +46,7 @@ def _content(message: Any) -> Any:
 
 
 def _texts(content: Any) -> Iterator[tuple[str, str]]:
-    """Kind and text of each block; of tool calls and results what they hold."""
+    """Kind and text of each block, including the contents of tool calls and results."""
     if isinstance(content, str):
         yield "text", content
     elif isinstance(content, list):
@@ -72,7 +72,7 @@ def _texts_of(block: Any) -> Iterator[tuple[str, str]]:
 
 
 def _cap(request: Mapping[str, Any]) -> int | None:
-    """Thinking is part of it: `budget_tokens` is below `max_tokens`."""
+    """The request's `max_tokens`, which includes thinking: `budget_tokens` must be below it."""
     return positive(request.get("max_tokens"))
 
 
@@ -82,7 +82,7 @@ def _answer(answer: Answer, n: Counter, model: str | None) -> int:
 
 
 def _unseen(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
-    """Thoughts are shown as a summary, or not at all."""
+    """Name thinking, whose text is shown as a summary or not at all."""
     return ["reasoning"] if answer.reasoned or "thinking" in request else []
 
 

@@ -18,7 +18,7 @@ def _locate_usage(event: Object) -> UsageLocation:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.anthropic import counting
 
     return counting.MESSAGES
@@ -32,7 +32,7 @@ MESSAGES = Api(
         stream_parts=growing,
         body_parts=finished,
         finish=finish,
-        # An error ends it: anthropic 0.49 leaves the answer open until it is collected.
+        # An error ends the stream too: anthropic 0.49 then leaves the response open until it is collected.
         terminal=frozenset({"message_stop", "error"}),
         has_running_output=True,
     ),

@@ -1,11 +1,11 @@
-"""Anthropic's usage object: the cache stands beside the input, and what else was generated beside the message.
+"""Reads Anthropic's usage object. Its input tokens exclude cached ones; compactions and advisors are listed apart.
 
 Source: the types of the SDK (anthropic 2.14, 2026-11) and 560 recorded answers.
 """
 
 from __future__ import annotations
 
-from token_meter.providers.usage import charge_of
+from token_meter.providers.charge import charge_of
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -13,7 +13,7 @@ from token_meter.wire.safe_access import objects
 
 
 def usage_of(raw: Object, numbers: NumberReader) -> Usage:
-    """Read the usage of a message; of a stream, that of its events put together."""
+    """Read the usage of a message; for a stream, the merged usage of its events."""
     count = numbers.count
     usage = _tokens_of(raw, numbers, _long_lived(raw, numbers))
     outs, tools = raw.get("output_tokens_details"), raw.get("server_tool_use")
@@ -25,16 +25,16 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     beside: int | None = None
     for iteration in objects(raw.get("iterations")):
         kind = iteration.get("type")
-        # The top level is the sum of the others; these two are billed and no part of it.
+        # The top level is the sum of the other iterations; these two kinds are billed on top of it.
         if kind == "compaction":
             usage += _tokens_of(iteration, numbers, _split_of(iteration, numbers)[1])
-        elif kind == "advisor_message":  # another model's, which the entry names
+        elif kind == "advisor_message":  # tokens of another model, which the entry names
             beside = (beside or 0) + (_tokens_of(iteration, numbers, None).total_tokens or 0)
     return usage if beside is None else usage._replace(tool_usage_tokens=beside)
 
 
 def _tokens_of(raw: Object, numbers: NumberReader, written_long: int | None) -> Usage:
-    """The counts that the whole and each of its iterations have."""
+    """Read the counts that both the whole usage and each of its iterations have."""
     count = numbers.count
     prompt, completion = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     read, written = count(raw.get("cache_read_input_tokens")), count(raw.get("cache_creation_input_tokens"))
@@ -45,10 +45,11 @@ def _tokens_of(raw: Object, numbers: NumberReader, written_long: int | None) -> 
 
 
 def _long_lived(raw: Object, numbers: NumberReader) -> int | None:
-    """What was written for an hour.
+    """Tokens written to the cache for one hour; `None` when unknown.
 
-    The last event of a stream repeats the sum of what was written and not its split, which is then the first event's:
-    incomplete when the sum grew since (web search), another request's when it shrank (compaction).
+    The last event of a stream repeats the sum of written tokens but not their split by time to live, so the split is
+    that of the first event. If the sum has grown since (web search), the split is incomplete; if it has shrunk
+    (compaction), the split belongs to another request.
     """
     written = numbers.count(raw.get("cache_creation_input_tokens"))
     short, long = _split_of(raw, numbers)
@@ -67,7 +68,7 @@ def _long_lived(raw: Object, numbers: NumberReader) -> int | None:
 
 
 def _split_of(raw: Object, numbers: NumberReader) -> tuple[int | None, int | None]:
-    """What was written for five minutes, and for an hour."""
+    """Tokens written to the cache for five minutes, and for one hour."""
     split = raw.get("cache_creation")
     if not isinstance(split, dict):
         return None, None

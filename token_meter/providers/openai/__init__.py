@@ -1,4 +1,4 @@
-"""OpenAI's apis, and those of every service that speaks them."""
+"""OpenAI's apis, which many other services serve too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from token_meter.providers.openai.decisions import DECISIONS
 from token_meter.providers.openai.embeddings import EMBEDDINGS
 from token_meter.providers.openai.images import IMAGES
 from token_meter.providers.openai.moderations import MODERATIONS
-from token_meter.providers.openai.realtime import LIVE, REALTIME, REALTIME_TRANSLATIONS
 from token_meter.providers.openai.responses import RESPONSES
 from token_meter.providers.openai.runs import RUNS
+from token_meter.providers.openai.sockets import LIVE, REALTIME, REALTIME_TRANSLATIONS
 from token_meter.providers.openai.videos import VIDEOS
 from token_meter.providers.provider import Gate, Provider
 
@@ -23,8 +23,8 @@ OPENAI = Provider(
         CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, TRANSCRIPTIONS, TRANSLATIONS, SPEECH, VIDEOS, MODERATIONS,
         DECISIONS, COMPACTION, RUNS, REALTIME, REALTIME_TRANSLATIONS, LIVE,
     ),
-    # What https://platform.openai.com/docs/pricing and the reference name no price for (2026-11). Batches, fine-tuning,
-    # containers, eval runs and realtime calls cost money: what they cost is not read yet, so they are unmeasured.
+    # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Batches,
+    # fine-tuning, containers, eval runs and realtime calls cost money that we cannot read yet: they are unmeasured.
     free=(
         "files", "files/**", "uploads", "uploads/**", "vector_stores", "vector_stores/**", "assistants",
         "assistants/**", "threads", "threads/*", "threads/*/messages", "threads/*/messages/**", "conversations",

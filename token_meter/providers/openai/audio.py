@@ -1,4 +1,4 @@
-"""Audio: transcriptions in tokens or in seconds; translations report nothing, and speech only in a stream of events."""
+"""Audio: transcriptions report tokens or seconds, translations nothing, speech its usage only in a stream of events."""
 
 from __future__ import annotations
 

@@ -14,9 +14,12 @@ from token_meter.wire.safe_access import index_of, objects, text_of
 
 
 def _locate_usage(event: Object) -> UsageLocation:
+    usage = event.get("usage")
+    if isinstance(usage, dict):
+        return UsageLocation(usage, event)
     found = outer_or_choice(event)
     if found.usage is None and "x_groq" in event:
-        # Groq says it in the last chunk, unasked; `usage` itself stands there only when it was asked for (2026-11).
+        # Groq's last chunk always has `x_groq.usage`; `usage` only if the request asked for it (2026-11).
         extra = event["x_groq"]
         usage = extra.get("usage") if isinstance(extra, dict) else None
         return UsageLocation(usage if isinstance(usage, dict) else None, event)
@@ -24,8 +27,8 @@ def _locate_usage(event: Object) -> UsageLocation:
 
 
 def _visible(said: Object, choice: int) -> Iterator[ContentPart]:
-    """The pieces of a message or of a delta: they are shaped alike."""
-    # Three names for one thing: DeepSeek, OpenRouter, vLLM.
+    """The parts of a message or of a delta, which have the same shape."""
+    # DeepSeek, OpenRouter and vLLM have different names for the same text.
     thought = text_of(said.get("reasoning_content")) or text_of(said.get("reasoning"))
     if thought or said.get("reasoning_details"):
         yield ContentPart("reasoning", thought, choice)
@@ -58,7 +61,7 @@ def _finish(event: Object) -> str | None:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.openai import counting
 
     return counting.CHAT

@@ -1,4 +1,4 @@
-"""Compaction of a conversation: usage as in responses, and no model."""
+"""Compaction of a conversation: usage as in responses; the answer names no model."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _finish(event: Object) -> str | None:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.openai import counting
 
     return counting.COMPLETIONS

@@ -1,4 +1,4 @@
-"""Decisions: usage as in responses, the body has a model and no id."""
+"""Decisions: usage as in responses; the answer has a model but no id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings: a prompt and no output."""
+"""Embeddings: their usage has a prompt but no output."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from token_meter.wire.numbers import NumberReader
 def _usage(raw: Object, numbers: NumberReader) -> Usage:
     usage = usage_of(raw, numbers)
     if raw.get("completion_tokens") is None:
-        # Not a guess: the api generates nothing, and its usage has no such field.
-        total = usage.prompt_tokens if raw.get("total_tokens") is None else usage.total_tokens
-        return usage._replace(completion_tokens=0, total_tokens=total)
+        # 0 is a fact here, not a default: the api generates nothing. Some vendors report only the total.
+        prompt = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+        total = prompt if usage.total_tokens is None else usage.total_tokens
+        return usage._replace(prompt_tokens=prompt, completion_tokens=0, total_tokens=total)
     return usage
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.openai import counting
 
     return counting.EMBEDDINGS

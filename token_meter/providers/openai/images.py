@@ -1,4 +1,4 @@
-"""Images, generated and edited: tokens by kind, and SVG authoring beside them."""
+"""Images, generated and edited: tokens by kind, and separate tokens for the authoring of SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     outs = raw.get("output_tokens_details")
     if isinstance(outs, dict):
         return usage._replace(output_text_tokens=numbers.count(outs.get("text_tokens")))
-    # Without details everything that was made is image: stream events never have them.
+    # Stream events have no details; then all output tokens are image tokens.
     return usage._replace(output_image_tokens=usage.completion_tokens)
 
 

@@ -1,4 +1,4 @@
-"""Moderations: a model and no usage."""
+"""Moderations: the answer has a model but no usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the items of a response show, whole or as they grow. Knows no usage."""
+"""Reads the visible content of a response's items, whole or from the events of a stream."""
 
 from __future__ import annotations
 

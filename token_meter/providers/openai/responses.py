@@ -1,4 +1,4 @@
-"""Responses: the answer is the body itself, or stands under `response` in a stream's events."""
+"""Responses: the answer is the body itself, or in a stream the field `response` of some events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.openai.response_items import finished, growing
 from token_meter.providers.openai.tool_usage import with_tools
+from token_meter.providers.sockets import SocketDialect, SocketPlace
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation
 from token_meter.wire.json_scan import Object
@@ -25,7 +26,7 @@ STATUSES = {
 
 def _locate_usage(event: Object) -> UsageLocation:
     inner = event.get("response")
-    # A body is the response itself and has no `type`; an event without a response says nothing of it.
+    # A body is the response itself and has no `type`. An event without `response` has no usage.
     holder = inner if isinstance(inner, dict) else {} if "type" in event else event
     usage = holder.get("usage")
     return UsageLocation(usage if isinstance(usage, dict) else None, holder)
@@ -43,10 +44,17 @@ def _finish(event: Object) -> str | None:
 
 
 def _rules() -> CountingRules:
-    """Loaded when something is estimated: most calls are not."""
+    """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.openai import counting
 
     return counting.RESPONSES
+
+
+def open_socket(place: SocketPlace) -> SocketDialect:
+    """Loaded with the first connection: most programs open none."""
+    from token_meter.providers.openai.realtime.dialect import Dialect
+
+    return Dialect(place)
 
 
 RESPONSES = Api(
@@ -61,12 +69,13 @@ RESPONSES = Api(
         terminal=frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"}),
         statuses=STATUSES,
         keys=("usage", "model", "service_tier", "status", "tool_usage"),
-        deep_key=b'"svg_usage"',
+        deep_keys=(b'"svg_usage"', b'"web_search_call"'),
     ),
     paths=("responses",),
     rules=_rules,
     retrieves=(("GET", "responses/{}"), ("POST", "responses/{}/cancel")),
     sockets=("responses",),
+    socket=open_socket,
     is_chat=True,
     may_run_in_background=True,
 )

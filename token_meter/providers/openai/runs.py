@@ -1,4 +1,4 @@
-"""Runs of assistants: usage on the run once it is over; its steps repeat it and do not count."""
+"""Runs of assistants: a finished run reports its usage. Its steps repeat parts of it and are not counted."""
 
 from __future__ import annotations
 

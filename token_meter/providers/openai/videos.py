@@ -1,4 +1,4 @@
-"""Videos: billed by the second, and no answer says what was billed; a look at one under way is no call."""
+"""Videos: billed by the second, which no answer reports. A request for the status of a video is not a call."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""OpenAI's rules: how many tokens a Chat or Responses request has, and its answer.
+"""OpenAI's counting rules: the tokens of a request and of its answer.
 
-The room around it hands in a request and a function that counts strings, and gets a count and how far it can be trusted
-(`count_request`); nothing else of a request's shape is known outside. Most rules are documented nowhere: they were
-worked out from recorded requests with the usage that the API reported, and `benchmarks/README.md` says how often they
-are right.
+`count_request` takes a request and a function that counts strings, and returns a count and its reliability; no module
+outside of this package depends on the shape of a request. Most rules are not documented: they were derived from
+recorded requests and the usage that the API reported. `benchmarks/README.md` says how often they are exact.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "RESPONSES"]
 
 
 def count_request(api: Kind, request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
-    """Count the prompt of *request*; *n* counts the tokens of one string. It never raises on odd input."""
+    """Count the prompt of *request*; *n* counts the tokens of one string. Never raises on odd input."""
     prompt = read_chat(request) if api == "chat" else read_responses(request)
     tokens, is_bound = count_prompt(prompt, n, model, api)
     rules = {
@@ -37,7 +36,7 @@ def count_request(api: Kind, request: Mapping[str, Any], n: Counter, model: str 
     }
     doubts = {
         "items with an id": prompt.has_stored_items,
-        # No recording has one (2026-11): the rule is that of classic models.
+        # Not in any recording (2026-11); the rule for classic models is used.
         "schema of a newer model": api == "chat" and rules["schema"] and family_of(model) != "classic",
         "images of unknown size": is_bound,
     }
@@ -49,7 +48,7 @@ def _true(facts: Mapping[str, bool]) -> tuple[str, ...]:
 
 
 def _unseen_output(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:
-    """Name what was generated and not shown."""
+    """Name the output that was generated but not shown."""
     unseen = [] if is_whole(answer, model, _effort(request)) else ["reasoning"]
     return [*unseen, *_dropped(request, answer, model)]
 
@@ -105,7 +104,7 @@ def _responses_cap(request: Mapping[str, Any]) -> int | None:
 
 
 def _count_inputs(given: Any, n: Counter) -> int:
-    """Count what embeddings and completions take: a string, token ids, or a list of either."""
+    """Count the input of embeddings and completions: a string, token ids, or a list of either."""
     if isinstance(given, str):
         return n(given)
     if not isinstance(given, list):

@@ -1,6 +1,6 @@
-"""How many tokens an answer was, from what of it was seen. It knows no wire format and no vocabulary.
+"""Counts the tokens of an answer from its visible content.
 
-The constants are what providers report on top of the visible text: the marks that end a message or frame a call.
+The constants are tokens that providers report on top of the visible text: the marks that end a message or frame a call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REASONING_CALL = {"chat": 16, "responses": 13}
 
 
 def count_answer(answer: Answer, n: Callable[[str], int], model: str | None, api: str) -> int:
-    """Count the visible part of an *answer*; of a reasoning model that is less than what it generated.
+    """Count the visible part of an *answer*; a reasoning model has generated more than that.
 
     A text that was cut, by its reader or by the token limit, has no end mark.
     """
@@ -49,5 +49,5 @@ def _count_calls(answer: Answer, n: Callable[[str], int], api: str) -> int:
 
 
 def is_whole(answer: Answer, model: str | None, effort: str | None) -> bool:
-    """Say whether all that was generated was visible: not when the model reasons, unless it was asked not to."""
+    """Whether all generated tokens are visible: not for a reasoning model, unless the request disables reasoning."""
     return not answer.reasoned and (effort == "none" or not reasons(model))

@@ -1,4 +1,4 @@
-"""How many tokens an image is, from its size and the model. It decodes no image: the header has the size."""
+"""Counts the tokens of an image from its size and the model. The size is read from the header, without decoding."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 from token_meter.estimate.models import plain_name
 
 _HEADER_CHARS = 1 << 18
-"""Base64 characters that are looked at: a JPEG keeps its size behind its metadata."""
+"""Base64 characters that are read: in a JPEG, the size follows the metadata."""
 
 
 class Image(NamedTuple):
-    """An image of a request; sizes are `None` where only the provider can see them (a link, a file id)."""
+    """An image of a request; its size is `None` where only the provider can see it (a link, a file id)."""
 
     width: int | None = None
     height: int | None = None
@@ -23,7 +23,7 @@ class Image(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Tokens of an image; `is_bound`: its size is not known, and this is the most that the model's rules allow."""
+    """Tokens of an image; `is_bound`: its size is not known, and this is the maximum by the model's rules."""
 
     tokens: int
     is_bound: bool
@@ -59,7 +59,7 @@ class _Patches(NamedTuple):
 
 
 def _patches(width: int, height: int, cap: int) -> int:
-    """Patches of 32 pixels, after the documented shrinking that makes them fit under *cap*."""
+    """The number of 32 pixel patches, after the documented shrinking to at most *cap* patches."""
     plain = math.ceil(width / 32) * math.ceil(height / 32)
     if plain <= cap:
         return plain
@@ -69,7 +69,7 @@ def _patches(width: int, height: int, cap: int) -> int:
     return math.ceil(width * shrink / 32) * math.ceil(height * shrink / 32)
 
 
-# First match wins. The newest family bills 1.2 a patch, whatever the documentation says.
+# First match wins. The newest family is billed 1.2 tokens a patch in recordings, unlike in the documentation.
 _FAMILIES: tuple[tuple[re.Pattern[str], _Tiles | _Patches], ...] = (
     (re.compile(r"gpt-4o-mini"), _Tiles(2833, 5667)),
     (re.compile(r"gpt-4\.1-mini"), _Patches(1.62, 1)),
@@ -127,7 +127,7 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """Walk the segments to the frame header (SOF0 to SOF15, without the three markers that are none)."""
+    """Walk the segments to the frame header (SOF0 to SOF15, without the three markers that are not frames)."""
     at = 2
     while at + 9 <= len(head):
         if head[at] != 0xFF:

@@ -1,6 +1,6 @@
-"""The rules that turn a prompt into a token count. It knows no wire format and no vocabulary.
+"""Counts the tokens of a prompt.
 
-The constants were fitted to requests with counts that the API reported; `benchmarks/README.md` says how well they do.
+The constants were fitted to requests whose counts the API reported; `benchmarks/README.md` has the accuracy.
 `classic` models are gpt-3.5 to gpt-4.5, `o` is o1 to o4, `gpt-5` is that and everything later.
 """
 
@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal["chat", "responses"]
 PER_MESSAGE = 3
 _LEADING = {"classic": 3, "o": 2, "gpt-5": 2}
 _EMPTY_SYSTEM = 4
-"""The system message that is made for tools and schemas where the request has none."""
+"""Tokens of the system message that the provider adds for tools and schemas if the request has none."""
 _TOOLS_OVERHEAD = {
     ("chat", "classic"): 9,
     ("chat", "o"): 10,
@@ -34,13 +34,13 @@ _NAMED_CHOICE = 4
 _NAMED_CHOICE_LEGACY = 1
 _ANSWER_PREFIX = 2
 _NEWER_ANSWER = 2
-"""What an earlier answer costs newer models on top of a message: it names its channel."""
+"""Tokens of an earlier answer on top of a message for newer models, for the name of its channel."""
 _OLD_MODELS = {"gpt-3.5-turbo-0301": (1, 0), "o1-mini": (0, 8), "o1-mini-2024-09-12": (0, 8)}
-"""What models that are gone took more: for each message, and once."""
+"""Additional tokens of retired models: for each message, and once."""
 
 
 def count_prompt(prompt: Prompt, n: Callable[[str], int], model: str | None, api: Kind) -> tuple[int, bool]:
-    """Count a whole prompt, and say whether an image of unknown size is in it, counted as the largest possible."""
+    """Count a whole prompt; return also whether it has an image of unknown size, counted as the largest possible."""
     family = family_of(model)
     more_per_message, more = _OLD_MODELS.get(plain_name(model), (0, 0))
     tokens = _LEADING[family] + more + more_per_message * len(prompt.items)
@@ -55,7 +55,7 @@ def count_prompt(prompt: Prompt, n: Callable[[str], int], model: str | None, api
 
 
 def count_message(said: Said, n: Callable[[str], int]) -> int:
-    """Count one message; a name is written `:NAME` behind the role, a function's name in place of the role."""
+    """Count one message. A name is written `:NAME` after the role, a function's name in place of the role."""
     tokens = PER_MESSAGE + n(said.text)
     if not said.name:
         return tokens + n(said.role)
@@ -63,15 +63,15 @@ def count_message(said: Said, n: Callable[[str], int]) -> int:
 
 
 def _joint(system: str, n: Callable[[str], int]) -> int:
-    """Count what joins a section to the system message: an end such as `.` and the blank line may be one token."""
+    """Count the join of a section to the system message: an end such as `.` and the blank line may be one token."""
     return n(f"{system}\n\n") - n(system)
 
 
 def _count_tools(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
-    """Count the definitions of tools; classic models see them at the end of the system message.
+    """Count the definitions of tools, which classic models see at the end of the system message.
 
-    Sources: 87 of 87 recorded Chat requests that were kept back while the rules were sought, 4 of 4 of them for the 10
-    of o-series models (2026-11-27). Custom tools count what is visible of them; their frame is not known.
+    Sources: 87 of 87 held-out Chat requests, of which 4 of 4 support the 10 of o-series models (2026-11-27). Of custom
+    tools, only the known part is counted; their frame is not known.
     """
     if not (prompt.functions or prompt.customs):
         return 0
@@ -86,9 +86,9 @@ def _count_tools(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind
 
 
 def _count_choice(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
-    """Count what a tool choice adds; to be free to choose costs nothing, and newer models see no choice.
+    """Count the tokens of a tool choice: `auto` adds none, and newer models do not see it.
 
-    A function that must be called is addressed at the start of the answer. Source: public tables of counts
+    If a function must be called, the start of the answer addresses it. Source: public tables of counts
     (hmarr/openai-chat-tokens), and recorded requests (2026-11-27).
     """
     if family == "gpt-5":
@@ -106,9 +106,9 @@ def _count_choice(prompt: Prompt, n: Callable[[str], int], family: str, api: Kin
 def _count_format(prompt: Prompt, n: Callable[[str], int], family: str, api: Kind) -> int:
     """Count the schema of a structured output, which is the last section of the system message.
 
-    In Chat an answer by a schema begins with the schema's name: so does the one that is asked for, unless tools let
-    the model choose, and so does each earlier one. Sources: 114 of 114 recorded Chat requests that were kept back, 53
-    of 53 fresh ones, 31 of 31 Responses requests (2026-11-27). No recording has a newer model in Chat.
+    In Chat, an answer by a schema begins with the schema's name. This counts for each earlier answer, and for the
+    requested one unless the model may call a tool instead. Sources: 114 of 114 held-out Chat requests, 53 of 53 new
+    ones, 31 of 31 Responses requests (2026-11-27). No recording has a newer model in Chat.
     """
     wanted = prompt.response_format
     if wanted is None:

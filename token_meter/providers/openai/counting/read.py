@@ -1,6 +1,6 @@
-"""A request in the words that the counting rules need. It counts nothing, and never raises on odd input.
+"""Reads a request into the form that the counting rules take. Never raises on odd input.
 
-Chat and Responses requests come out in one form: a sequence of things said and of functions called.
+Chat and Responses requests have the same form here: a sequence of messages and of function calls.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SYSTEM = ("system", "developer")
 
 
 class Said(NamedTuple):
-    """One message. The parts of its content are one text: a word may end in the next part, and tokens cross over."""
+    """One message. The parts of its content are joined to one text, because a token may cross from part to part."""
 
     role: str
     text: str
@@ -24,9 +24,9 @@ class Said(NamedTuple):
 
 
 class Called(NamedTuple):
-    """Functions that the model called in one turn, as `(name, arguments)`, with what they returned.
+    """Functions that the model called in one turn, as `(name, arguments)`, with their results.
 
-    `n_stored` of them came with the id under which the Responses API keeps them.
+    `n_stored` of them have the id under which the Responses API stores them.
     """
 
     calls: tuple[tuple[str, str], ...]
@@ -41,15 +41,15 @@ class Prompt:
     """A request, ready to be counted.
 
     Attributes:
-        items: what was said and called, in order.
+        items: messages and calls, in order.
         functions: the functions that the model may call.
         customs: the tools that it may call with free text.
         response_format: the JSON schema for the answer.
         choice: the tool choice: `none`, `required`, `auto`, or `name:NAME`.
-        is_legacy: the functions came by the old `functions` parameter.
+        is_legacy: the functions are in the old `functions` parameter.
         images: the images of all messages.
-        has_stored_items: an item has an id, so the provider reads its own copy of it and not what was sent.
-        unseen: words for what no rule can count (`audio`, `file`, `hosted tools`, ...): the count is a lower bound.
+        has_stored_items: an item has an id, so that the provider reads its own copy of it.
+        unseen: names of parts that no rule can count (`audio`, `file`, `hosted tools`, ...).
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Prompt:
         return None if first is None else first.text
 
     def read_content(self, content: Any) -> str:
-        """Take the text of a message's content, and note its images and whatever cannot be counted."""
+        """Return the text of a message's content; record its images and the parts that cannot be counted."""
         if isinstance(content, str):
             return content
         texts = []
@@ -95,7 +95,7 @@ class Prompt:
         return "".join(texts)
 
     def add_result(self, role: str, text: str, name: str | None = None) -> None:
-        """Take what a function returned: the result of the calls before it, or a message where there are none."""
+        """Add a function's result to the calls before it, or as a message if there are none."""
         last = self.items[-1] if self.items else None
         if isinstance(last, Called):
             last.results.append(text)
@@ -103,7 +103,7 @@ class Prompt:
             self.items.append(Said(role, text, name))
 
     def read_tools(self, tools: Any) -> None:
-        """Take the tools; those that the provider runs itself add texts that only it sees."""
+        """Read the tools. Those that the provider runs itself are unseen: it adds texts that the request lacks."""
         for tool in mappings(tools):
             kind = tool.get("type", "function")
             if kind == "function":
@@ -155,7 +155,7 @@ def choice_of(given: Any) -> str:
 
 
 def format_of(given: Any) -> ResponseFormat | None:
-    """Read the JSON schema that an answer has to follow; whether it is strict changes no count."""
+    """Read the JSON schema that an answer has to follow. `strict` does not change the count."""
     if not isinstance(given, Mapping):
         return None
     schema = given.get("schema")
@@ -165,11 +165,11 @@ def format_of(given: Any) -> ResponseFormat | None:
 
 
 def text_in(found: Mapping[str, Any], key: str) -> str | None:
-    """Give the text under *key*; anything else there is none."""
+    """Return the text under *key*, or `None` for any other value."""
     value = found.get(key)
     return value if isinstance(value, str) else None
 
 
 def mappings(given: Any) -> list[Mapping[str, Any]]:
-    """Give the objects of a list; anything else has none."""
+    """Return the objects in a list; an empty list for any other value."""
     return [one for one in given if isinstance(one, Mapping)] if isinstance(given, list) else []

@@ -1,4 +1,4 @@
-"""Reads the body of a Chat Completions request. It counts nothing."""
+"""Reads the body of a Chat Completions request for counting."""
 
 from __future__ import annotations
 

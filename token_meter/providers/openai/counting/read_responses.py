@@ -1,4 +1,4 @@
-"""Reads the body of a Responses request. It counts nothing."""
+"""Reads the body of a Responses request for counting."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def read_responses(request: Mapping[str, Any]) -> Prompt:
 
 
 def _read_item(prompt: Prompt, item: Mapping[str, Any], *, is_earlier: bool) -> None:
-    """Read one item; *is_earlier* ones stand before the last message of the user.
+    """Read one item; *is_earlier* items precede the last message of the user.
 
-    Reasoning that a later message of the user follows is dropped by the provider and costs nothing (13 of 13 recorded
-    requests, 2026-11). Reasoning behind it is billed, and cannot be read (24 of 24).
+    The provider drops reasoning before the user's last message, which costs nothing (13 of 13 recorded requests,
+    2026-11). Reasoning after it is billed, and cannot be read (24 of 24).
     """
     kind = str(item.get("type") or "message")
     if kind == "reasoning":
@@ -62,7 +62,7 @@ def _read_item(prompt: Prompt, item: Mapping[str, Any], *, is_earlier: bool) -> 
 
 
 def _read_call(prompt: Prompt, item: Mapping[str, Any]) -> None:
-    """Read a call; calls without a result between them are those of one turn."""
+    """Read a call. Calls without a result between them belong to one turn."""
     last = prompt.items[-1] if prompt.items else None
     stored = 1 if item.get("id") else 0
     if isinstance(last, Called) and not last.results:

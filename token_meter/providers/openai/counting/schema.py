@@ -1,4 +1,4 @@
-"""How the models see a structured output: as a section of text that ends in JSON. It counts nothing."""
+"""Writes the schema of a structured output as the models see it: a section of text that ends in JSON."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from token_meter.providers.openai.counting.functions import comment
 
 _DEEPEST = 60
-"""Levels of JSON that are written; the API takes schemas of ten nested objects, which are about twenty levels."""
+"""Levels of JSON that are written. The API accepts ten nested objects, which are about twenty levels."""
 
 _MEASURED = ("additionalProperties", "required", "default", "format", "minimum", "maximum", "minLength", "maxItems")
 _INFERRED = ("maxLength", "minItems", "pattern", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "uniqueItems")
 _DROPPED = frozenset(_MEASURED + _INFERRED)
-"""Keywords that no model sees: requests with those measured are billed as if they had none; no recording has the
-inferred ones, which are of the same kinds."""
+"""Keywords that no model sees. Measured: requests with them are billed as without them. Inferred: not in any recording,
+but of the same kinds."""
 
 _OF_NAMES = frozenset(("properties", "$defs", "definitions"))
 _OF_VALUES = frozenset(("enum", "const", "examples"))
@@ -32,15 +32,15 @@ class ResponseFormat(NamedTuple):
 def render_format(wanted: ResponseFormat) -> str:
     """Write a structured output as the section that the models see.
 
-    The JSON is ASCII and has no spaces; what only the server checks is left out of it, strict or not. Source: 104 of
-    104 recorded requests that were kept back while the rule was sought, and 53 of 53 fresh ones (2026-11-27).
+    The JSON is ASCII without spaces, and lacks the keywords that only the server checks, whether strict or not.
+    Source: 104 of 104 held-out requests, and 53 of 53 new ones (2026-11-27).
     """
     schema = json.dumps(_seen(wanted.schema, 0), separators=(",", ":"))
     return f"# Response Formats\n\n## {wanted.name}\n\n{comment(wanted.description)}{schema}"
 
 
 def _seen(schema: Any, depth: int) -> Any:
-    """Drop the keywords that models do not see; a property may have the name of one, and a value be any JSON."""
+    """Remove the keywords that models do not see, but not properties and values that look like one."""
     if depth > _DEEPEST:
         return {}
     if isinstance(schema, list):

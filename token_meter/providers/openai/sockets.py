@@ -1,4 +1,4 @@
-"""Realtime: responses in the events of a websocket, and sessions that are billed by their length."""
+"""The apis that speak on a websocket only: responses in its events, and sessions that are billed by their length."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from token_meter.providers.api import Api
 from token_meter.providers.openai.response_items import growing
-from token_meter.providers.openai.responses import RESPONSES, STATUSES
+from token_meter.providers.openai.responses import RESPONSES, STATUSES, open_socket
 from token_meter.providers.usage import usage_of
 from token_meter.types import Usage
-from token_meter.wire.format import ContentPart, Format
+from token_meter.wire.format import ContentPart, Format, UsageLocation
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import text_of
@@ -27,6 +27,13 @@ def _pieces(event: Object) -> Iterator[ContentPart]:
         yield from growing(event)
 
 
+def _locate_usage(event: Object) -> UsageLocation:
+    """In the response, or beside it: xAI's `response.usage` is `{}` (pydantic/pydantic-ai#6324, read 2026-11)."""
+    found = RESPONSES.format.locate_usage(event)
+    beside = event.get("usage")
+    return found if found.usage or not isinstance(beside, dict) else UsageLocation(beside, found.holder)
+
+
 def _session_usage(raw: Object, numbers: NumberReader) -> Usage:
     return usage_of(raw, numbers)._replace(audio_seconds=numbers.seconds(raw.get("seconds")))
 
@@ -35,16 +42,20 @@ REALTIME = Api(
     "realtime",
     Format(
         usage=usage_of,
-        locate_usage=RESPONSES.format.locate_usage,
+        locate_usage=_locate_usage,
         stream_parts=_pieces,
         terminal=frozenset({"response.done"}),
         statuses=STATUSES,
     ),
     sockets=("realtime",),
+    socket=open_socket,
 )
 LIVE = Api(
     "live",
     Format(usage=_session_usage, terminal=frozenset({"session.closed"})),
     sockets=("live/sessions", "live/sessions/{}/fork", "live/sessions/{}/attach"),
+    socket=open_socket,
 )
-REALTIME_TRANSLATIONS = Api("realtime_translations", sockets=("realtime/translations",), is_metered=False)
+REALTIME_TRANSLATIONS = Api(
+    "realtime_translations", sockets=("realtime/translations",), socket=open_socket, is_metered=False
+)

@@ -1,7 +1,7 @@
-"""Messages of a websocket: what kind each is, and the same as a server-sent event. Knows no connection and no call.
+"""Messages of a websocket: finds the type of each, and converts it to a server-sent event.
 
-An event of the Responses, Realtime and Live APIs is the data of the same event in a stream, so the readers of streams
-read it; only its name must be found, and that without parsing the audio that most of the messages carry.
+A message of the Responses, Realtime and Live APIs equals the data of the same event in a stream, so the readers of
+streams can read it. Its type is found without parsing, because most messages contain audio.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ SESSION = frozenset({"session.created", "session.updated", "session.started"})
 SESSION_USAGE = frozenset({"session.usage.updated", "session.closed"})
 SESSION_END = "session.closed"
 TRANSCRIPT = "conversation.item.input_audio_transcription.completed"
+TRANSCRIBED = "transcript.text.done"
+"""What the end of a streamed transcription is called over HTTP."""
 WRAPPED = "response.event"
-"""Live passes on the events of the responses that it delegates, each inside of one of its own."""
+"""The Live API wraps each event of a response that it delegates in an event of this type."""
 
 CREATE = "response.create"
 
@@ -31,7 +33,7 @@ _TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([\w.]{1,100})"')
 
 
 def kind_of(message: bytes) -> str:
-    """The type of a message: mostly its first field, else the message is parsed."""
+    """The type of a message. It is mostly the first field; otherwise the message is parsed."""
     found = _TYPE.match(message)
     if found is not None:
         return found[1].decode("ascii", "replace")
@@ -39,19 +41,19 @@ def kind_of(message: bytes) -> str:
 
 
 def is_piece(kind: str) -> bool:
-    """Whether an event shows a piece of an answer; sound is none that anybody could count."""
+    """Whether an event contains a piece of an answer that can be counted; audio cannot."""
     return kind.startswith("response.") and not kind.endswith("audio.delta")
 
 
 def as_event(kind: str, message: bytes) -> bytes:
-    """A message as an event of a stream; line breaks in JSON stand between values only."""
+    """Convert a message to an event of a stream. Line breaks are removed: in JSON they occur only between values."""
     if b"\n" in message or b"\r" in message:
         message = message.replace(b"\n", b" ").replace(b"\r", b" ")
     return b"event: %b\ndata: %b\n\n" % (kind.encode("ascii", "replace"), message)
 
 
 def command_of(data: Any) -> Object | None:
-    """The `response.create` that *data* is: text, bytes, a mapping or one of the SDK's models; else `None`."""
+    """Return *data* (text, bytes, a mapping or a model of the SDK) if it is a `response.create`, else `None`."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogatepass")
     if isinstance(data, (bytes, bytearray, memoryview)):
@@ -67,12 +69,12 @@ def command_of(data: Any) -> Object | None:
 
 
 def request_of(command: Object) -> bytes:
-    """The body that an HTTP request for the same answer would have."""
+    """The body of the equivalent HTTP request."""
     return json.dumps(command, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
 
 
 def models_of(session: Any) -> tuple[str | None, str | None]:
-    """The models that a session answers and transcribes with, as far as it says."""
+    """The models for answers and for transcriptions of a session; `None` where it names none."""
     if not isinstance(session, dict):
         return None, None
     audio = session.get("audio")

@@ -1,0 +1,129 @@
+"""Which runs of a data directory a report reads, what it says of the others, and what `clean` leaves alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.ledger.helpers import a_call
+from token_meter.cli import main
+from token_meter.ledger import Ledger
+
+NOW = time.time()
+
+
+def tm(*words: object) -> Result:
+    """`token-meter WORDS`, in this process."""
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Three runs: of 40 days ago, of 3 days ago, and of now, with 1, 2 and 4 calls."""
+    for run, (days, calls) in enumerate(((40, 1), (3, 2), (0, 4))):
+        ledger = Ledger.create(tmp_path / "data")
+        for n in range(calls):
+            ledger.call(a_call(10 * run + n, started_s=NOW - days * 86_400))
+        ledger.close()
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ((), 4), (("--last", 1), 4), (("--last", 2), 6), (("--last", 9), 7), (("--all",), 7), (("--since", "7d"), 6),
+        (("--since", "12h"), 4), (("--since", "2001-01-01"), 7), (("--since", "7d", "--last", 1), 4),
+    ],
+)  # fmt: skip
+def test_f146_a_report_reads_as_many_runs_as_it_is_asked_for(
+    data: Path, options: tuple[object, ...], calls: int
+) -> None:
+    """The latest one, where nothing is said."""
+    done = tm("report", data, "--json", *options)
+
+    assert json.loads(done.stdout)["totals"]["calls"] == calls, done.output
+
+
+def test_f146_a_report_says_which_of_several_runs_it_reads(data: Path, tmp_path: Path) -> None:
+    """Where there are several, and nobody chose; the page for a browser too."""
+    told = [tm("report", data), tm("html", data, "-o", tmp_path / "x.html")]
+    silent = [
+        tm("report", data, "--all"),
+        tm("report", data, "--last", 1),
+        tm("report", next((data / "runs").iterdir())),
+    ]
+
+    assert ["the latest of 3 runs in" in done.stderr and "--all" in done.stderr for done in told] == [True, True]
+    assert ["the latest of" in done.stderr for done in silent] == [False, False, False]
+
+
+@pytest.mark.parametrize("when", ["yesterday", "7", "d", "2026-13-01", "-1d", "99999999d"])
+def test_f146_a_time_that_is_none_is_told(data: Path, when: str) -> None:
+    """With what was expected."""
+    done = tm("report", data, f"--since={when}")
+
+    assert done.exit_code == 2
+    assert "--since must be a date such as" in done.stderr
+
+
+def test_f146_nothing_since_then_is_said(data: Path) -> None:
+    """It is no empty report."""
+    done = tm("report", data, "--since", "2100-01-01")
+
+    assert (done.exit_code, "no calls since 2100-01-01" in done.stderr) == (1, True)
+
+
+def test_f160_clean_removes_what_we_wrote_and_nothing_else(data: Path) -> None:
+    """Another tool's files, links, and directories that are no run of ours stay, and so does what holds them."""
+    runs = data / "runs"
+    one = min(runs.iterdir())
+    (one / "notes.txt").write_text("mine")
+    (one / "data.jsonl").write_text("{}")
+    (one / "link.jsonl").symlink_to(data.parent)
+    (runs / "mlflow").mkdir()
+    (runs / "mlflow" / "metrics.jsonl").write_text("{}")
+    (runs / "README").write_text("of another tool")
+    (data / "last.json").write_text('{"of": "another tool"}')
+    (data / "history.jsonl").write_text('{"of": "another tool"}\n')
+
+    done = tm("clean", "--data-dir", data)
+
+    assert (done.exit_code, done.stdout) == (0, f"removed 2 runs from {data}\n")
+    assert "kept 5 files that token-meter did not write" in done.stderr
+    assert sorted(path.name for path in one.iterdir()) == ["data.jsonl", "link.jsonl", "notes.txt"]
+    assert (runs / "mlflow" / "metrics.jsonl").exists()
+    assert (data / "last.json").exists()
+    assert (data / "history.jsonl").exists()
+
+
+def test_f160_clean_removes_all_of_a_directory_that_is_ours_alone(data: Path) -> None:
+    """Locks, reservations and marks too."""
+    one = min((data / "runs").iterdir())
+    for name in ("lock", "vm1.pid12.0123abcd.run.held", "vm1.pid12.20261127.0123abcd.jsonl", "x.unwritten"):
+        (one / name).write_text("")
+    (data / "last.json").write_text('{"schema": "token-meter/report/v2"}')
+    (data / "history.jsonl").write_text('{"unpriced": 0}\n')
+
+    done = tm("clean", "--data-dir", data)
+
+    assert done.stdout == f"removed 3 runs from {data}\n"
+    assert [path.name for path in data.iterdir() if path.name != ".gitignore"] == []
+
+
+@pytest.mark.parametrize("name", ["data", "data/runs"])
+def test_f160_clean_follows_no_link(tmp_path: Path, name: str) -> None:
+    """What lies elsewhere is not ours."""
+    ledger = Ledger.create(tmp_path / "elsewhere" if name == "data" else tmp_path / "other")
+    ledger.call(a_call(0))
+    ledger.close()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(ledger.run_dir.parent.parent if name == "data" else ledger.run_dir.parent)
+
+    done = tm("clean", "--data-dir", tmp_path / "data")
+
+    assert (done.exit_code, "symbolic link" in done.stderr) == (1, True)
+    assert ledger.run_dir.is_dir()

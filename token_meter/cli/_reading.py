@@ -1,0 +1,138 @@
+"""What a command reads: which runs of a data directory, or which report. It knows no command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from token_meter.cli._options import F
+from token_meter.exceptions import ConfigError, LedgerError
+
+if TYPE_CHECKING:
+    from token_meter.config import Config
+
+period_options = (
+    click.option(
+        "--last", metavar="N", type=click.IntRange(1), help="The last N runs of a data directory, not just one."
+    ),
+    click.option("--all", "every_run", is_flag=True, help="All runs of a data directory."),
+    click.option(
+        "--since", metavar="WHEN", help="Calls since then, of all runs: 2026-11-20, 2026-11-20T08:00, 7d, 12h."
+    ),
+)
+
+
+def period(function: F) -> F:
+    """Add the options that say which runs of a data directory are meant."""
+    for option in reversed(period_options):
+        function = option(function)
+    return function
+
+
+def read(
+    paths: tuple[str, ...],
+    by: Any,
+    config: Config,
+    *,
+    as_model: str | None = None,
+    priced_later: bool = False,
+    last: int | None = None,
+    every_run: bool = False,
+    since: str | None = None,
+) -> Any:
+    """One report, or the records of several shards and directories, as a summary.
+
+    A report is finished: *as_model*, prices and another *by* are refused for it. Prices pass if it is *priced_later*.
+
+    Raises:
+        LedgerError: there is nothing to read.
+        ConfigError: a report cannot be read as it was asked for.
+    """
+    from dataclasses import replace
+    from pathlib import Path
+
+    from token_meter.ci.harness import book_of, checks_on_record
+    from token_meter.ledger import find_shards, read_run
+    from token_meter.report import find_vcs, load, summarise
+
+    book = book_of(config["prices"])
+    is_report = len(paths) == 1 and not Path(paths[0]).is_dir() and not paths[0].endswith(".jsonl")
+    if is_report:
+        if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
+            msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
+            raise LedgerError(msg)
+        anew = {"--as-model": as_model is not None, "--prices": not priced_later and _is_typed("prices")}
+        for option, is_asked in anew.items():
+            if is_asked:
+                msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
+                raise ConfigError(msg)
+        if last is not None or every_run or since is not None:
+            msg = f"{paths[0]!r} is a finished report; --last, --all and --since choose among the runs of a directory"
+            raise ConfigError(msg)
+        summary = load(paths[0], by=by, book=book)
+        if _is_typed("by") and by != summary.by:
+            msg = f"{paths[0]!r} is grouped by {summary.by}, which cannot become --by {by}; give its ledger"
+            raise ConfigError(msg)
+        return summary
+    for path in paths:
+        if path.endswith(".json"):
+            msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
+            raise LedgerError(msg)
+    since_s = None if since is None else seconds_since(since)
+    runs = None if every_run or (since is not None and last is None) else last or 1
+    if not find_shards(paths, runs, since_s):
+        if since is not None and find_shards(paths):
+            msg = f"no calls since {since} in {', '.join(map(repr, paths))}"
+            raise LedgerError(msg)
+        where = ", ".join(map(repr, paths))
+        msg = f"no recorded calls in {where}; run something first: token-meter run COMMAND, or pytest"
+        raise LedgerError(msg)
+    if runs == 1 and last is None:
+        _tell_of_other_runs(paths)
+    rows = read_run(paths, last=runs, since_s=since_s)
+    summary = summarise(rows, by=by, book=book, as_model=as_model, vcs=find_vcs(), labels=config["labels"])
+    summary = replace(summary, checks=tuple(checks_on_record(rows.facts)))
+    run = summary.run
+    if run.skipped_records and not run.processes and not summary.totals.calls:
+        msg = f"no records of token-meter in {', '.join(map(repr, paths))}: no line can be read"
+        raise LedgerError(msg)
+    return summary
+
+
+def _tell_of_other_runs(paths: tuple[str, ...]) -> None:
+    """Say which run of a data directory is read where there are several."""
+    from token_meter.ledger import run_dirs
+
+    for path in paths:
+        runs = run_dirs(path)
+        if len(runs) > 1:
+            text = f"the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}; more: --last N, --since DATE, --all"
+            click.echo(f"token-meter: {text}", err=True)
+
+
+def seconds_since(text: str) -> float:
+    """Read `2026-11-20`, `2026-11-20T08:00` (UTC where it does not say), `7d` or `12h` as seconds since the epoch.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    import re
+    import time
+    from datetime import UTC, datetime
+
+    if ago := re.fullmatch(r"([0-9]{1,6})([dh])", text):
+        return time.time() - int(ago[1]) * (86_400 if ago[2] == "d" else 3_600)
+    try:
+        at = datetime.fromisoformat(text)
+        return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError, OSError):
+        msg = f"--since must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
+        raise ConfigError(msg) from None
+
+
+def _is_typed(name: str) -> bool:
+    """Whether the option was typed; a default or a setting is not meant for one report."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -1,0 +1,42 @@
+"""What a provider says it charged, in US dollars. Whether its host is known to do that, the price book asks."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import NumberReader
+
+_TOTALS = ("total_cost", "total")
+
+
+def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
+    """The charge in a usage object: an amount, or the total of an object (Perplexity, 2026-11); `None` in other money.
+
+    With a key of the caller's own at a router, `cost` is the router's fee, and what the key's owner pays stands beside
+    it; without such a key both name the same money (OpenRouter's usage accounting, 2026-11).
+    """
+    cost = raw.get("cost")
+    if not (_is_dollars(raw) and (not isinstance(cost, dict) or _is_dollars(cost))):
+        return None
+    if isinstance(cost, dict):
+        return numbers.dollars(next((cost[name] for name in _TOTALS if cost.get(name) is not None), None))
+    if cost is None:
+        ticks = raw.get("cost_in_usd_ticks")  # xAI
+        return numbers.dollars(raw.get("estimated_cost")) if ticks is None else numbers.ticks(ticks)  # DeepInfra
+    charged = numbers.dollars(cost)
+    if charged is None or raw.get("is_byok") is not True:
+        return charged
+    details: Any = raw.get("cost_details")
+    upstream = numbers.dollars(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
+    return None if upstream is None else charged + upstream
+
+
+def _is_dollars(where: Object) -> bool:
+    """Whether the amounts there are in US dollars, as far as it says."""
+    for name in ("currency", "cost_currency"):
+        currency = where.get(name)
+        if currency is not None and not (isinstance(currency, str) and currency.strip().upper() in ("USD", "US$", "$")):
+            return False
+    return True

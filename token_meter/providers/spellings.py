@@ -1,0 +1,122 @@
+"""One table of names for each count: what vendors and gateways call it, and where they put it.
+
+OpenAI's own names are read in `usage.py`, the way of nearly every call; what is not among them comes here. It knows no
+host, because gateways pass on the words of whoever answered: a name has one meaning, whoever uses it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from token_meter.providers.charge import charge_of
+from token_meter.types import Usage
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import NumberReader
+
+PROMPT_DETAILS = (
+    "prompt_tokens_details", "input_tokens_details", "input_token_details",
+    "prompt_token_details", "promptTokensDetails", "inputTokensDetails",  # Mistral's, and gateways' (2026-11)
+)  # fmt: skip
+COMPLETION_DETAILS = (
+    "completion_tokens_details", "output_tokens_details", "output_token_details", "completion_token_details",
+    "completionTokensDetails", "outputTokensDetails",
+)  # fmt: skip
+
+PROMPT = (
+    "prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "prompt_token_count",
+    "input_token_count", "num_prompt_tokens",
+)  # fmt: skip
+COMPLETION = (
+    "completion_tokens", "output_tokens", "completionTokens", "outputTokens",
+    "completion_token_count", "output_token_count", "num_completion_tokens",
+)  # fmt: skip
+TOTAL = ("total_tokens", "totalTokens", "total_token_count")
+CACHED = (
+    "prompt_cache_hit_tokens",  # DeepSeek: beside it `cached_tokens` may be missing
+    "cached_tokens",  # OpenAI; Moonshot and Together at the top
+    "num_cached_tokens",  # Mistral
+    "cache_read_input_tokens",  # Anthropic; Perplexity in the details (its ResponsesUsage schema, read 2026-11)
+    "cache_read_tokens", "cached_input_tokens", "cached_prompt_tokens", "cached_prompt_text_tokens",
+    "cache_read_input_token_count", "cachedInputTokens", "cachedTokens", "cached_content_token_count",
+)  # fmt: skip
+WRITTEN = (
+    "cache_write_tokens",  # OpenAI
+    "cache_creation_input_tokens",  # Anthropic; DashScope in the details (2026-09)
+    "cache_creation_tokens", "cached_creation_tokens",  # LiteLLM, new-api in the details
+    "cache_write_input_tokens", "cache_write_input_token_count", "cacheCreationInputTokens",
+)  # fmt: skip
+REASONING = (
+    "reasoning_tokens",  # OpenAI; SGLang and Perplexity at the top
+    "thinking_tokens", "thoughts_tokens", "thoughts_token_count", "reasoning_output_tokens", "num_reasoning_tokens",
+    "reasoningTokens",
+)  # fmt: skip
+AUDIO = ("audio_tokens", "audioTokens")
+IMAGE = ("image_tokens", "imageTokens")
+
+_LIVES = (("cache_write_tokens_details", "ttl_12h_tokens"), ("cache_creation", "ephemeral_1h_input_tokens"))
+"""The longer of two times to live: OpenAI's, Anthropic's."""
+
+
+def in_other_words(raw: Object, numbers: NumberReader) -> Usage:
+    """Read a usage object that has more names than OpenAI's own, or other ones, at any of the usual levels."""
+    ins, outs = _details(raw, PROMPT_DETAILS), _details(raw, COMPLETION_DETAILS)
+    prompt, completion = said(PROMPT, numbers, raw), said(COMPLETION, numbers, raw)
+    total = said(TOTAL, numbers, raw)
+    read, written = said(CACHED, numbers, raw, ins), said(WRITTEN, numbers, raw, ins)
+    if prompt is not None and _is_anthropics(raw):
+        prompt += (read or 0) + (written or 0)  # its own `input_tokens` leave the cache out; our prompt includes it
+    if total is None and "total_tokens" not in raw and prompt is not None and completion is not None:
+        total = prompt + completion
+    by_kind: Any = ins.get("cached_tokens_details")
+    by_kind = by_kind if isinstance(by_kind, dict) else {}
+    return Usage(
+        prompt,
+        completion,
+        total,
+        read,
+        written,
+        _long_lived(numbers, raw, ins),
+        said(REASONING, numbers, outs, raw),
+        said(AUDIO, numbers, ins),
+        said(AUDIO, numbers, outs),
+        said(AUDIO, numbers, by_kind),
+        said(IMAGE, numbers, ins),
+        said(IMAGE, numbers, outs),
+        said(IMAGE, numbers, by_kind),
+        provider_cost=charge_of(raw, numbers),
+    )
+
+
+def said(names: tuple[str, ...], numbers: NumberReader, *places: Object) -> int | None:
+    """The first count above 0 that stands under one of *names*; a 0 may be a placeholder beside it. Never a sum."""
+    found: int | None = None
+    for place in places:
+        for name in names:
+            value = place.get(name)
+            if value is not None and (number := numbers.count(value)) is not None:
+                if number:
+                    return number
+                found = number
+    return found
+
+
+def _details(raw: Object, names: tuple[str, ...]) -> Object:
+    for name in names:
+        found: Any = raw.get(name)
+        if isinstance(found, dict) and found:
+            return found
+    return {}
+
+
+def _is_anthropics(raw: Object) -> bool:
+    is_theirs = "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw
+    return is_theirs and raw.get("prompt_tokens") is None and raw.get("total_tokens") is None
+
+
+def _long_lived(numbers: NumberReader, *places: Object) -> int | None:
+    for place in places:
+        for outer, inner in _LIVES:
+            by_life = place.get(outer)
+            if isinstance(by_life, dict) and (number := numbers.count(by_life.get(inner))) is not None:
+                return number
+    return None

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from token_meter._defaults import default_book
+from token_meter._defaults import default_book, is_put_off
 from token_meter._fork import in_child
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.breakdown import Breakdown
@@ -220,7 +220,8 @@ class Accumulator(TotalsView):
         if len(self._unpriced) > _PRICE_AT and not self._pricing:
             with self._own_lock():
                 waiting = (self._charged_count, tuple(self._unpriced))
-            self._price(*waiting)
+            if not is_put_off(self._book, waiting[1]):
+                self._price(*waiting)
 
     def _fold(self, *, is_read: bool = False) -> None:
         """Move the queue into the sums; the lock is held. Re-entered, by a finalizer, it leaves that to us."""

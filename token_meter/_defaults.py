@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from token_meter._aside import begin, is_on_loop
@@ -104,9 +105,10 @@ def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None
     return book.slow_part(call)
 
 
-def is_put_off(book: PriceBook | None, groups: Sequence[Sequence[Call]]) -> bool:
+def is_put_off(book: PriceBook | None, groups: deque[list[Call]]) -> bool:
     """Whether an event loop would wait for the price list; a thread then begins to load it, for later calls."""
-    loads = slow_part(book, groups[0][0]) if groups and is_on_loop() else None
+    waiting = groups.copy() if is_on_loop() else None
+    loads = slow_part(book, waiting[0][0]) if waiting else None
     if loads is not None:
         begin(loads)
     return loads is not None

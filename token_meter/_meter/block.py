@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
 from token_meter._meter.recording import Recorder
+from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
 from token_meter._meter.waits import Waiting
 from token_meter.context.stack import METER, push, remove
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Meter(Recorder, Waiting):
+class Meter(Recorder, Waiting, SightedAccumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -37,7 +38,7 @@ class Meter(Recorder, Waiting):
 
     Args:
         name: its name in reports and errors.
-        tags: labels of its calls; a mapping gives `key=value`.
+        tags: labels of its calls, including later calls of what the block starts; a mapping gives `key=value`.
         handlers: objects with methods such as `on_llm_end`, or functions that take the finished call.
         max_cost: US dollars that the block may spend; a call that could exceed it is refused before it is sent. Calls
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
@@ -60,6 +61,8 @@ class Meter(Recorder, Waiting):
     """
 
     kind = METER
+    is_carried = False
+    """Somebody else puts it on the stack and takes it off: a decorated generator, while it runs."""
 
     # LangChain programs may pass their counter as `callbacks=[cb]` too. LangChain then finds a handler that ignores
     # every event, because the meter already counts the requests.
@@ -117,6 +120,7 @@ class Meter(Recorder, Waiting):
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self.depth = 0
+        self._keep_calls = keep_calls
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
         if is_bounded or on_exceed != "raise" or warn_at != 0.8:
             self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
@@ -132,13 +136,17 @@ class Meter(Recorder, Waiting):
     def __enter__(self) -> Meter:
         HUB.open(self)
         push(self)
+        self.was_opened = True
+        self._look_around()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        remove(self)
+        if not remove(self) and not self.is_carried and self.scope == "context":
+            self._left_elsewhere()
         if HUB.close(self):
+            self._look_around()
             self._read_up()
             if self.sink is not None:
                 self._close_sink(self.sink)
@@ -151,6 +159,19 @@ class Meter(Recorder, Waiting):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child: what it reports is its own. Its limits go on from where its parent's stood."""
+        if self.budget is not None:
+            self.budget.inherit()
+        is_open = self.is_open
+        super().__init__(self._book, self.on_unpriced, self._keep_calls)
+        self.is_open, self._blind = is_open, None
+
+    @property
+    def own_lock(self) -> Any:
+        """Held while calls are added up."""
+        return self._own_lock()
 
     def _read_up(self) -> None:
         """Parse the bodies that a closed meter still holds, to free them. Never raises: a block must not fail here."""
@@ -229,6 +250,8 @@ class Meter(Recorder, Waiting):
             "name": self.name,
             "tags": list(self.tags),
             **SubTotal(still.sums).to_dict(),
+            "is_complete": self._saw_all(SubTotal(still.sums).is_complete),
+            "blind_spots": [spot._asdict() for spot in self.blind_spots],
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,

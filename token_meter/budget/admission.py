@@ -14,6 +14,7 @@ from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
 from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
+from token_meter.transports.own_send import has_own_send
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class CallTicket:
         deferred: the exception to raise instead of the answer, once the SDK is done with the call.
         size_unknown: the usage of the call cannot be estimated.
         is_checked: the limits that apply to the call have been checked.
+        was_seen: a seam saw a request of the call.
     """
 
     __slots__ = (
@@ -50,13 +52,14 @@ class CallTicket:
         "deferred",
         "is_checked",
         "size_unknown",
+        "was_seen",
     )  # fmt: skip
     kind = TICKET
 
     def __init__(self, *, is_entered: bool, client: Any = None) -> None:
         self.client = client
         self.deferred: BaseException | None = None
-        self.size_unknown = self.is_checked = False
+        self.size_unknown = self.is_checked = self.was_seen = False
         self.budgets: tuple[MeterBudget, ...] = ()
         self._reservation: Reservation | None = None
         self._holds = [True] if is_entered else []
@@ -70,7 +73,7 @@ class CallTicket:
 
     def begin_attempt(self) -> None:
         """Count an attempt that starts."""
-        self._is_sent = True
+        self._is_sent = self.was_seen = True
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
@@ -120,10 +123,12 @@ class AdmissionController:
             return None
 
     def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler is over a call that starts with this stack."""
+        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam."""
         try:
             scope = SCOPES.of(stack)
-            return bool(scope.budgets or scope.subscribers or CLIENTS)
+            if scope.needs_ticket is None:
+                scope.needs_ticket = has_own_send()
+            return scope.needs_ticket or bool(CLIENTS)
         except Exception:
             internal_error("gate")
             return False
@@ -245,6 +250,5 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     if api.rules is None:
         return CallForecast(endpoint, says.model, None, None, None)
     prompt, cap = reserve_tokens(api.rules(), body)
-    return CallForecast(
-        endpoint, says.model, says.service_tier, prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
-    )
+    cap = account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
+    return CallForecast(endpoint, says.model, says.service_tier, prompt, None if prompt is None else cap)

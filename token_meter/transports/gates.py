@@ -31,6 +31,7 @@ class GateSeam(ModuleSeam):
         runtime: Runtime,
         admission: Admission,
         rows: Iterable[GateRow],
+        missed: Callable[[PlannedCall, Any], None],
     ) -> None:
         self._rows: dict[str, tuple[GateRow, ...]] = {}
         for row in rows:
@@ -38,6 +39,7 @@ class GateSeam(ModuleSeam):
         self.modules = tuple(self._rows)
         super().__init__(stack, runtime)
         self._admission = admission
+        self._missed = missed
 
     def _patch_module(self, module: ModuleType) -> None:
         for row in self._rows[module.__name__]:
@@ -58,7 +60,7 @@ class GateSeam(ModuleSeam):
                 warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
     def _sync(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, admission = self._stack, self._runtime, self._admission
+        stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
 
         # The signature differs between versions (1.58 has `remaining_retries` in third place).
         @wraps(original)
@@ -66,10 +68,13 @@ class GateSeam(ModuleSeam):
             current = stack.get()
             if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return original(client, *args, **kwargs)
-            ticket = admission.enter(read(client, args, kwargs))
+            call = read(client, args, kwargs)
+            ticket = admission.enter(call)
             stack.set((*current, ticket))
             try:
                 answer = original(client, *args, **kwargs)
+                if not ticket.was_seen:
+                    missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
                     raise
@@ -84,7 +89,7 @@ class GateSeam(ModuleSeam):
         return request
 
     def _async(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, admission = self._stack, self._runtime, self._admission
+        stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
 
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -97,6 +102,8 @@ class GateSeam(ModuleSeam):
             stack.set((*current, ticket))
             try:
                 answer = await original(client, *args, **kwargs)
+                if not ticket.was_seen:
+                    missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
                     raise

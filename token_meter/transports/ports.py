@@ -143,10 +143,12 @@ class Ticket(Protocol):
     """One logical call between the gate and its return; stands in the context variable meanwhile.
 
     Attributes:
-        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+        deferred: the exception to raise instead of the answer, once the SDK is done with the call.
+        was_seen: a seam saw a request of the call.
     """
 
     deferred: BaseException | None
+    was_seen: bool
 
     def leave(self) -> None:
         """The call returned, or raised. Never raises."""
@@ -156,7 +158,7 @@ class Admission(Protocol):
     """Who decides whether a call may leave."""
 
     def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler is over a call that starts with this stack. Never raises."""
+        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises."""
 
     def slow_part(self, request: PlannedCall) -> Callable[[], Any] | None:
         """What takes its time before `enter`; `None` when nothing does. Never raises, and nor does what it returns."""

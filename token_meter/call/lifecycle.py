@@ -151,11 +151,12 @@ class AttemptLifecycle:
             call, pending = pending.resolve(), None
         for meter in self.meters:
             meter.add(call if pending is None else pending)
-        tell = partial(self._tell, error, partial(answer_of, self, self._reader, body))
-        if pending is None:
-            tell(call)
-        elif tells:
-            self._put_off = PutOff(pending, tell, self.events_out)
+        if tells:
+            tell = partial(self._tell, error, partial(answer_of, self, self._reader, body))
+            if pending is None:
+                tell(call)
+            else:
+                self._put_off = PutOff(pending, tell, self.events_out)
 
     def _tell(self, error: BaseException | None, answer: Callable[[], Answer | None], call: Call) -> None:
         self._put_off = None

@@ -80,6 +80,9 @@ def read(
         if path.endswith(".json"):
             msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
             raise LedgerError(msg)
+    if last is not None and every_run:
+        msg = "--last and --all exclude each other"
+        raise ConfigError(msg)
     since_s = None if since is None else seconds_since(since)
     runs = None if every_run or (since is not None and last is None) else last or 1
     if not find_shards(paths, runs, since_s):
@@ -108,8 +111,8 @@ def _tell_of_other_runs(paths: tuple[str, ...]) -> None:
     for path in paths:
         runs = run_dirs(path)
         if len(runs) > 1:
-            text = f"the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}; more: --last N, --since DATE, --all"
-            click.echo(f"token-meter: {text}", err=True)
+            more = "; more: --last N, --since DATE, --all" if _has("last") else ""
+            click.echo(f"token-meter: the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}{more}", err=True)
 
 
 def seconds_since(text: str) -> float:
@@ -130,6 +133,12 @@ def seconds_since(text: str) -> float:
     except (ValueError, OverflowError, OSError):
         msg = f"--since must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
         raise ConfigError(msg) from None
+
+
+def _has(name: str) -> bool:
+    """Whether the command has the option: `diff` compares one run, and cannot be told to read more."""
+    context = click.get_current_context(silent=True)
+    return context is not None and name in context.params
 
 
 def _is_typed(name: str) -> bool:

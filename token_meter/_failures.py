@@ -16,5 +16,8 @@ def internal_error(where: str) -> None:
     count = internal_errors.get(where, 0)
     internal_errors[where] = count + 1
     if count == 0:
-        kind = sys.exc_info()[0]
-        _log.warning("token_meter: internal error in %s (%s); the call itself is untouched", where, kind)
+        kind, _, trace = sys.exc_info()
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        at = trace and (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        _log.warning("token_meter: internal error in %s (%s, %s); the call itself is untouched", where, kind, at)

@@ -61,7 +61,7 @@ class CallForecast(NamedTuple):
         endpoint = self.endpoint
         return Call(
             "", time(), 0.0, endpoint.host, endpoint.route.api.name, endpoint.route.model or self.model,
-            usage=usage, service_tier=tier, base_url=endpoint.base_url,
+            usage=usage, service_tier=tier, provider=endpoint.provider, base_url=endpoint.base_url,
         )  # fmt: skip
 
 

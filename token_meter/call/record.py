@@ -95,7 +95,7 @@ def call_of(
         attempt.call_scope.tags,
         source_of(attempt),
         None,
-        None,
+        attempt.endpoint.provider,
         None,
         attempt.endpoint.base_url,
     ))  # fmt: skip

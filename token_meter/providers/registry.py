@@ -38,6 +38,7 @@ class Registry:
     def __init__(self, providers: tuple[Provider, ...]) -> None:
         self.providers: dict[str, Provider] = {}
         self.changed: list[Callable[[], object]] = []
+        self._added: set[str] = set()
         for provider in providers:
             self.providers[provider.id] = provider
         self._rebuild()
@@ -53,6 +54,7 @@ class Registry:
             msg = f"register() takes a token_meter.Provider, not {provider!r}"
             raise ConfigError(msg)
         self.providers[provider.id] = provider
+        self._added.add(provider.id)
         self._rebuild()
         for tell in self.changed:
             tell()
@@ -60,6 +62,7 @@ class Registry:
     def unregister(self, id: str) -> None:
         """Remove the provider *id*, if it is registered."""
         if self.providers.pop(id, None) is not None:
+            self._added.discard(id)
             self._rebuild()
             for tell in self.changed:
                 tell()
@@ -81,6 +84,11 @@ class Registry:
             if any(fnmatchcase(host, known) for known in provider.hosts):
                 return provider
         return None
+
+    def payee_of(self, host: str) -> str | None:
+        """The id of the registered provider that owns *host*; who is paid at any other host, a price book knows."""
+        provider = self.provider_of(host)
+        return provider.id if provider is not None and provider.id in self._added else None
 
     def is_paid(self, host: str, method: str, path: str) -> bool:
         """Whether a request that matches no api probably costs money: a POST to a provider, not to a free path."""

@@ -13,6 +13,8 @@ from token_meter.exceptions import ConfigError, LedgerError
 if TYPE_CHECKING:
     from token_meter.config import Config
 
+_MORE = "; more: --last N, --since DATE, --all"
+
 period_options = (
     click.option(
         "--last", metavar="N", type=click.IntRange(1), help="The last N runs of a data directory, not just one."
@@ -86,10 +88,13 @@ def read(
     since_s = None if since is None else seconds_since(since)
     runs = None if every_run or (since is not None and last is None) else last or 1
     if not find_shards(paths, runs, since_s):
-        if since is not None and find_shards(paths):
-            msg = f"no calls since {since} in {', '.join(map(repr, paths))}"
-            raise LedgerError(msg)
         where = ", ".join(map(repr, paths))
+        if find_shards(paths, None):
+            which = f"the last {last} runs" if last and last > 1 else "the latest run"
+            msg = f"{which} in {where} recorded no call{_MORE if _has('last') else ''}"
+            if since is not None:
+                msg = f"no calls since {since} in {where}"
+            raise LedgerError(msg)
         msg = f"no recorded calls in {where}; run something first: token-meter run COMMAND, or pytest"
         raise LedgerError(msg)
     if runs == 1 and last is None:
@@ -111,7 +116,7 @@ def _tell_of_other_runs(paths: tuple[str, ...]) -> None:
     for path in paths:
         runs = run_dirs(path)
         if len(runs) > 1:
-            more = "; more: --last N, --since DATE, --all" if _has("last") else ""
+            more = _MORE if _has("last") else ""
             click.echo(f"token-meter: the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}{more}", err=True)
 
 

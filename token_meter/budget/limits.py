@@ -151,7 +151,8 @@ class MeterBudget:
             return Decimal(0), None
         if not forecast.endpoint.route.api.is_metered:
             name = forecast.endpoint.route.api.name
-            return None, "such answers are not read" if name == "unknown" else f"answers of {name} never report their usage"
+            is_read = name != "unknown"
+            return None, f"answers of {name} never report their usage" if is_read else "such answers are not read"
         price = self._meter.price_of
         if forecast.tokens is not None:
             usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)

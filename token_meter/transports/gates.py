@@ -1,8 +1,8 @@
 """Where a call can still be refused: the method of an SDK that is one logical call. It knows no limits and no tokens.
 
-It is entered once a logical call, outside the SDK's retry loop; in openai's base clients it is `request`. What is raised
-here reaches the caller as it is; up to openai 2 whatever is raised further in, by `send`, is retried and comes out as an
-`APIConnectionError`.
+It is entered once a logical call, outside the SDK's retry loop; in openai's base clients it is `request`. What is
+raised here reaches the caller as it is; up to openai 2 whatever is raised further in, by `send`, is retried and comes
+out as an `APIConnectionError`.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def test_a_function_of_a_provider_that_fails_is_named_by_its_line(post, caplog):
     unregister("toy")
 
     assert take_internal_errors()
-    assert re.search(r"internal error in tokens \(.*TypeError.*test_register\.py', \d+\)", caplog.text)
+    assert re.search(r"internal error in tokens \(.*TypeError.*test_register\.py:\d+\)", caplog.text)
 
 
 def test_a_call_is_limited(toy, post):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from token_meter.providers import PROVIDERS, UNKNOWN, Route, route_of
-from token_meter.providers.charge import without_charge
 from token_meter.transports.ports import Key
 from token_meter.wire import HeaderReader
 
@@ -25,7 +24,6 @@ class Endpoint(NamedTuple):
             host that no provider owns, such a request counts only if the provider's SDK sent it or the answer reports
             a usage.
         header_readers: what reads the headers of the answer: the api's function, then that of the host's provider.
-        provider: who is paid, where a program has registered the provider of the host.
     """
 
     route: Route
@@ -34,7 +32,6 @@ class Endpoint(NamedTuple):
     is_loopback: bool
     needs_sign: bool = False
     header_readers: tuple[HeaderReader, ...] = ()
-    provider: str | None = None
 
 
 class EndpointCache(dict[Key, Endpoint | None]):
@@ -53,7 +50,7 @@ class EndpointCache(dict[Key, Endpoint | None]):
             loopback = host in _LOOPBACK or host.startswith("127.")
             endpoint = Endpoint(
                 route, shown, f"{scheme}://{shown}{route.prefix}", loopback, route.api.needs_sign,
-                _header_readers(route, host), PROVIDERS.payee_of(host),
+                _header_readers(route, host),
             )  # fmt: skip
         if len(self) >= _LIMIT:
             self.clear()
@@ -66,8 +63,7 @@ def _header_readers(route: Route, host: str) -> tuple[HeaderReader, ...]:
     if route.action != "create":
         return ()
     provider = PROVIDERS.provider_of(host)
-    foreign = without_charge if PROVIDERS.payee_of(host) not in (None, route.dialect) else None
-    readers = (foreign, route.api.format.read_headers, None if provider is None else provider.read_headers)
+    readers = (route.api.format.read_headers, None if provider is None else provider.read_headers)
     return tuple(reader for reader in readers if reader is not None)
 
 

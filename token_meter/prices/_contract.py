@@ -14,14 +14,13 @@ from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
-from token_meter.prices._hosts import HOSTS, REGIONAL, STATES_DOLLARS, Place, PlaceMap, known_provider, place_of
+from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of, states_usd
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
 from token_meter.types import Call
 
 _LONGEST = 200
-_LISTED = frozenset({None, *HOSTS.values()})
 _UNNAMED = {"moderations": "omni-moderation-latest"}
 """The default model of an api whose requests need not name one (OpenAI's API reference, 2026-11)."""
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
@@ -56,15 +55,10 @@ class Terms(NamedTuple):
         return self.hosts.get(base_url) or known_provider(base_url)
 
     def states_dollars(self, call: Call) -> bool:
-        """Whether the charge that the answer states is one in US dollars.
-
-        What was recorded by hand is, and what a program's own provider reads, which no list knows.
-        """
+        """Whether the charge that the answer states is one in US dollars; what was recorded by hand is."""
         where = call.base_url or call.host
-        known = self.provider_of(where)
-        provider = known or call.provider
-        is_own = known is None and (provider is None if where is None else provider not in _LISTED)
-        return provider in STATES_DOLLARS or is_own
+        provider = self.provider_of(where) or call.provider
+        return states_usd(provider) or (where is None and provider is None)
 
     def find(self, call: Call) -> Entry:
         """Resolve the provider, the model, the tier and the rates of a call.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from token_meter.types import Reading
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 
@@ -42,9 +40,3 @@ def _is_dollars(where: Object) -> bool:
         if currency is not None and not (isinstance(currency, str) and currency.strip().upper() in ("USD", "US$", "$")):
             return False
     return True
-
-
-def without_charge(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) -> Reading:
-    """Take out an amount that a body states in another provider's words, whose currency is not known."""
-    usage = reading.usage
-    return reading if usage is None else reading._replace(usage=usage._replace(provider_cost=None))

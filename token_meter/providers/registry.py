@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
+from token_meter.prices import forget_hosts, know_hosts
 from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
@@ -38,7 +39,6 @@ class Registry:
     def __init__(self, providers: tuple[Provider, ...]) -> None:
         self.providers: dict[str, Provider] = {}
         self.changed: list[Callable[[], object]] = []
-        self._added: set[str] = set()
         for provider in providers:
             self.providers[provider.id] = provider
         self._rebuild()
@@ -54,18 +54,14 @@ class Registry:
             msg = f"register() takes a token_meter.Provider, not {provider!r}"
             raise ConfigError(msg)
         self.providers[provider.id] = provider
-        self._added.add(provider.id)
+        know_hosts(provider.id, provider.hosts, states_usd=provider.states_usd)
         self._rebuild()
-        for tell in self.changed:
-            tell()
 
     def unregister(self, id: str) -> None:
         """Remove the provider *id*, if it is registered."""
         if self.providers.pop(id, None) is not None:
-            self._added.discard(id)
+            forget_hosts(id)
             self._rebuild()
-            for tell in self.changed:
-                tell()
 
     def _rebuild(self) -> None:
         self.apis: dict[str, Api] = {}
@@ -73,6 +69,8 @@ class Registry:
             for api in provider.apis:
                 self.apis.setdefault(api.name, api)
         self._routes = Routes(self.providers.values())
+        for tell in self.changed:
+            tell()
 
     def route_of(self, method: str, path: str) -> Route | None:
         """The route of a request, by its path without query; `None` when no api has it."""
@@ -84,11 +82,6 @@ class Registry:
             if any(fnmatchcase(host, known) for known in provider.hosts):
                 return provider
         return None
-
-    def payee_of(self, host: str) -> str | None:
-        """The id of the registered provider that owns *host*; who is paid at any other host, a price book knows."""
-        provider = self.provider_of(host)
-        return provider.id if provider is not None and provider.id in self._added else None
 
     def is_paid(self, host: str, method: str, path: str) -> bool:
         """Whether a request that matches no api probably costs money: a POST to a provider, not to a free path."""

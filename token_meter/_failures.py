@@ -18,6 +18,4 @@ def internal_error(where: str) -> None:
     if internal_errors[where] == 1:
         kind, _, trace = sys.exc_info()
         place = [f"{at.filename}:{at.lineno}" for at in extract_tb(trace)[-1:]]
-        _log.warning(
-            "token_meter: internal error in %s (%s, %s); the call is untouched", where, kind, *at or "-"
-        )
+        _log.warning("token_meter: internal error in %s (%s, %s); the call is untouched", where, kind, *place or "-")

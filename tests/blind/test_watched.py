@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.blind import modules
-from token_meter import BlindSpotWarning, BudgetExceededError, meter
+from token_meter import BlindSpotWarning, BudgetExceededError, Meter, meter
+from token_meter.runtime.hub import HUB
 
 
 class Way(NamedTuple):
@@ -164,6 +165,31 @@ def test_f131_under_warnings_as_errors_the_call_passes_and_the_log_says_it(monke
 
     assert cb.unmeasured_calls == 1
     assert "requests" in caplog.text
+
+
+class Moody:
+    """An answer that does not like to be looked at."""
+
+    @property
+    def status(self) -> int:
+        raise RuntimeError("not yet")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.module)
+@pytest.mark.parametrize("harm", ["answer", "note"])
+def test_a_failure_of_ours_at_a_transport_that_is_not_read_changes_nothing_for_the_caller(way, harm, monkeypatch):
+    """It costs a count or a word at most."""
+    modules.put_in(monkeypatch, way.module, **way.members)
+    with contextlib.suppress(BlindSpotWarning), meter() as cb:
+        if harm == "answer":
+            monkeypatch.setattr(modules, "answers", lambda *_: Moody())
+        else:
+            monkeypatch.setattr(Meter, "note_blind_spot", lambda *_, **__: 1 / 0)
+        _ask(way)
+        monkeypatch.undo()
+
+    assert cb.unmeasured_calls == 1
+    HUB.internal_errors.clear()
 
 
 def test_f131_an_exception_of_the_transport_is_the_callers_own(monkeypatch):

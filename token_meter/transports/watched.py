@@ -105,8 +105,21 @@ class WatchSeam(ModuleSeam):
             return None
         attempt = None if key is None else self._runtime.on_request(WatchedRequest(key, owner))
         if attempt is not None:
-            self._blind(attempt, _spot(row))
+            try:
+                self._blind(attempt, _spot(row))
+            except Exception:
+                self._runtime.internal_error("watch")
         return attempt
+
+    def _ended(self, attempt: ObservedAttempt, answer: Any) -> None:
+        """The answer is there and is not read. It may be anything, and looking at it may run anybody's code."""
+        try:
+            status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
+        except Exception:
+            self._runtime.internal_error("watch")
+            status = None
+        attempt.respond(status if isinstance(status, int) else 200, "", streamed=False)
+        attempt.body(b"")
 
     def _sync(self, row: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         stack = self._stack
@@ -130,7 +143,7 @@ class WatchSeam(ModuleSeam):
                     stack.set(current)
                 if attempt.has_pending_events:
                     attempt.dispatch()
-            _ended(attempt, answer)
+            self._ended(attempt, answer)
             if attempt.has_pending_events:
                 attempt.dispatch()
             return answer
@@ -159,19 +172,12 @@ class WatchSeam(ModuleSeam):
                     stack.set(current)
                 if attempt.has_pending_events:
                     await attempt.adispatch()
-            _ended(attempt, answer)
+            self._ended(attempt, answer)
             if attempt.has_pending_events:
                 await attempt.adispatch()
             return answer
 
         return request
-
-
-def _ended(attempt: ObservedAttempt, answer: Any) -> None:
-    """The answer is there and is not read."""
-    status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
-    attempt.respond(status if isinstance(status, int) else 200, "", streamed=False)
-    attempt.body(b"")
 
 
 def _spot(row: Watch) -> BlindSpot:

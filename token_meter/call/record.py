@@ -57,7 +57,7 @@ def call_of(
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
-        or (route.api.format.has_running_output and not (reading.ended and reading.error is None))
+        or (route.api.format.needs_end and not (reading.ended and reading.error is None))
     ):
         certainty = "lower_bound"
     name = None

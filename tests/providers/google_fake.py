@@ -108,3 +108,41 @@ def streamed(whole: dict[str, Any], **options: Any) -> Reply:
 def failure(status: int, kind: str = "RESOURCE_EXHAUSTED") -> Reply:
     """An error before an answer."""
     return Reply(status, {"error": {"code": status, "message": "no", "status": kind}})
+
+
+# Interactions
+
+
+def interaction_usage(**more: Any) -> dict[str, Any]:
+    """A usage as an interaction states it."""
+    return {
+        "total_input_tokens": 107, "total_output_tokens": 43, "total_thought_tokens": 9, "total_tool_use_tokens": 5,
+        "total_cached_tokens": 50, "total_tokens": 164, **more,
+    }  # fmt: skip
+
+
+def interaction(**more: Any) -> dict[str, Any]:
+    """A whole interaction."""
+    return {
+        "id": "v1_1", "object": "interaction", "model": MODEL, "status": "completed",
+        "created": "2026-11-27T00:00:00Z", "updated": "2026-11-27T00:00:00Z",
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": SAID}]}],
+        "usage": interaction_usage(), **more,
+    }  # fmt: skip
+
+
+def interaction_events() -> list[dict[str, Any]]:
+    """A stream, with the usage so far in its metadata, and a step's own usage."""
+    whole = {name: value for name, value in interaction().items() if name != "steps"}
+    middle = len(SAID) // 2
+    early = interaction_usage(total_output_tokens=0, total_thought_tokens=0, total_tokens=112)
+    begun = {**whole, "status": "in_progress"}
+    del begun["usage"]
+    return [
+        {"event_type": "interaction.created", "interaction": begun, "metadata": {"total_usage": early}},
+        {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": SAID[:middle]}},
+        {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": SAID[middle:]}},
+        {"event_type": "step.stop", "index": 0, "step_usage": {"total_input_tokens": 1, "total_output_tokens": 5}},
+        {"event_type": "interaction.completed", "interaction": whole},
+    ]

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
 
 from tests.providers import google_fake as server
@@ -21,11 +23,18 @@ from token_meter.prices import PriceBook
 
 genai = pytest.importorskip("google.genai")
 types = genai.types
+IS_3 = int(genai.__version__.partition(".")[0]) >= 3
+HAS_AIOHTTP = hasattr(genai._api_client, "has_aiohttp")
+HAS_INTERACTIONS = hasattr(genai.Client, "interactions")
 
 # The SDK makes a class of aiohttp's session.
-pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class .* from ClientSession:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Inheritance class .* from ClientSession:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*nteractions .*:UserWarning"),  # 1.x: they are experimental
+    # 1.x leaves sockets open.
+    *([] if IS_3 else [pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]),
+]
 
-IS_3 = int(genai.__version__.partition(".")[0]) >= 3
 QUESTION = "Which rose is the pinkest?"
 CAPPED = {"max_output_tokens": 200}
 
@@ -61,7 +70,7 @@ class Caller:
                 if hasattr(client, "close"):
                     client.close()
                     await client.aio.aclose()
-                else:
+                if not IS_3:
                     client._api_client._httpx_client.close()
                     await client._api_client._async_httpx_client.aclose()
 
@@ -73,14 +82,13 @@ class Caller:
 
     def _options(self, **more: Any) -> Any:
         found: dict[str, Any] = {"base_url": self._url, **more}
-        if IS_3 and self.way == "httpx":  # a transport of one's own switches aiohttp off
-            import httpx2
-
-            found["async_client_args"] = {"transport": httpx2.AsyncHTTPTransport()}
+        if HAS_AIOHTTP and self.way == "httpx":  # a transport of one's own switches aiohttp off
+            library = httpx2 if IS_3 else httpx
+            found["async_client_args"] = {"transport": library.AsyncHTTPTransport()}
         return types.HttpOptions(**found)
 
 
-WAYS = ["sync", "httpx", *(["aiohttp"] if IS_3 else [])]
+WAYS = ["sync", "httpx", *(["aiohttp"] if HAS_AIOHTTP else [])]
 """Transports of the SDK: what its async client takes by itself is aiohttp, where that is installed."""
 
 
@@ -299,8 +307,6 @@ def test_the_tier_is_what_the_answer_says(name, metered):
 
 def read(body: Any, metered: Any, method: str = "generateContent", where: str = "models/gemini-2.5-flash") -> Any:
     """The record of an answer that httpx was given."""
-    import httpx
-
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
     with metered() as cb, httpx.Client(transport=transport) as client:
         client.post(f"https://generativelanguage.googleapis.com/v1beta/{where}:{method}?key=sim-roses", json={})
@@ -416,8 +422,6 @@ def test_a_blocked_prompt_states_nothing_and_is_not_free(fake, metered, caller):
 
 def test_the_array_that_grows_is_a_stream_too(fake, metered):
     """REST without `alt=sse`."""
-    import httpx
-
     fake.will(streamed(answer()))
     url = f"{fake.url}/v1beta/models/{MODEL}:streamGenerateContent"
     with metered() as cb, httpx.Client() as client, client.stream("POST", url, json={}) as found:
@@ -537,10 +541,96 @@ def test_predicted_embeddings_add_up(metered):
     assert (call.tokens.prompt_tokens, call.tokens.completion_tokens, call.request_model) == (9, 0, "te-4")
 
 
+# Interactions.
+
+
+INTERACTION = {"model": MODEL, "input": QUESTION}
+needs_interactions = pytest.mark.skipif(not HAS_INTERACTIONS, reason="this google-genai has no interactions")
+
+
+async def interact(client: Any) -> None:
+    await result(client.interactions.create(**INTERACTION, generation_config=CAPPED))
+
+
+async def interact_streamed(client: Any) -> None:
+    found = await result(client.interactions.create(**INTERACTION, generation_config=CAPPED, stream=True))
+    async for _ in each(found):
+        pass
+
+
+@needs_interactions
+@pytest.mark.parametrize("way", [interact, interact_streamed], ids=lambda way: way.__name__)
+def test_an_interaction_is_counted_and_priced_once(fake, metered, caller, way):
+    """A step's own usage is a part of the whole."""
+    is_streamed = way is interact_streamed
+    fake.will(Reply(events=tuple(server.interaction_events())) if is_streamed else Reply(body=server.interaction()))
+
+    with metered() as cb:
+        caller.run(way)
+
+    (call,) = cb.calls
+    found = call.tokens
+    assert (found.prompt_tokens, found.completion_tokens, found.total_tokens) == (112, 52, 164)
+    assert (found.cached_tokens, found.reasoning_tokens) == (50, 9)
+    assert (call.api, call.request_model, call.response_model, call.certainty) == (
+        "interactions", MODEL, MODEL, "exact",
+    )  # fmt: skip
+    assert (cb.cost, cb.is_complete) == (Decimal("0.0001501"), True)
+
+
+@needs_interactions
+def test_an_interaction_that_is_left_is_a_lower_bound_of_what_it_showed(fake, metered, caller):
+    fake.will(Reply(events=(*server.interaction_events()[:3], server.HOLD)))
+
+    async def leave(client: Any) -> None:
+        found = await result(client.interactions.create(**INTERACTION, stream=True))
+        seen = 0
+        async for _ in each(found):
+            seen += 1
+            if seen == 3:
+                break
+        if hasattr(found, "generator"):
+            await result(found.generator.aclose() if hasattr(found.generator, "aclose") else found.generator.close())
+        else:
+            await result(found.close())
+        del found, _
+        gc.collect()
+
+    with metered() as cb:
+        caller.run(leave)
+
+    shown = count_text(SAID[: len(SAID) // 2], MODEL).tokens
+    assert (cb.prompt_tokens, cb.completion_tokens, cb.calls[0].certainty) == (112, shown, "lower_bound")
+
+
+@needs_interactions
+def test_an_interaction_in_the_background_counts_at_its_end(fake, metered, caller):
+    """Open until then, and once."""
+    begun = server.interaction(status="in_progress")
+    del begun["usage"]
+    fake.will(*(Reply(body=body) for body in (begun, begun, server.interaction(), server.interaction())))
+    open_streams = []
+
+    with metered() as cb:
+
+        async def ask(client: Any) -> None:
+            made = await result(client.interactions.create(**INTERACTION, background=True))
+            open_streams.append((cb.open_streams, cb.total_tokens))
+            for _ in range(3):
+                await result(client.interactions.get(made.id))
+
+        caller.run(ask)
+
+    assert open_streams == [(1, 0)]
+    assert (cb.successful_requests, cb.total_tokens, cb.open_streams, cb.is_complete) == (1, 164, 0, True)
+
+
 # Limits.
 
 
-@pytest.mark.parametrize("way", [create, stream], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    "way", [create, stream, *([interact, interact_streamed] if HAS_INTERACTIONS else [])], ids=lambda way: way.__name__
+)
 @pytest.mark.parametrize(
     "limit",
     [{"max_calls": 0}, {"max_cost": "0.0004"}, {"max_tokens": 200}],

@@ -110,6 +110,52 @@ def _has_known_size(request: Mapping[str, Any], unseen: tuple[str, ...]) -> bool
     return not (unseen or any(name in tool for tool in tools for name in _HOSTED))
 
 
+def _interaction_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    """Count the system's instruction, the input and the functions of an interaction."""
+    found = [*_said(request.get("system_instruction")), *_said(request.get("input"))]
+    kinds = {kind for kind, _ in found}
+    tokens = sum(_IMAGE if kind == "image" else n(text) for kind, text in found)
+    functions = [tool for tool in _listed(request.get("tools")) if _is_function(tool)]
+    tokens += sum(n(json.dumps(tool, ensure_ascii=False, default=str)) for tool in functions)
+    unseen = {kind for kind in kinds if kind not in ("text", "image")}
+    unseen |= {name.replace("_", " ") for name in ("previous_interaction_id", "agent") if request.get(name)}
+    rules = ("text", *(("tools",) if functions else ()), *(("images",) if "image" in kinds else ()))
+    at_most = ("images",) if "image" in kinds else ()
+    return Counted(tokens, rules, ("another tokenizer",), tuple(sorted(unseen)), at_most)
+
+
+def _said(value: Any) -> Iterator[tuple[str, str]]:
+    """Kind and text of an input: a text, a content, a step, or a list of these."""
+    if isinstance(value, str):
+        yield "text", value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _said(item)
+    elif isinstance(value, Mapping):
+        kind = str(value.get("type"))
+        if value.get("data") is not None or value.get("uri") is not None:
+            yield (kind if kind in ("image", "audio", "video") else "file"), ""
+        for name in ("text", "content", "summary", "name"):
+            yield from _said(value.get(name))
+        for name in ("arguments", "result"):
+            if (given := value.get(name)) is not None:
+                yield "text", json.dumps(given, ensure_ascii=False, default=str)
+
+
+def _is_function(tool: Any) -> bool:
+    return isinstance(tool, Mapping) and tool.get("type") == "function"
+
+
+def _interaction_cap(request: Mapping[str, Any]) -> int | None:
+    config = request.get("generation_config")
+    return positive(config.get("max_output_tokens")) if isinstance(config, Mapping) else None
+
+
+def _interaction_has_known_size(request: Mapping[str, Any], unseen: tuple[str, ...]) -> bool:
+    """No earlier turns at the provider, no agent, and no tools that the provider runs."""
+    return not unseen and all(_is_function(tool) for tool in _listed(request.get("tools")))
+
+
 def _embedded(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
     """Count the contents of one embedding or of several."""
     found = [
@@ -129,4 +175,5 @@ def _no_answer(answer: Answer, n: Counter, model: str | None) -> int:
 
 
 GENERATE_CONTENT = CountingRules(_prompt, _cap, _answer, _unseen, _has_known_size)
+INTERACTIONS = CountingRules(_interaction_prompt, _interaction_cap, _answer, _unseen, _interaction_has_known_size)
 EMBEDDINGS = CountingRules(_embedded, _no_output, _no_answer, has_output=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.google.usage import INTERACT, is_report, usage_of
 from token_meter.types import Usage
@@ -14,7 +15,8 @@ from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import index_of, objects, text_of
 from token_meter.wire.usage_merge import latest
 
-_ENDS = frozenset({"interaction.completed", "interaction.cancelled"})
+_ENDS = frozenset({"interaction.completed", "interaction.complete", "interaction.cancelled"})
+"""Without the `d` until google-genai 2."""
 _VERSIONS = ("v1", "v1alpha", "v1beta", "v1beta1")
 _DELTAS = {"text": "text", "thought_summary": "reasoning", "arguments_delta": "tool_arguments"}
 
@@ -77,6 +79,13 @@ def _finish(event: Object) -> str | None:
     return (text_of(holder.get("status")) or "completed") if kind is None or kind in _ENDS else None
 
 
+def _rules() -> CountingRules:
+    """Load the rules when a call is estimated: most calls are not."""
+    from token_meter.providers.google import counting
+
+    return counting.INTERACTIONS
+
+
 INTERACTIONS = Api(
     "interactions",
     Format(
@@ -106,4 +115,5 @@ INTERACTIONS = Api(
     is_chat=True,
     may_run_in_background=True,
     needs_sign=True,
+    rules=_rules,
 )

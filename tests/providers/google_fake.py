@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.providers.fake_server import CUT, HOLD, Asked, FakeServer, Frames, Reply
 
+__all__ = ["CUT", "HOLD", "FakeGoogle"]
+
 MODEL = "gemini-2.5-flash"
 SERVED = "gemini-2.5-flash-preview-09-2025"
 SAID = "The rose Pink Peace is the pinkest of all that were ever grown."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -29,6 +28,7 @@ HAS_INTERACTIONS = hasattr(genai.Client, "interactions")
 
 # The SDK makes a class of aiohttp's session.
 pytestmark = [
+    pytest.mark.usefixtures("without_certificates"),
     pytest.mark.filterwarnings("ignore:Inheritance class .* from ClientSession:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*nteractions .*:UserWarning"),  # 1.x: they are experimental
     # 1.x leaves sockets open.
@@ -90,12 +90,6 @@ class Caller:
 
 WAYS = ["sync", "httpx", *(["aiohttp"] if HAS_AIOHTTP else [])]
 """Transports of the SDK: what its async client takes by itself is aiohttp, where that is installed."""
-
-
-@pytest.fixture(autouse=True)
-def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take longer to load than the rest of a test."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 @pytest.fixture

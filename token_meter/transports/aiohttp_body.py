@@ -18,6 +18,7 @@ class ContentTap:
 
     def __init__(self, inner: Any, attempt: ObservedAttempt) -> None:
         self._inner = inner
+        self._at_eof: Callable[[], bool] = inner.at_eof  # one that has none gets no tap
         self._attempt = attempt
         self._takes: Callable[[bytes], bool] = takes_nothing
         self._was_cancelled = False
@@ -111,5 +112,5 @@ class ContentTap:
         if data and attempt.wants_body and not self._takes(data):
             attempt.feed(data)
             self._takes = attempt.takes
-        if self._inner.at_eof():
+        if self._at_eof():
             attempt.exhausted()

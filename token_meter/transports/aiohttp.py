@@ -77,9 +77,9 @@ class AiohttpRequest:
 
 
 class AiohttpSeam(ModuleSeam):
-    """Patches `ClientSession._request`, also if aiohttp is imported later."""
+    """Patches `ClientSession._request`, also if aiohttp is imported later, and what vcrpy puts in its place."""
 
-    modules = ("aiohttp.client",)
+    modules = ("aiohttp.client", "vcr.stubs.aiohttp_stubs")
 
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
         super().__init__(stack, runtime)
@@ -87,7 +87,10 @@ class AiohttpSeam(ModuleSeam):
 
     def _patch_module(self, module: ModuleType) -> None:
         try:
-            self._patches.put(module.ClientSession, "_request", self._send)
+            if module.__name__ == "aiohttp.client":
+                self._patches.put(module.ClientSession, "_request", self._send)
+            else:
+                self._patches.put(module, "vcr_request", self._cassette)
         except Exception as error:
             self._runtime.internal_error("install")
             version = getattr(sys.modules.get("aiohttp"), "__version__", "")
@@ -130,6 +133,15 @@ class AiohttpSeam(ModuleSeam):
             return response
 
         return _request
+
+    def _cassette(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Make what replaces `_request` in a cassette with our hook around it: it calls aiohttp's own."""
+
+        @wraps(original)
+        def vcr_request(*args: Any, **kwargs: Any) -> Any:
+            return self._send(original(*args, **kwargs))
+
+        return vcr_request
 
     def _attempt_of(self, request: AiohttpRequest) -> ObservedAttempt | None:
         try:

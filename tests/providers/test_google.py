@@ -335,6 +335,38 @@ def test_a_large_answer_states_its_usage(metered, size):
     assert (call.tokens.total_tokens, call.tokens.output_image_tokens, call.model) == (1397, 1290, SERVED)
 
 
+# With a client certificate google-auth carries the calls: over requests, or over aiohttp.
+
+
+@pytest.mark.skipif(not IS_3, reason="this google-genai has no certificates")
+@pytest.mark.parametrize("way", [create, stream], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("colour", ["sync", "aiohttp"])
+def test_a_call_that_google_auth_carries_counts_once(fake, metered, monkeypatch, way, colour):
+    from google.auth.aio.transport.sessions import AsyncAuthorizedSession
+    from google.auth.transport.requests import AuthorizedSession
+
+    async def no_channel(*_: Any) -> None:
+        """There is no certificate here."""
+
+    base = genai._api_client.BaseApiClient
+    monkeypatch.setattr(base, "_use_google_auth_sync", lambda _: True)
+    monkeypatch.setattr(base, "_use_google_auth_async", lambda _: True)
+    monkeypatch.setattr(AuthorizedSession, "configure_mtls_channel", lambda *_: None)
+    monkeypatch.setattr(AsyncAuthorizedSession, "configure_mtls_channel", no_channel)
+    monkeypatch.setattr(genai._api_client.mtls, "default_client_cert_source", lambda: None)
+    carried = []
+    for session in (AuthorizedSession, AsyncAuthorizedSession):
+        send = session.request
+        monkeypatch.setattr(session, "request", lambda *a, send=send, **k: (carried.append(1), send(*a, **k))[1])
+    body = answer()
+    fake.will(streamed(body) if way is stream else Reply(body=body))
+
+    with metered() as cb:
+        assert Caller(colour, fake.url).run(way, by=vertex()) == SAID
+
+    assert (cb.successful_requests, cb.total_tokens, cb.is_complete, carried) == (1, 150, True, [1])
+
+
 # Streams that do not come to their end.
 
 

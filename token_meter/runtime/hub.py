@@ -49,8 +49,7 @@ class Hub:
         self._subscriber_count = 0
         self._admission = AdmissionController()
         self._http = HttpSeam(CONTEXT_STACK, self)
-        self._aiohttp = AiohttpSeam(CONTEXT_STACK, self, ATTEMPT)
-        self._requests = RequestsSeam(CONTEXT_STACK, self, ATTEMPT)
+        self._carriers = (AiohttpSeam(CONTEXT_STACK, self, ATTEMPT), RequestsSeam(CONTEXT_STACK, self, ATTEMPT))
         self._gate = self._gates()
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)
         self._openers = OpenerSeam(CONTEXT_STACK, self)
@@ -133,8 +132,8 @@ class Hub:
 
     def _seams(self) -> tuple[ModuleSeam | CopySeam, ...]:
         return (
-            self._http, self._aiohttp, self._requests, self._gate, self._sockets, self._openers, self._copies,
-            self._cassettes, self._watches, self._children, self._greenlets, self._pools,
+            self._http, *self._carriers, self._gate, self._sockets, self._openers, self._copies, self._cassettes,
+            self._watches, self._children, self._greenlets, self._pools,
         )  # fmt: skip
 
     def _gates(self) -> GateSeam:

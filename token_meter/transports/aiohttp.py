@@ -159,8 +159,9 @@ class AiohttpSeam(ModuleSeam):
                 attempt.respond(response.status, "", streamed=False, headers=headers)
                 attempt.body(response._body)
                 return
-            attempt.respond(response.status, headers.get("content-type", ""), streamed=True, headers=headers)
-            response.content = ContentTap(response.content, attempt)
+            kind = headers.get("content-type", "")
+            attempt.respond(response.status, kind, streamed=True, headers=headers)
+            response.content = ContentTap(response.content, attempt, may_be_whole="event" not in kind)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()

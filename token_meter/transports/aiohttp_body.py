@@ -16,8 +16,9 @@ class ContentTap:
     reader's own business.
     """
 
-    def __init__(self, inner: Any, attempt: ObservedAttempt) -> None:
+    def __init__(self, inner: Any, attempt: ObservedAttempt, *, may_be_whole: bool) -> None:
         self._inner = inner
+        self._may_be_whole = may_be_whole  # where the first piece is also the last
         self._at_eof: Callable[[], bool] = inner.at_eof  # one that has none gets no tap
         self._attempt = attempt
         self._takes: Callable[[bytes], bool] = takes_nothing
@@ -109,8 +110,12 @@ class ContentTap:
     def _feed(self, data: bytes) -> None:
         attempt = self._attempt
         self._was_cancelled = False
+        is_end, may_be_whole, self._may_be_whole = self._at_eof(), self._may_be_whole, False
+        if is_end and may_be_whole:
+            attempt.body(data)
+            return
         if data and attempt.wants_body and not self._takes(data):
             attempt.feed(data)
             self._takes = attempt.takes
-        if self._at_eof():
+        if is_end:
             attempt.exhausted()

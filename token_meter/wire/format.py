@@ -117,11 +117,6 @@ class Format(NamedTuple):
         return text_of(event.get("type")) in self.terminal or (self.finish_is_end and self.finish(event) is not None)
 
     @property
-    def needs_end(self) -> bool:
-        """Whether a stream's usage is whole only where its end was seen."""
-        return self.has_running_output and bool(self.terminal)
-
-    @property
     def marks(self) -> tuple[bytes, ...]:
         """Bytes that stand in the end of a stream."""
         return (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))

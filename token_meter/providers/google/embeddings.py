@@ -12,7 +12,7 @@ from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects
 
-_EMBED = GENERATE._replace(prompt_parts=("promptTokenDetails", "promptTokensDetails"))
+_EMBED = GENERATE._replace(parts=(("promptTokenDetails", "promptTokensDetails"), (), ()))
 """Both spellings were recorded; never both in one answer."""
 
 

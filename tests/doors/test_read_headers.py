@@ -43,7 +43,7 @@ def _fails(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) 
 ASK = Api("ask", Format(read_headers=_counts), paths=("heads/ask",))
 ROWS = (
     Provider("heads", hosts=("llm.heads.example",), apis=(ASK,)),
-    Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge),
+    Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge, states_usd=True),
 )
 
 
@@ -152,6 +152,15 @@ def test_the_same_header_of_another_host_says_nothing() -> None:
     assert (cb.total_tokens, [made.tokens.provider_cost for made in cb.calls]) == (7, [None])
 
 
+def test_a_charge_is_believed_only_where_the_provider_states_dollars() -> None:
+    register(Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge))
+    with meter(on_unpriced="ignore") as cb:
+        answer = httpx.Response(200, json=CHAT_BODY, headers={"x-heads-cost": "0.25"})
+        _sync(GATE, answer, streamed=False)
+
+    assert (cb.cost, cb.cost_is_known) == (0, False)
+
+
 def test_handlers_hear_of_what_the_headers_said() -> None:
     heard = []
 
@@ -184,3 +193,14 @@ def test_no_header_is_kept_or_shown(caplog: pytest.LogCaptureFixture) -> None:
     assert cb.total_tokens == 7 + 1500
     assert "ValueError" in caplog.text
     assert "canary" not in caplog.text + repr(cb) + str(cb) + "".join(kept)
+
+
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")
+def test_an_amount_in_the_body_of_a_gateway_is_not_believed() -> None:
+    """Its provider was registered without `states_usd`: in which currency the amount is, nothing says."""
+    register(Provider("headgate", hosts=("gate.heads.example",)))
+    answer = httpx.Response(200, json={**CHAT_BODY, "usage": {**CHAT_USAGE, "cost": 8}})
+    with meter() as cb:
+        _sync(GATE, answer, streamed=False)
+
+    assert (cb.total_tokens, cb.cost_is_known) == (7, False)

@@ -149,6 +149,24 @@ def test_f167_a_patched_transport_is_mocked(library: Any, monkeypatch: pytest.Mo
     assert source(library.Client()) == "mock"
 
 
+class _OfMocket:
+    """A socket as mocket's are: of a class in its package."""
+
+
+_OfMocket.__module__ = "mocket.socket"
+
+
+@LIBRARIES
+@pytest.mark.parametrize("wrapped", [False, True], ids=["", "by an event loop"])
+def test_f167_a_stream_without_a_real_socket_is_mocked(library: Any, wrapped: bool) -> None:
+    """pook's is `None`; mocket's has a socket of its own."""
+    socket = SimpleNamespace(_sock=_OfMocket()) if wrapped else _OfMocket()
+    mocket = SimpleNamespace(get_extra_info={"socket": socket}.get)
+    for stream in (None, mocket):
+        made = answer(library, extensions={"network_stream": stream})
+        assert source(library.Client(transport=library.MockTransport(lambda _, made=made: made))) == "mock"
+
+
 @LIBRARIES
 async def test_f167_what_no_socket_carried_is_mocked_in_async_programs_too(library: Any) -> None:
     """A mock, a class of one's own, an ASGI program."""

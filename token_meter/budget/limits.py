@@ -7,6 +7,7 @@ from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from token_meter._defaults import is_list_loaded
 from token_meter._money import EXACT, plus
 from token_meter._text import WHERE_PRICES_GO, visible
 from token_meter._warn import warn_user
@@ -15,6 +16,7 @@ from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, sho
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Usage
+from token_meter.wire import read_request
 
 if TYPE_CHECKING:
     from token_meter.context.endpoint import Endpoint
@@ -63,6 +65,10 @@ class CallForecast(NamedTuple):
             "", time(), 0.0, endpoint.host, endpoint.route.api.name, endpoint.route.model or self.model,
             usage=usage, service_tier=tier, base_url=endpoint.base_url,
         )  # fmt: skip
+
+
+_BY_HAND = "make it within `with cb.suspended():` and count it by cb.record(...)"
+"""What helps where no price would: the call's tokens will not be known."""
 
 
 class MeterBudget:
@@ -121,6 +127,30 @@ class MeterBudget:
         limits = self.account.limits
         return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
 
+    @property
+    def _needs_price(self) -> bool:
+        return self.account.limits.cost is not None or self._meter.on_unpriced == "raise"
+
+    def is_slow(self, endpoint: Endpoint, body: bytes) -> bool:
+        """Whether to check a call would hold up an event loop: for a price list, or for estimates of earlier calls."""
+        limits = self.account.limits
+        if (limits.cost is not None or limits.tokens is not None) and self._meter.is_far_behind(
+            priced=limits.cost is not None
+        ):
+            return True
+        if is_list_loaded() or not body:
+            return False
+        if not self._needs_price and self.account.lock is None:  # the sums of a run have prices
+            return False
+        model = read_request(body).model
+        return self._meter.slow_part(CallForecast(endpoint, model, None, None, None).as_call(Usage(), None)) is not None
+
+    def prepare(self, forecast: CallForecast) -> None:
+        """Do what a check would wait for."""
+        self._meter.catch_up()
+        if self._needs_price or self.account.lock is not None:
+            self._cost(forecast)
+
     def ask(self, forecast: CallForecast) -> Ask:
         """What a call wants to reserve in this budget.
 
@@ -132,7 +162,7 @@ class MeterBudget:
         )
         wanted = Amounts(None, forecast.tokens, 1)
         on_unpriced = self._meter.on_unpriced
-        if self.account.limits.cost is None and on_unpriced != "raise":
+        if not self._needs_price:
             return Ask(self.account, wanted, enforced)
         cost, reason = self._cost(forecast)
         if reason is not None and on_unpriced != "ignore":
@@ -146,7 +176,9 @@ class MeterBudget:
         if forecast.is_free:
             return Decimal(0), None
         if not forecast.endpoint.route.api.is_metered:
-            return None, f"answers of {forecast.endpoint.route.api.name} never report their usage"
+            name = forecast.endpoint.route.api.name
+            is_read = name != "unknown"
+            return None, f"answers of {name} never report their usage" if is_read else "such answers are not read"
         price = self._meter.price_of
         if forecast.tokens is not None:
             usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)
@@ -160,7 +192,11 @@ class MeterBudget:
         return None, prices[0].reason or "no price"
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
-        model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
+        endpoint = forecast.endpoint
+        model = endpoint.route.model or forecast.model
+        what = visible(endpoint.host) if model is None else repr(visible(model))
+        can_be_priced = model is not None and endpoint.route.api.is_metered
+        way = f"give its price in a price file ({WHERE_PRICES_GO})" if can_be_priced else _BY_HAND
         limit = self.account.limits.cost
         why = (
             "on_unpriced='raise'"
@@ -169,8 +205,8 @@ class MeterBudget:
         )
         ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (
-            f"{self._whose} refuses calls to {model!r}: their price is not known ({reason}), and {why}. "
-            f"The call was not sent: give its price in a price file ({WHERE_PRICES_GO}), or set {ignoring}"
+            f"{self._whose} refuses calls to {what}: their price is not known ({reason}), and {why}. "
+            f"The call was not sent: {way}, or set {ignoring}"
         )
         if enforced:
             self._note_refusal("price")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook, UnreadableBook
 from token_meter.prices._by_model import BY_MODEL
-from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
+from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER, forget_hosts, know_hosts
 from token_meter.prices._rates import Rates
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         known_providers,
         nearest,
         unknown_providers,
+        unreached_providers,
     )
 
 __all__ = [
@@ -29,16 +30,21 @@ __all__ = [
     "Rates",
     "UnreadableBook",
     "describe",
+    "forget_hosts",
+    "know_hosts",
     "known_models",
     "known_providers",
     "nearest",
     "unknown_providers",
+    "unreached_providers",
 ]
 
 DEFAULT_BOOK = PriceBook()
 """The book of list prices, without private rates."""
 
-_LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers"})
+_LISTING = frozenset(
+    {"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers", "unreached_providers"}
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,7 @@ class Hub:
         self._lock = threading.RLock()
         self._subscriber_count = 0
         self._admission = AdmissionController()
+        self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
         self._carriers = (AiohttpSeam(CONTEXT_STACK, self, ATTEMPT), RequestsSeam(CONTEXT_STACK, self, ATTEMPT))
         self._gate = self._gates()
@@ -209,15 +210,8 @@ class Hub:
         """Failures of ours by place; each cost a count at most, never a call."""
         return _failures.internal_errors
 
-    @staticmethod
-    def internal_error(where: str) -> None:
-        """Count a failure of ours."""
-        _failures.internal_error(where)
-
-    @staticmethod
-    def dispatch_late() -> None:
-        """Tell handlers of calls that ended where none could be told."""
-        dispatch_late()
+    internal_error = staticmethod(_failures.internal_error)
+    dispatch_late = staticmethod(dispatch_late)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()

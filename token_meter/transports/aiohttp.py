@@ -13,6 +13,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
+from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.aiohttp_body import ContentTap
 from token_meter.transports.httpx_stand_ins import SIMULATOR
@@ -39,6 +40,14 @@ class AiohttpRequest:
         self._key: Key | None = None
         self._headers: Mapping[str, str] | None = None
         self._body: bytes | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the arguments say where it goes."""
+        try:
+            return bool(self.key)
+        except Exception:
+            return False
 
     @property
     def key(self) -> Key:
@@ -110,7 +119,12 @@ class AiohttpSeam(ModuleSeam):
                 return await original(session, *args, **kwargs)
             if current and current[-1].kind == attempt_kind:
                 return await original(session, *args, **kwargs)
-            attempt = self._attempt_of(AiohttpRequest(session, args, kwargs))
+            request = AiohttpRequest(session, args, kwargs)
+            if not request.is_readable:  # the session finds the same fault in the arguments, and says it
+                return await original(session, *args, **kwargs)
+            if (slow := runtime.slow_part(request)) is not None:
+                await aside(slow)
+            attempt = runtime.on_request(request)
             if attempt is None:
                 return await original(session, *args, **kwargs)
             if attempt.has_pending_events:
@@ -142,13 +156,6 @@ class AiohttpSeam(ModuleSeam):
             return self._send(original(*args, **kwargs))
 
         return vcr_request
-
-    def _attempt_of(self, request: AiohttpRequest) -> ObservedAttempt | None:
-        try:
-            _ = request.key
-        except Exception:
-            return None  # the session finds the same fault in the arguments, and says it
-        return self._runtime.on_request(request)
 
     def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
         """Read a body that is there already; put a tap on one that is still to come."""

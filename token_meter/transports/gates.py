@@ -1,7 +1,7 @@
-"""Where a call can still be refused: `request` of openai's base clients. It knows no limits and no tokens.
+"""Where a call can still be refused: the method of an SDK that is one logical call. It knows no limits and no tokens.
 
-`request` is entered once a logical call, outside the SDK's retry loop. What is raised here reaches the caller as it
-is; up to openai 2 whatever is raised further in, by `send`, is retried and comes out as an `APIConnectionError`.
+It is entered once a logical call, outside the SDK's retry loop. What is raised here reaches the caller as it is; up to
+openai 2 whatever is raised further in, by `send`, is retried and comes out as an `APIConnectionError`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import partial, wraps
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import Admission, GateRow, PlannedCall, Runtime, Ticket
@@ -96,7 +97,8 @@ class GateSeam(ModuleSeam):
             if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return await original(client, *args, **kwargs)
             call = read(client, args, kwargs)
-            ticket = admission.enter(call)
+            slow = admission.slow_part(call)
+            ticket = admission.enter(call) if slow is None else admission.enter(call, await aside(slow))
             stack.set((*current, ticket))
             try:
                 answer = await original(client, *args, **kwargs)

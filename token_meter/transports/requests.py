@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import sys
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import ModuleType
@@ -54,6 +53,10 @@ class PreparedCall:
         return None
 
 
+_TAP = "_token_meter_tap"
+"""Where an answer keeps its tap; pickles of it name their attributes, and leave it out."""
+
+
 class RequestsSeam(ModuleSeam):
     """Patches `Session.send`, also if requests is imported later."""
 
@@ -66,6 +69,9 @@ class RequestsSeam(ModuleSeam):
     def _patch_module(self, module: ModuleType) -> None:
         try:
             self._patches.put(module.Session, "send", self._send)
+            answers = sys.modules["requests.models"].Response
+            self._patches.put(answers, "iter_content", _tapped_iter)
+            self._patches.put(answers, "close", _tapped_close)
         except Exception as error:
             self._runtime.internal_error("install")
             version = getattr(sys.modules.get("requests"), "__version__", "")
@@ -126,45 +132,58 @@ class RequestsSeam(ModuleSeam):
             if is_read:
                 attempt.body(response._content or b"")
                 return
-            tap = _Tap(response, attempt)
-            response.iter_content, response.close = tap.iter_content, tap.close
+            vars(response)[_TAP] = _Tap(attempt)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()
 
 
+def _tapped_iter(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def iter_content(response: Any, *args: Any, **kwargs: Any) -> Any:
+        chunks = original(response, *args, **kwargs)
+        tap: _Tap | None = vars(response).get(_TAP)
+        return chunks if tap is None else tap.passing(chunks)
+
+    return iter_content
+
+
+def _tapped_close(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def close(response: Any, *args: Any, **kwargs: Any) -> Any:
+        tap: _Tap | None = vars(response).get(_TAP)
+        try:
+            return original(response, *args, **kwargs)
+        finally:
+            if tap is not None:
+                tap.closed()
+
+    return close
+
+
 class _Tap:
     """Listens to a body that somebody else reads, by `iter_content`, as all ways but the raw one do.
 
-    It belongs to the answer, and goes with it: it must not keep it alive.
+    It belongs to the answer, and goes with it.
     """
 
-    __slots__ = ("_attempt", "_response")
+    __slots__ = ("_attempt",)
 
-    def __init__(self, response: Any, attempt: ObservedAttempt) -> None:
-        self._response = weakref.ref(response)
+    def __init__(self, attempt: ObservedAttempt) -> None:
         self._attempt = attempt
 
     def __del__(self) -> None:
         self._attempt.abandoned()
 
-    def iter_content(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """The answer's own, with each piece shown to the attempt."""
-        response: Any = self._response()
-        return self._passing(type(response).iter_content(response, *args, **kwargs))
-
-    def close(self) -> None:
-        """The answer's own."""
-        response: Any = self._response()
+    def closed(self) -> None:
+        """The reader has closed the answer."""
         attempt = self._attempt
-        try:
-            type(response).close(response)
-        finally:
-            attempt.closed()
-            if attempt.has_pending_events:
-                attempt.dispatch()
+        attempt.closed()
+        if attempt.has_pending_events:
+            attempt.dispatch()
 
-    def _passing(self, chunks: Iterator[Any]) -> Iterator[Any]:
+    def passing(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        """The chunks, each shown to the attempt."""
         attempt = self._attempt
         takes: Callable[[bytes], bool] = takes_nothing
         try:

@@ -60,9 +60,8 @@ class Routes:
             if found is not None:
                 return Route(api, owner, action, found["prefix"].rstrip("/"), found["model"])
         segments = path.split("/")
-        for length in range(
-            min(self._longest, len(segments)), 0, -1
-        ):  # longest first: /chat/completions also ends in /completions
+        # The longest first: /chat/completions also ends in /completions.
+        for length in range(min(self._longest, len(segments)), 0, -1):
             last, before = segments[-length:], segments[:-length]
             for suffix, api, owner, action in self._rows.get((method.upper(), length), ()):
                 if all(map(_fits, suffix, last)):

@@ -1,0 +1,35 @@
+"""Amazon Bedrock: conversations, and the formats of its models' vendors."""
+
+from __future__ import annotations
+
+from token_meter.providers.bedrock.converse import CONVERSE
+from token_meter.providers.bedrock.invoke import INVOKE_MODEL
+from token_meter.providers.bedrock.sdk import read_operation
+from token_meter.providers.provider import Gate, Provider
+
+AWS = Provider(
+    "aws",
+    hosts=(
+        "bedrock-runtime.*.amazonaws.com",
+        "bedrock-runtime-fips.*.amazonaws.com",
+        "bedrock-agent-runtime.*.amazonaws.com",
+        "bedrock-agent-runtime-fips.*.amazonaws.com",
+    ),
+    apis=(CONVERSE, INVOKE_MODEL),
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference, 2026-11. Guardrails cost by units of text, not by tokens.
+    free=(
+        "model/**/count-tokens",
+        "guardrail/**",
+        "guardrail-checks/**",
+        "knowledgebases/*/retrieve",
+        "sessions",
+        "sessions/**",
+    ),
+    # Every SDK of AWS numbers its calls; Anthropic's names its version on the way to Bedrock too.
+    marks=("amz-sdk-invocation-id", "anthropic-version"),
+    # aiobotocore wraps every exception of its transport.
+    gates=(
+        Gate("botocore.client", "BaseClient", None, "_make_api_call", read_operation, has_stubs=True),
+        Gate("aiobotocore.client", None, "AioBaseClient", "_make_api_call", read_operation, has_stubs=True),
+    ),
+)

@@ -151,9 +151,9 @@ class BotocoreSeam(ModuleSeam):
             if content is not None:
                 attempt.body(content)
                 return
+            vars(raw)[_TAP] = _Tap(attempt)  # first: who listens finds it there
             cls: Any = type(raw)
             raw.__class__ = _tapped(cls)
-            vars(raw)[_TAP] = _Tap(attempt)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()

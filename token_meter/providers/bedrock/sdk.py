@@ -16,7 +16,7 @@ _IN_PATH = "modelId"
 def read_operation(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PlannedCall:
     """Read a call of `_make_api_call(operation_name, api_params)`, the same in all versions (1.40 to 1.43, 2026)."""
     names = ("operation_name", "api_params")
-    operation, params = (args[n] if len(args) > n else kwargs[name] for n, name in enumerate(names))
+    operation, params = (args[n] if len(args) > n else kwargs.get(name) for n, name in enumerate(names))
     return _OperationCall(client, operation, params)
 
 
@@ -25,7 +25,7 @@ class _OperationCall:
 
     __slots__ = ("_operation", "_params", "client")
 
-    def __init__(self, client: Any, operation: str, params: Any) -> None:
+    def __init__(self, client: Any, operation: Any, params: Any) -> None:
         self.client = client
         self._operation = operation
         self._params = params

@@ -23,7 +23,7 @@ class FakeBedrock(FakeServer):
     content_type = "application/vnd.amazon.eventstream"
 
     def frames_of(self, asked: Asked) -> Frames:
-        return _chunks if "/invoke" in asked.path else _events
+        return chunks if "/invoke" in asked.path else _events
 
 
 def frame(payload: bytes, **headers: str) -> bytes:
@@ -54,7 +54,7 @@ def _events(events: Iterable[dict[str, Any]]) -> Iterator[bytes | dict[str, Any]
             yield _event(kind, payload)
 
 
-def _chunks(events: Iterable[dict[str, Any]]) -> Iterator[bytes | dict[str, Any]]:
+def chunks(events: Iterable[dict[str, Any]]) -> Iterator[bytes | dict[str, Any]]:
     for event in events:
         is_event = event is not HOLD and event is not CUT
         yield (

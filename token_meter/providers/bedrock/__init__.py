@@ -11,6 +11,8 @@ AWS = Provider(
     "aws",
     hosts=(
         "bedrock-runtime.*.amazonaws.com",
+        "bedrock-runtime.*.api.aws",
+        "bedrock-mantle.*.api.aws",
         "bedrock-runtime-fips.*.amazonaws.com",
         "bedrock-agent-runtime.*.amazonaws.com",
         "bedrock-agent-runtime-fips.*.amazonaws.com",
@@ -25,8 +27,8 @@ AWS = Provider(
         "sessions",
         "sessions/**",
     ),
-    # Every SDK of AWS numbers its calls; Anthropic's names its version on the way to Bedrock too.
-    marks=("amz-sdk-invocation-id", "anthropic-version"),
+    # Every SDK of AWS numbers its calls; Anthropic's says its language.
+    marks=("amz-sdk-invocation-id", "x-stainless-lang"),
     # aiobotocore wraps every exception of its transport.
     gates=(
         Gate("botocore.client", "BaseClient", None, "_make_api_call", read_operation, has_stubs=True),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
     from token_meter._meter.attach import attach, detach
-    from token_meter.budget.store import BudgetStore
     from token_meter.context.ports import Sink
     from token_meter.exceptions import (
         BlindSpotWarning,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
     from token_meter.providers import Api, Gate, Provider, register, unregister
+    from token_meter.stores import BudgetStore
     from token_meter.types import Call, Handler, Usage
     from token_meter.wire import Format
 
@@ -41,11 +41,11 @@ _ROOMS = {
     "_defaults": ("configure",),
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
-    "budget.store": ("BudgetStore",),
     "context.ports": ("Sink",),
     "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
+    "stores": ("BudgetStore",),
     "types": ("Call", "Handler", "Usage"),
     "wire": ("Format",),
     "exceptions": (

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
+from token_meter._text import is_digits, is_number
 from token_meter.exceptions import ConfigError
 
 EXACT = Context(prec=120)
 """The decimal context for sums and formatting, so that the caller's own context changes nothing."""
 add_usd = EXACT.add
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
-"""Decimal places of money in texts; `None`: 4, and 2 from ten dollars on."""
+"""Decimal places of money for people; `None`: as many as the amount, or its column, needs."""
+_DIGITS_SHOWN, _FINEST_SHOWN = 9, 12
+"""Digits of the largest amount of a column, and decimal places of any."""
 
 _LARGEST, _FINEST, _DIGITS = 18, -100, 30
 """Limits for the powers of ten of an amount and for the digits of a count, within which sums are exact."""
@@ -31,28 +35,41 @@ def left(limit: Any, used: Any, held: Any) -> Any:
     return max(type(limit)(0), EXACT.subtract(limit, committed) if isinstance(limit, Decimal) else limit - committed)
 
 
-def format_usd(amount: Decimal) -> str:
-    """Format US dollars: `$0.2031`, `$12.40`, `-$0.0200`. A cost above zero is never shown as `$0.00`."""
+def format_usd(amount: Decimal, places: int | None = None) -> str:
+    """Show US dollars for people: `$0.2031`, `$12.40`, `-$0.0200`, `$0.00000855`; above zero it never reads `$0.00`.
+
+    Small amounts have three digits that are not 0, fewer where that is exact. *places* is the scale of a column.
+    """
     if amount == 0:
         return "$0.00"
     sign, size = ("-" if amount < 0 else "", amount.copy_abs())
     asked = PLACES.get()
-    places = 4 if asked is None else asked
-    smallest = Decimal((0, (1,), -places))
+    if asked is None:
+        asked = _places_of(size) if places is None else places
+    smallest = Decimal((0, (1,), -asked))
     if size < smallest:
         return f"{'>' if sign else '<'}{sign}${smallest:f}"
-    if size >= 10 and asked is None:
-        places = 2
-    return f"{sign}${size.quantize(Decimal((0, (1,), -places)), context=EXACT):,f}"
+    return f"{sign}${size.quantize(smallest, context=EXACT):,f}"
 
 
-def fine_usd(amount: Decimal) -> str:
-    """Format US dollars for one program's own calls, whose sums are small: with two significant digits, `$0.000041`."""
-    size = amount.copy_abs()
-    if not size or size >= Decimal("0.0001"):
-        return format_usd(amount)
-    rounded = size.quantize(Decimal((0, (1,), size.adjusted() - 1)), context=EXACT)
-    return f"{'-' if amount < 0 else ''}${rounded:f}"
+def scale_of(amounts: Iterable[Decimal | None]) -> int | None:
+    """The decimal places of a column: enough for its smallest amount, with at most nine digits for its largest."""
+    sizes = [amount.copy_abs() for amount in amounts if amount]
+    if not sizes:
+        return None
+    most = max(0, max(sizes).adjusted() + 1)
+    return min(max(map(_places_of, sizes)), max(_DIGITS_SHOWN - most, 2))
+
+
+def _places_of(size: Decimal) -> int:
+    """How many decimal places an amount needs by itself: 4, 2 from ten dollars on, three digits of a small one."""
+    if size >= 10:
+        return 2
+    if size >= Decimal("0.1"):
+        return 4
+    places = min(2 - size.adjusted(), _FINEST_SHOWN)
+    rounded = size.quantize(Decimal((0, (1,), -places)), context=EXACT).normalize(EXACT)
+    return max(4, -int(rounded.as_tuple().exponent)) if rounded else places
 
 
 def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
@@ -64,8 +81,11 @@ def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
     wrong = f"{name} must be an amount of US dollars such as 0.05, not {_told(value)}"
     if isinstance(value, bool) or _is_endless(value):
         raise ConfigError(wrong)
+    text = "" if isinstance(value, Decimal) else str(value).strip().removeprefix("$")
+    if text and not is_number(text):
+        raise ConfigError(wrong)
     try:
-        amount = value if isinstance(value, Decimal) else Decimal(str(value).strip().removeprefix("$"))
+        amount = value if isinstance(value, Decimal) else Decimal(text)
     except InvalidOperation:
         raise ConfigError(wrong) from None
     if not amount.is_finite() or amount < 0:
@@ -76,15 +96,15 @@ def parse_usd(value: Decimal | str | int | float, *, name: str) -> Decimal:
 
 
 def parse_count(value: int | str, *, name: str) -> int:
-    """Read a limit in tokens or calls: a whole number that is at least 0; `"5_000"` and `"5,000"` are read as 5000.
+    """Read a limit in tokens or calls: a whole number that is at least 0, or its plain digits.
 
     Raises:
         ConfigError: *value* is anything else.
     """
     wrong = f"{name} must be a whole number such as 5000, not {_told(value)}"
     if isinstance(value, str):
-        digits = value.strip().replace("_", "").replace(",", "")
-        if not (digits.isascii() and digits.isdigit()) or len(digits) > _DIGITS:
+        digits = value.strip()
+        if not is_digits(digits) or len(digits) > _DIGITS:
             raise ConfigError(wrong)
         return int(digits)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or _is_endless(value):

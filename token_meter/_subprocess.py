@@ -38,6 +38,8 @@ class _Part:
         labels = told.get("labels") or None
         stops = told.get("on_exceed") != "warn"
         limits = {name: told[name] for name in ("max_cost", "max_tokens", "max_calls") if told.get(name)}
+        from token_meter.ci.harness import name_limits
+
         common: dict[str, Any] = {
             "scope": "process", "prices": told.get("prices"), "warn_at": None,
             "on_unpriced": "ignore" if told.get("unpriced") == "ignore" else "warn",
@@ -51,6 +53,8 @@ class _Part:
             meters.append(Meter(_SPEND, max_cost=told["max_spend"], ledger=_Refusals(self), **common))
         if any(meter.budget is not None for meter in meters):
             self._share(meters)
+            for meter in meters:
+                name_limits(meter, "this run", told.get("options") or {}, is_spend=meter.name == _SPEND)
         for meter in meters:
             meter.__enter__()
 

@@ -1,8 +1,13 @@
-"""Makes text from outside safe to show, and suggests corrections for misspelt words."""
+"""Makes text from outside safe to show, suggests corrections for misspelt words, and says what is a number."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+WHERE_PRICES_GO = "meter(prices=FILE), TOKEN_METER_PRICES, prices in pyproject.toml, or --prices"
+"""Who may name a price file, for messages of what has no price."""
 
 
 def visible(text: str, limit: int = 60) -> str:
@@ -13,6 +18,16 @@ def visible(text: str, limit: int = 60) -> str:
         c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else f"\\u{ord(c):04x}" for c in text
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def is_digits(text: str) -> bool:
+    """Whether *text* is a whole number: `int` alone would also take `1_000`, ` 7 ` and full-width digits."""
+    return text.isascii() and text.isdigit()
+
+
+def is_number(text: str) -> bool:
+    """Whether *text* is a number without a sign: `Decimal` alone would also take `1_000` and full-width digits."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:

@@ -82,6 +82,13 @@ class Config:
         """The value of *key*, with its origin."""
         return self._settings.get(key) or Setting(KEYS[key].default, "default")
 
+    def named(self, key: str, option: str, ini: str = "") -> str:
+        """A setting as the user wrote it: the option, the variable, the key of the ini file or of pyproject.toml."""
+        origin = self.setting(key).origin
+        return {"command line": option, "ini": f"{ini} of the ini file"}.get(
+            origin, origin if origin.startswith(PREFIX) else f"{key} of {origin}"
+        )
+
 
 def load_config(
     pyproject: str | os.PathLike[str] | None = None,
@@ -158,7 +165,7 @@ def _read_pyproject(path: Path) -> dict[str, Setting]:
 
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as exc:  # ValueError also for numbers of thousands of digits
+    except (ValueError, RecursionError, ArithmeticError) as exc:  # also for thousands of digits, or such an exponent
         msg = f"{path} is not valid TOML: {exc}"
         raise ConfigError(msg) from None
     tool = data.get("tool", {})

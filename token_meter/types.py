@@ -69,10 +69,11 @@ class Usage(NamedTuple):
 
     @property
     def billable_output_tokens(self) -> int | None:
-        """Tokens billed as output: `max(completion, total - prompt)`, which includes reasoning in either case."""
-        if self.completion_tokens is None or self.total_tokens is None or self.prompt_tokens is None:
-            return self.completion_tokens
-        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
+        """Tokens billed as output: the completion, and its reasoning where only the total includes that."""
+        sent, made, total = self[:3]
+        if sent is None or made is None or total is None or total - sent - made != self.reasoning_tokens:
+            return made
+        return total - sent
 
     @property
     def audio_tokens(self) -> int | None:
@@ -173,9 +174,9 @@ class Price(NamedTuple):
     """The cost of a usage, and the source of the price.
 
     Attributes:
-        cost: US dollars, exact; `None` if no price is known.
+        cost: US dollars, exact; a lower bound if there is a reason too; `None` if no price is known.
         source: the source of the price: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
-        reason: why there is no price, as a text for users; `None` if there is one.
+        reason: why there is no price, or only a lower bound, as a text for users; `None` if there is a price.
     """
 
     cost: Decimal | None = None
@@ -200,7 +201,7 @@ class Call(NamedTuple):
         outcome: how the call ended.
         status: HTTP status; `None` without an answer.
         error: class name of the exception, or type of the error that ended the call.
-        service_tier: the tier that served the call.
+        service_tier: the tier that served the call; `flex?` if `flex` was requested and the answer names none.
         attempt: 0 for the first request, 1 for the SDK's first retry, …
         streamed: the answer was a stream.
         tags: the labels of the meters that count the call.
@@ -244,7 +245,7 @@ class Call(NamedTuple):
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars, exact; `None` when unknown."""
+        """US dollars, exact, or at least so much (`price.reason` says why); `None` when unknown."""
         return self.price.cost if self.price is not None else None
 
     @property

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from token_meter import ConfigError
 from token_meter._money import parse_share
 from token_meter.budget.account import Account, Admission, Amounts, Ask, admit, parse_limits
+from token_meter.prices import Rates
+from token_meter.wire import NumberReader
 
 
 class Book:
@@ -253,6 +255,27 @@ def test_a_limit_that_is_no_amount_is_an_error(limits):
     """At the front door, with the value."""
     with pytest.raises(ConfigError):
         parse_limits(**limits)
+
+
+DIGITS = ["1_000", "1,000", "１０００", "١٠٠", "1 000", "0x10", "+5"]
+
+
+@pytest.mark.parametrize("name", ["max_cost", "max_tokens", "max_calls"])
+@pytest.mark.parametrize("text", DIGITS)
+def test_f129_a_limit_takes_the_digits_that_a_count_takes(name, text):
+    """What the wire refuses as a count is no limit either: one rule for all."""
+    with pytest.raises(ConfigError):
+        parse_limits(**{name: text})
+    numbers = NumberReader()
+    assert (numbers.count(text), numbers.dollars(text)) == (None, None)
+    with pytest.raises(ConfigError):
+        Rates("openai", "m", input=text)
+
+
+def test_f129_plain_digits_are_a_limit():
+    """Also in a text, as the command line gives them."""
+    assert parse_limits("$0.05", " 1000 ", "7") == Amounts(Decimal("0.05"), 1000, 7)
+    assert parse_limits(max_cost="1e-3") == Amounts(Decimal("0.001"), None, None)
 
 
 @pytest.mark.parametrize(

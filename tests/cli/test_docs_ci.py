@@ -129,8 +129,8 @@ def test_the_recipe_for_github_writes_what_the_page_shows(walk: Walk) -> None:
     walk.run(copy, **host)
 
     assert plain((walk.project / "summary.md").read_text(encoding="utf-8")) == plain(shown)
-    assert "::notice title=token_meter::LLM cost: $0.0018 in 8 calls" in tested.splitlines()
-    assert compared.startswith("::error title=LLM budget%3A cost%3A10%25::total: cost +$0.0002 (+11.6%25)")
+    assert "::notice title=token_meter::LLM cost: $0.00176 in 8 calls" in tested.splitlines()
+    assert compared.startswith("::error title=LLM budget%3A cost%3A10%25::total: cost +$0.000182 (+11.6%25)")
     outputs = dict(line.split("=", 1) for line in (walk.project / "outputs.txt").read_text().splitlines())
     assert outputs["status"] == "exceeded"
     assert float(outputs["delta"]) == pytest.approx(0.0001825)

@@ -69,7 +69,7 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "given", "said"),
     [
-        (("count", "-m", "gpt-4o"), "hello world", "     2  -\no200k_base; <$0.0001 as input of gpt-4o\n"),
+        (("count", "-m", "gpt-4o"), "hello world", "     2  -\no200k_base; $0.000005 as input of gpt-4o\n"),
         (("count",), "hello world", "no price: no model was named (-m)"),
         (("count", "-m", "acme-7b", "-"), "hello", "~1  -"),
         (("count", "-m", "acme-7b", "-"), "hello", "no price:"),

@@ -49,7 +49,6 @@ ANSWERS: list[tuple[str, str, str, Answer, Callable[[Count], int]]] = [
         lambda n: n("add") + n(ADD[1]) + 8,
     ),
     ("a completion", "completions", "davinci-002", Answer((TEXT,), finish="stop"), lambda n: n(TEXT)),
-    ("an embedding", "embeddings", "text-embedding-3-small", Answer(), lambda n: 0),
     ("newer models", "chat", "gpt-5", Answer((TEXT,), finish="stop"), lambda n: n(TEXT) + 3),
     ("newer models, after thinking", "chat", "gpt-5", Answer((TEXT,), (), True, "stop"), lambda n: n(TEXT) + 9),
     ("newer models, in Responses", "responses", "gpt-5", Answer((TEXT,), (), True, "completed"), lambda n: n(TEXT) + 6),
@@ -109,7 +108,7 @@ def test_an_unknown_model_is_marked() -> None:
         ("gpt-5.2", {"reasoning_effort": "none"}, Answer((TEXT,)), "estimated"),
         ("gpt-5-chat-latest", {}, Answer((TEXT,)), "estimated"),
         ("deepseek-chat", {}, Answer((TEXT,)), "estimated"),
-        ("deepseek-chat", {}, Answer((TEXT,), reasoned=True), "lower_bound"),
+        ("deepseek-chat", {}, Answer((TEXT,), reasoned=True), "estimated"),
         ("gpt-4o-audio-preview", {"modalities": ["text", "audio"]}, Answer((TEXT,)), "lower_bound"),
     ],
 )
@@ -251,3 +250,28 @@ def test_a_reservation_never_raises(request_: bytes) -> None:
 
     assert prompt <= max(3, len(request_))
     assert cap is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"input": [{"type": "compaction", "encrypted_content": "x"}, {"role": "user", "content": TEXT}]},
+        {"input": TEXT, "truncation": "auto", "previous_response_id": "resp_1"},
+        {"input": TEXT, "context_management": [{"type": "compaction"}], "conversation": "conv_1"},
+    ],
+)
+def test_f171_a_conversation_that_the_provider_may_shorten_is_no_lower_bound(more: dict[str, Any]) -> None:
+    """It reads a summary in the place of items that were sent."""
+    estimate = estimate_usage("responses", _body(model="gpt-4o", **more), Answer((TEXT,), finish="completed"), "gpt-4o")
+
+    assert estimate.certainty == "estimated"
+    assert "at most: compacted items" in estimate.method
+
+
+def test_f171_what_is_counted_at_its_largest_says_so() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    request = _body(model="gpt-4o-mini", messages=[{"role": "user", "content": [image]}])
+    estimate = estimate_usage("chat", request, Answer((TEXT,), finish="stop"), "gpt-4o-mini")
+
+    assert (estimate.certainty, estimate.is_floor) == ("estimated", False)
+    assert "at most: images of unknown size" in estimate.method

@@ -132,7 +132,7 @@ def test_an_image_of_unknown_size_counts_as_the_largest_and_says_so() -> None:
 
     assert estimate.usage is not None
     assert estimate.usage.prompt_tokens == 3 + 4 + 85 + 170 * 8
-    assert estimate.method == "o200k_base: text, images; approximate: images of unknown size"
+    assert estimate.method == "o200k_base: text, images; at most: images of unknown size"
 
 
 def test_the_text_of_an_image_is_not_counted_as_text() -> None:

@@ -17,7 +17,6 @@ import token_meter
 from tests.conftest import CHAT_BODY, sdk_http
 from tests.handlers.conftest import MESSAGES, Chunks
 from token_meter import BudgetExceededError, UnpricedModelError, callbacks, meter
-from token_meter.budget import admission
 from token_meter.call import background, pending_estimate
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.context.subscriber import Subscriber
@@ -29,6 +28,7 @@ from token_meter.providers.stainless import read_options
 from token_meter.runtime.hub import HUB
 from token_meter.transports.httpx import HttpxRequest
 from token_meter.types import Answer, Call, Usage
+from token_meter.wire import read_request
 
 URL = "https://api.openai.com/v1/chat/completions"
 
@@ -129,7 +129,7 @@ def test_a_call_without_a_price_is_let_pass_with_a_word_where_limits_only_warn()
 )
 def test_the_tier_that_a_request_asks_for(body, tier):
     """It decides what a call may cost."""
-    assert admission._tier(body) == tier
+    assert read_request(body).service_tier == tier
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import take_internal_errors
 from token_meter import Meter, current, meter
-from token_meter._money import fine_usd, format_usd
+from token_meter._money import format_usd, scale_of
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.totals import BoundedGroups, Totals, TotalsView
 from token_meter.types import Call, Usage
@@ -250,8 +250,8 @@ def test_plain_data_is_of_one_moment(monkeypatch):
 def test_money_is_shown_alike_however_the_program_rounds(rounding):
     """Half a hundredth of a cent goes to the even neighbour, as Python does it by default."""
     with localcontext(rounding=rounding):
-        assert [format_usd(Decimal(a)) for a in ("0.00025", "0.00019", "12.345", "1234567.891")] == [
-            "$0.0002", "$0.0002", "$12.34", "$1,234,567.89",
+        assert [format_usd(Decimal(a)) for a in ("0.0002125", "0.0001935", "12.345", "1234567.891")] == [
+            "$0.000212", "$0.000194", "$12.34", "$1,234,567.89",
         ]  # fmt: skip
 
 
@@ -285,13 +285,14 @@ def test_langchains_own_events_are_heard_and_ignored():
 @pytest.mark.parametrize(
     ("amount", "shown"),
     [
-        ("0", "$0.00"), ("0.00004125", "$0.000041"), ("0.0000000991", "$0.000000099"), ("0.0001", "$0.0001"),
-        ("0.2031", "$0.2031"), ("12.4", "$12.40"), ("-0.000012", "-$0.000012"),
+        ("0", "$0.00"), ("0.00004125", "$0.0000412"), ("0.0000000991", "$0.0000000991"), ("0.0001", "$0.0001"),
+        ("0.2031", "$0.2031"), ("12.4", "$12.40"), ("-0.000012", "-$0.000012"), ("0.00231499", "$0.00231"),
+        ("0.0029999", "$0.0030"), ("1e-15", "<$0.000000000001"), ("9.99999", "$10.0000"), ("0.0999996", "$0.1000"),
     ],
 )  # fmt: skip
-def test_a_small_cost_is_shown_with_two_digits(amount, shown):
+def test_f153_a_small_cost_is_shown_with_three_digits(amount, shown):
     """A few calls of a small model cost less than a hundredth of a cent, and still something."""
-    assert fine_usd(Decimal(amount)) == shown
+    assert format_usd(Decimal(amount)) == shown
 
 
 def test_f138_a_cost_of_which_nothing_is_known_says_so() -> None:
@@ -322,3 +323,34 @@ def test_f138_a_stream_that_has_not_ended_leaves_the_cost_unknown() -> None:
     cb.opened_stream()
 
     assert (cb.cost_is_known, cb.to_dict()["cost"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        (["0.2031", "0.0000123"], ["$0.2031000", "$0.0000123"]),
+        (["0.088", "0.0023"], ["$0.0880", "$0.0023"]),
+        (["12.4", "0.2031"], ["$12.4000", "$0.2031"]),
+        (["1234.5", "0.0000021"], ["$1,234.50000", "<$0.00001"]),  # nine digits, no more
+        (["123456789", "0.01"], ["$123,456,789.00", "$0.01"]),
+        (["25", "0", None], ["$25.00", "$0.00"]),
+        ([None, "0"], ["$0.00"]),
+        (["-0.00002", "0.5"], ["-$0.00002", "$0.50000"]),
+    ],
+)
+def test_f153_a_column_has_one_scale(amounts, shown):
+    """Enough for its smallest amount, so that digits stand below digits; the largest has nine at most."""
+    found = [None if a is None else Decimal(a) for a in amounts]
+    places = scale_of(found)
+
+    assert [format_usd(a, places) for a in found if a is not None] == shown
+
+
+def test_f153_a_meter_prints_its_sum_and_its_models_by_one_scale():
+    """On the terminal and in a notebook."""
+    cb = filled(call(), call("gpt-4o", usage=Usage(1, 0, 1)))
+
+    for text in (str(cb), cb._repr_html_()):
+        assert "$0.1500025" in text
+        assert "$0.1500000" in text
+        assert "$0.0000025" in text

@@ -22,6 +22,7 @@ from token_meter.types import Call, Price, Usage
 
 TEXT = Usage(prompt_tokens=1_000_000, completion_tokens=1_000_000)
 CACHED = TEXT._replace(cached_tokens=500_000)
+ROUTER = "https://openrouter.ai/api/v1"
 AZURE = "https://acme.openai.azure.com/openai/v1/"
 CONTRACT = Rates(
     "openai", "gpt-6.1-terra", input="0.80", output=Decimal(4), tier=None, as_of="2026-11-01", note="contract 4711"
@@ -109,9 +110,10 @@ def test_an_override_for_the_alias_covers_the_snapshot_that_it_stands_for() -> N
 
 def test_what_the_provider_charged_comes_before_an_override() -> None:
     """A bill is a bill."""
-    book = PriceBook([CONTRACT])
+    book = PriceBook([Rates("openrouter", "gpt-6.1-terra", input="0.80", output="4")])
+    charged = TEXT._replace(provider_cost=Decimal("0.5"))
 
-    assert cost(book, "gpt-6.1-terra", TEXT._replace(provider_cost=Decimal("0.5"))) == Decimal("0.5")
+    assert cost(book, "gpt-6.1-terra", charged, base_url=ROUTER) == Decimal("0.5")
 
 
 def test_a_multiplier_is_for_list_prices_and_not_for_private_ones() -> None:
@@ -148,7 +150,7 @@ def test_web_searches_are_priced_when_asked() -> None:
         Decimal("12.53"), f"genai-prices {genai_prices.__version__} + web searches", None
     )
     assert cost(book, "gpt-4o", TEXT) == Decimal("12.5")
-    assert cost(book, "gpt-4o", searched._replace(provider_cost=Decimal(1))) == 1
+    assert cost(book, "gpt-4o", searched._replace(provider_cost=Decimal(1)), base_url=ROUTER) == 1
     assert cost(book, "gpt-9", searched) is None
 
 
@@ -159,8 +161,8 @@ def test_an_estimate_is_priced_like_a_report() -> None:
 
 @pytest.mark.parametrize(("total", "out"), [(None, 50), (120, 50), (150, 50), (400, 300)])
 def test_a_total_beside_the_sum(total: int | None, out: int) -> None:
-    """A total above the sum holds hidden output; one below it changes nothing."""
-    usage = Usage(prompt_tokens=100, completion_tokens=50, total_tokens=total)
+    """A total above the sum holds hidden output where as much reasoning is said; one below it changes nothing."""
+    usage = Usage(prompt_tokens=100, completion_tokens=50, total_tokens=total, reasoning_tokens=250)
 
     assert cost(DEFAULT_BOOK, "gpt-4o", usage) == (100 * Decimal("2.5") + out * 10) / 1_000_000
 
@@ -350,7 +352,8 @@ from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates
 from token_meter.types import Call, Usage
 
 def price(book, usage):
-    call = Call("1", 1795136400.0, 0.1, "api.openai.com", "chat", response_model="gpt-4o", usage=usage)
+    host = "openrouter.ai" if usage.provider_cost else "api.openai.com"
+    call = Call("1", 1795136400.0, 0.1, host, "chat", response_model="gpt-4o", usage=usage)
     return book.price(call).source
 
 def loaded():

@@ -106,7 +106,7 @@ def test_a_limit_that_is_no_money_is_refused(value):
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [("0.00001", "<$0.0001"), ("-0.00001", ">-$0.0001"), ("12.346", "$12.35"), ("1234.5", "$1,234.50")],
+    [("0.00001", "$0.00001"), ("-1e-13", ">-$0.000000000001"), ("12.346", "$12.35"), ("1234.5", "$1,234.50")],
 )
 def test_money_never_shows_as_nothing(amount, shown):
     """More than zero is never $0.00."""

@@ -86,7 +86,10 @@ def test_an_unknown_host_says_how_to_map_it() -> None:
 
     reason = DEFAULT_BOOK.price(call).reason
 
-    assert reason == 'host gw.corp:8080 has no known provider; map it with PriceBook(hosts={"gw.corp:8080": "openai"})'
+    assert reason == (
+        'host gw.corp:8080 has no known provider; say who is paid by hosts = { "gw.corp:8080" = "PROVIDER" } in a price '
+        "file (meter(prices=FILE), TOKEN_METER_PRICES, prices in pyproject.toml, or --prices)"
+    )
 
 
 def test_the_models_name_is_never_a_hint() -> None:

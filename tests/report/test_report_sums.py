@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from tests.report.samples import NOW, FlatBook, call, row, summary_of, write_sample
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger, Row, read_run
-from token_meter.report import Limit, check_limits, find_vcs, judge, load, parse_target, render, summarise, write
+from token_meter.report import (
+    Limit,
+    check_limits,
+    compare,
+    find_vcs,
+    judge,
+    load,
+    parse_target,
+    render,
+    summarise,
+    write,
+)
 from token_meter.report._collect import OTHER
 from token_meter.report._formatting import change_text, cost_sentence, percent_text
 from token_meter.report._summary import Totals
@@ -102,7 +113,7 @@ UNKNOWN = [
     ([row(), row(n=1, model="acme-7b")], ">=$0.0020 (1 call unpriced: acme-7b)"),
     ([row(model="acme-7b", calls=2)], "unknown (2 calls unpriced: acme-7b)"),
     ([row(certainty="lower_bound"), row(n=1, model="acme-7b")], ">=~$0.0020 (1 call unpriced: acme-7b)"),
-    ([row(prompt=1, completion=0)], "<$0.0001"),
+    ([row(prompt=1, completion=0)], "$0.000001"),
     ([row(prompt=1, completion=0), row(n=1, model="acme-7b")], ">=$0.000001 (1 call unpriced: acme-7b)"),
     ([row(usage=None, certainty="unmeasured")], "unknown (1 call unpriced: gpt-4o-mini)"),
     ([row(usage=None, status=429, error="rate_limit", certainty="unmeasured")], "$0.00"),
@@ -120,7 +131,7 @@ CHANGES = [
     (Decimal(0), Decimal(1), "=", "+0.0%"),
     (Decimal("0.008"), Decimal("0.2"), "+$0.0080", "+4.0%"),
     (Decimal("-0.5"), Decimal(1), "-$0.5000", "-50.0%"),
-    (Decimal("0.00001"), Decimal(1), "+<$0.0001", "+<0.1%"),
+    (Decimal("0.00001"), Decimal(1), "+$0.00001", "+<0.1%"),
     (Decimal(1), Decimal(0), "+$1.0000", None),
 ]
 
@@ -164,7 +175,7 @@ LIMITS = [
     ("run", "cost", "0.0019999999", "exceeded"),
     ("run", "spent", "0.001", "exceeded"),
     ("run", "tokens", 1100, "ok"),
-    ("run", "tokens", "1,099", "exceeded"),
+    ("run", "tokens", "1099", "exceeded"),
     ("run", "calls", 0, "exceeded"),
     ("test", "cost", "0.001", "exceeded"),
     ("test", "calls", 1, "ok"),
@@ -368,3 +379,17 @@ def test_totals_add_up_like_numbers() -> None:
 def test_the_moment_of_a_report_is_utc() -> None:
     """`created` is a time that other machines understand."""
     assert summary_of(now=datetime(2026, 11, 20, 10, 16, tzinfo=UTC)).created == "2026-11-20T10:16:00Z"
+
+
+def test_f153_no_row_of_a_cheap_model_reads_as_nothing(tmp_path: Path) -> None:
+    """Every format for people shows what each row cost, digits below digits; so does a comparison."""
+    rows = [row(f"t.py::test_{n}", n, prompt=10**n, completion=0) for n in range(1, 6)]
+    cheap, changed = summary_of(*rows), summary_of(*rows[:-1], row("t.py::test_5", 5, prompt=10**5 + 7, completion=0))
+    diff = compare(cheap, changed, book=FlatBook())
+
+    for kind in ("table", "md", "html"):
+        text = render(cheap, kind)
+        assert [cost for n in range(1, 6) if (cost := f"${Decimal(10**n) / 10**6:.5f}") not in text] == []
+        assert "<$0" not in text.replace("&lt;", "<")
+    for kind in ("table", "md", "html"):
+        assert "+$0.000007" in render(diff, kind)

@@ -39,7 +39,7 @@ def _answer() -> Answer:
     [
         (readers, "read_objects", lambda: read_body("chat", b"{}"), Reading()),
         (readers, "answer_of", lambda: read_answer("chat", b"{}"), Answer()),
-        (readers, "read_json_request", lambda: tuple(read_request(b"{}")), (None, False, False)),
+        (readers, "read_json_request", lambda: tuple(read_request(b"{}")), (None, False, False, None)),
         (stream, "read_events", _finish, Reading()),
         (stream, "answer_of", _answer, Answer()),
     ],

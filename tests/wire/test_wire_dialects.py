@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -226,3 +227,40 @@ def test_f143_one_object_over_several_lines_stays_one_event() -> None:
     reader.feed(raw)
 
     assert reader.finish().usage == Usage(1, 2, 3)
+
+
+# Charges.
+
+BYOK = {"cost": 0.000175, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0035}}
+
+
+@pytest.mark.parametrize(
+    ("said", "dollars"),
+    [
+        ({"cost": 0.0123}, "0.0123"),
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0405}}, "0.0405"),
+        (BYOK, "0.003675"),
+        ({**BYOK, "is_byok": False}, "0.000175"),
+        ({"cost": 0.01, "cost_details": {"upstream_inference_cost": 0.01}}, "0.01"),
+        ({"cost": 0, "is_byok": True, "cost_details": None}, None),
+        ({"cost": {"total_cost": 0.0062, "currency": "USD", "input_cost": 0.0009}}, "0.0062"),
+        ({"cost": {"total_cost": 0.0062, "currency": "EUR"}}, None),
+        ({"cost": 0.5, "currency": "CNY"}, None),
+        ({"cost": 0.5, "currency": "usd"}, "0.5"),
+        ({"cost_in_usd_ticks": 158500000}, "0.01585"),
+        ({"estimated_cost": 0.0002}, "0.0002"),
+    ],
+)
+def test_f144_a_charge_is_read_whole_and_in_dollars_only(said: dict[str, Any], dollars: str | None) -> None:
+    usage = read_body("chat", json.dumps(chat({**TEXT, **said})).encode()).usage
+
+    assert usage is not None
+    assert usage.provider_cost == (None if dollars is None else Decimal(dollars))
+    assert usage._replace(provider_cost=None) == USAGE
+
+
+@pytest.mark.parametrize("amount", [b"1e99999999999999999999", b"1e9999", b"-1", b"NaN", b'"a lot"'])
+def test_f144_a_charge_that_is_no_amount_costs_the_tokens_nothing(amount: bytes) -> None:
+    body = json.dumps(chat({**TEXT, "cost": "CHARGE"})).encode().replace(b'"CHARGE"', amount)
+
+    assert read_body("chat", body).usage == USAGE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
+from token_meter._money import scale_of
 from token_meter._text import visible
 from token_meter.totals.totals import SubTotal, amount
 
@@ -27,11 +28,11 @@ class Shown(Protocol):
         """Its current sums, after a warning about models without a price."""
 
 
-def _amount_of(model: TotalsView) -> str:
+def _amount_of(model: TotalsView, places: int | None) -> str:
     """The cost of one model. If every attempt failed, no tokens were priced, so that $0 would be wrong."""
     counted = model._charged()
     is_told = counted.successful_requests or counted.priced_calls or counted.unpriced_calls or counted.unmeasured_calls
-    return amount(model) if is_told else "failed"
+    return amount(model, places) if is_told else "failed"
 
 
 def _gaps(still: Breakdown) -> list[str]:
@@ -77,7 +78,7 @@ def line(meter: Shown) -> str:
 def block(meter: Shown) -> str:
     """A block of lines with at most 80 columns."""
     still = meter._told()
-    counted = still.sums
+    counted, models = still.sums, still.by_model.snapshot()
     requests = f"{counted.successful_requests:,} ok"
     if counted.failed_requests:
         requests += f", {counted.failed_requests:,} failed"
@@ -86,15 +87,14 @@ def block(meter: Shown) -> str:
         ("prompt tokens", _with_parts(counted.prompt_tokens, cached=counted.cached_tokens)),
         ("completion tokens", _with_parts(counted.completion_tokens, reasoning=counted.reasoning_tokens)),
         ("total tokens", f"{counted.total_tokens:,}"),
-        ("cost", _cost_line(still)),
+        ("cost", _cost_line(still, scale := scale_of([counted.cost, *(sub.cost for sub in models.values())]))),
     ]
     lines = [f"token_meter{': ' + visible(meter.name) if meter.name else ''}"]
     lines += [f"  {label:<18} {value}" for label, value in rows]
-    models = still.by_model.snapshot()
     if models:
         lines.append("  by model")
         lines += [
-            f"    {visible(name, 34):<34} {sub.total_tokens:>12,} tokens  {_amount_of(sub):>14}"
+            f"    {visible(name, 34):<34} {sub.total_tokens:>12,} tokens  {_amount_of(sub, scale):>14}"
             for name, sub in sorted(models.items(), key=lambda item: -item[1].total_tokens)[:10]
         ]
         if len(models) > 10:
@@ -102,9 +102,9 @@ def block(meter: Shown) -> str:
     return "\n".join(lines)
 
 
-def _cost_line(still: Breakdown) -> str:
+def _cost_line(still: Breakdown, places: int | None) -> str:
     gaps = _gaps(still)
-    return amount(SubTotal(still.sums)) + (f" ({'; '.join(gaps)})" if gaps else "")
+    return amount(SubTotal(still.sums), places) + (f" ({'; '.join(gaps)})" if gaps else "")
 
 
 def _with_parts(count: int, **parts: int) -> str:
@@ -115,16 +115,17 @@ def _with_parts(count: int, **parts: int) -> str:
 def card(meter: Shown) -> str:
     """A notebook card; every name is escaped."""
     still = meter._told()
-    counted = still.sums
+    counted, models = still.sums, still.by_model.snapshot()
+    scale = scale_of([counted.cost, *(sub.cost for sub in models.values())])
     rows = "".join(
         f"<tr><td>{escape(visible(name))}</td><td style='text-align:right'>{sub.total_tokens:,}</td>"
-        f"<td style='text-align:right'>{escape(_amount_of(sub))}</td></tr>"
-        for name, sub in sorted(still.by_model.snapshot().items(), key=lambda item: -item[1].total_tokens)[:20]
+        f"<td style='text-align:right'>{escape(_amount_of(sub, scale))}</td></tr>"
+        for name, sub in sorted(models.items(), key=lambda item: -item[1].total_tokens)[:20]
     )
     title = escape(visible(meter.name)) if meter.name else "token_meter"
     return (
         f"<div><b>{title}</b> · {counted.total_tokens:,} tokens "
         f"({counted.prompt_tokens:,} prompt + {counted.completion_tokens:,} completion) · "
-        f"<b>{escape(_cost_line(still))}</b>"
+        f"<b>{escape(_cost_line(still, scale))}</b>"
         f"<table><tr><th>model</th><th>tokens</th><th>cost</th></tr>{rows}</table></div>"
     )

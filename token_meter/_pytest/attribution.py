@@ -7,8 +7,11 @@ lose the calls of threads and pools.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from decimal import localcontext
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,14 +19,18 @@ import pytest
 from token_meter._money import EXACT
 from token_meter._pytest.settings import limits_of_test
 from token_meter.config import Config
+from token_meter.exceptions import BudgetExceededError
 
 if TYPE_CHECKING:
     from token_meter._pytest.testmeter import TestMeter
     from token_meter.ci.losses import Unwritten
     from token_meter.ledger import Ledger
-    from token_meter.report import Check
     from token_meter.types import Call
 
+_OPEN = {("unknown", "warn"), ("unknown", "fail")}
+"""A limit on the cost of calls without a price, and the settings under which that is told."""
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_PLUGIN = os.path.join(_PACKAGE, "_pytest", "")
 PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls")
 
 
@@ -161,9 +168,9 @@ class Paying:
         result = yield
         if now.has_calls:
             with localcontext(EXACT):  # the test may change the decimal context
-                bad = [check for check in self._judge(item, now) if check.status == "exceeded"]
+                bad = self._judge(item, now)
             if bad:
-                pytest.fail("\n".join(check.text for check in bad), pytrace=False)
+                pytest.fail("\n".join(bad), pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -184,19 +191,28 @@ class Paying:
                 "context", id=now.context, outcome=report.outcome, file=path, line=(line or 0) + 1, attempts=now.attempt
             )
 
-    def _judge(self, item: pytest.Item, now: CurrentTest) -> list[Check]:
-        from token_meter.report import check
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[Any]) -> None:
+        """Let our frames be hidden in the traceback of what only passed through us; `--full-trace` shows them."""
+        if call.excinfo is not None:
+            _mark_our_frames(call.excinfo.value)
+
+    def _judge(self, item: pytest.Item, now: CurrentTest) -> list[str]:
+        """Put on record which limits of a test do not hold, or cannot be judged; return why it fails."""
+        from token_meter.report import check, short_reason
 
         totals = now.meter.totals()
         limits = limits_of_test(item, self._settings)
         found = [check(limit, str(now.context), totals, culprit=now.context) for limit in limits]
-        notable = [c for c in found if c.status in ("exceeded", "warn")]
+        unpriced = self._settings["unpriced"]
+        notable = [c for c in found if c.status in ("exceeded", "warn") or (c.status, unpriced) in _OPEN]
         told = [[c.field, str(c.limit), str(c.actual), c.status, c.text] for c in notable]
         self.note("context", id=now.context, checks=told)
         stops = {limit.field for limit in limits if limit.on_exceed == "stop"}
         if any(c.field in stops and c.status == "exceeded" for c in notable):
             self._fail(notable[0].text)
-        return notable
+        fatal = {"exceeded", "unknown"} if unpriced == "fail" else {"exceeded"}
+        return [short_reason(limit, totals) for limit, c in zip(limits, found, strict=True) if c.status in fatal]
 
     # Calls of a fixture with a wider scope are assigned to the fixture, not to the first test that uses it.
 
@@ -223,6 +239,32 @@ class Paying:
         finally:
             self.now = before
             fixturedef.addfinalizer(enter)
+
+
+def _mark_our_frames(error: BaseException) -> None:
+    """Mark the modules of our frames, as pytest wants it: it finds each frame's `__tracebackhide__` there."""
+    for frame in _our_frames(error):
+        frame.f_globals["__tracebackhide__"] = _only_passed_through
+
+
+def _only_passed_through(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether an exception is not our own mistake, or is a refusal, which is about the user's limit."""
+    frames = [frame for frame, _ in walk_tb(excinfo.value.__traceback__)]
+    return isinstance(excinfo.value, BudgetExceededError) or not frames or not _is_ours(frames[-1])
+
+
+def _our_frames(error: BaseException | None) -> Iterator[FrameType]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield from (frame for frame, _ in walk_tb(error.__traceback__) if _is_ours(frame))
+        error = error.__cause__ or error.__context__
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a frame is of the package, but not of this plugin, whose verdicts have no other frames."""
+    file = frame.f_code.co_filename
+    return file.startswith(_PACKAGE) and not file.startswith(_PLUGIN)
 
 
 def _attach(item: pytest.Item, now: CurrentTest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from token_meter._money import scale_of
 from token_meter.ci import harness as _run
 from token_meter.ci.losses import NOTHING_MISSING
 from token_meter.exceptions import LedgerError, TokenMeterError
@@ -95,7 +96,8 @@ class SessionReport:
         top = self._settings["report.top"]
         changes: Mapping[str, str] = {}
         if self.diff is not None and self.diff.base is not None:
-            changes = {c.id: c.text for c in self.diff.changes}
+            scale = scale_of(c.cost for c in self.diff.changes if c.comparable)
+            changes = {c.id: c.shown(scale) for c in self.diff.changes}
         return View(
             sort=self._settings["report.sort"], top=View().top if top is None else top, width=width, changes=changes,
             history=history(self._data_dir),

@@ -145,7 +145,9 @@ class Session:
             paying.unwritten.sums.append(sums)
             for meter, name in zip(meters, ("pytest", "spend"), strict=False):
                 shares(meter, sums, lock, name, live_only=name == "spend")
+        named = _run.names_of_limits(settings, "budget.", of_pytest=True)
         for meter in meters:
+            _run.name_limits(meter, "this run of pytest", named, is_spend="live" in str(meter.name))
             _apart(meter.__enter__)
             self._meters.append(meter)
 

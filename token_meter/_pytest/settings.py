@@ -127,7 +127,7 @@ def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
 
     The nearest marker wins: that of the function, then of the class, then of the module.
     """
-    from token_meter.ci.harness import limits_of
+    from token_meter.ci.harness import limits_of, names_of_limits
 
     told: dict[str, Any] = {name: settings[f"budget.test.{name}"] for name in LIMITS}
     on_exceed = "fail"
@@ -135,7 +135,10 @@ def limits_of_test(item: pytest.Item, settings: Config) -> list[Limit]:
     row: dict[str, Any] = next(
         (m for m in settings["budget.match"] if fnmatch(path, m["tests"]) or fnmatch(item.nodeid, m["tests"])), {}
     )
-    for source in (row, *(mark.kwargs for mark in reversed([*item.iter_markers("token_budget")]))):
+    options = names_of_limits(settings, "budget.test.", of_pytest=True)
+    marks = [mark.kwargs for mark in reversed([*item.iter_markers("token_budget")])]
+    for source, of in ((row, "budget.match"), *((mark, "the marker token_budget") for mark in marks)):
         told.update({name: source[name] for name in LIMITS if name in source})
+        options.update({name: f"{name} of {of}" for name in LIMITS if name in source})
         on_exceed = source.get("on_exceed", on_exceed)
-    return limits_of(told, item.nodeid, on_exceed)
+    return limits_of(told, item.nodeid, on_exceed, options)

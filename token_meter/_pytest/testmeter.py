@@ -63,5 +63,6 @@ class TestMeter(Meter):
 
 
 def _is_unpriced(call: Call) -> bool:
-    """Whether its cost is unknown; a refused call without usage cost nothing that is known."""
-    return call.cost is None and (call.usage is not None or call.is_success)
+    """Whether its cost is unknown, or only in part; a refused call without usage cost nothing that is known."""
+    is_priced = call.price is not None and call.price.cost is not None and call.price.reason is None
+    return not is_priced and (call.usage is not None or call.is_success)

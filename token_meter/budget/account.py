@@ -49,9 +49,9 @@ class Amounts(NamedTuple):
 
 
 _WORDS = {
-    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise max_cost"),
-    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise the meter's max_tokens"),
-    "calls": ("max_calls", "made", "raise max_calls"),
+    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise ", "max_cost"),
+    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise ", "the meter's max_tokens"),
+    "calls": ("max_calls", "made", "raise ", "max_calls"),
 }
 
 
@@ -101,18 +101,18 @@ class Excess(NamedTuple):
         """Whether the limit is not reached, and the call only has to wait for another one of unknown size."""
         return self.wanted is None and bool(plus(self.spent, self.reserved) < self.limit)
 
-    def describe(self, whose: str) -> str:
-        """The message: what happened, the amounts, and what to do."""
-        option, verb, remedy = _WORDS[self.field]
-        need = "an amount that cannot be estimated" if self.wanted is None else shown(self.field, self.wanted)
-        why = f"and this call may need {need}"
+    def describe(self, whose: str, option: str | None = None) -> str:
+        """A message with what happened, the values, and what to do; *option* is what the user set the limit by."""
+        argument, verb, words, name = _WORDS[self.field]
+        remedy, need = f"{words}{option or name}", "an amount that cannot be estimated"
+        why = f"and this call may need {need if self.wanted is None else shown(self.field, self.wanted)}"
         if self.is_transient:
             why += ", as may another one that is in flight: together they could overshoot by any amount"
             remedy = "send such calls one after the other"
         return (
             f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
-            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option}). "
-            f"The call was not sent: {remedy}, or let it pass within `with cb.suspended():`"
+            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option or argument}). "
+            f"The call was not sent: {remedy}{'' if option else ', or let it pass within `with cb.suspended():`'}"
         )
 
 

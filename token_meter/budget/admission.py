@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -98,18 +97,20 @@ class CallTicket:
 class AdmissionController:
     """Checks the limits once a call: at the SDK's gate, or at its first request if it did not pass a gate."""
 
-    def enter(self, call: PlannedCall) -> CallTicket | None:
-        """Admit a call of the SDK, or raise the refusal."""
+    def concerns(self, stack: tuple[Any, ...]) -> bool:
+        """Whether a limit or a handler is over a call that starts with this stack."""
         try:
-            call_scope = SCOPES.of(CONTEXT_STACK.get())
+            scope = SCOPES.of(stack)
+            return bool(scope.budgets or scope.subscribers or CLIENTS)
         except Exception:
             internal_error("gate")
-            return None
-        budgets = limits_of(call_scope)
-        if not (budgets or call_scope.subscribers or CLIENTS):
-            return None
+            return False
+
+    def enter(self, call: PlannedCall) -> CallTicket:
+        """Admit a call of the SDK, or raise the refusal."""
         ticket = CallTicket(is_entered=True, client=call.client)
         try:
+            budgets = limits_of(SCOPES.of(CONTEXT_STACK.get()))
             if budgets:
                 endpoint = ENDPOINTS[call.key]
                 if endpoint is not None and endpoint.route.action == "create":
@@ -182,16 +183,10 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     from token_meter.budget import account
     from token_meter.estimate import reserve_tokens
 
-    model = read_request(body).model
+    says = read_request(body)
     if api.rules is None:
-        return CallForecast(endpoint, model, None, None, None)
+        return CallForecast(endpoint, says.model, None, None, None)
     prompt, cap = reserve_tokens(api.rules(), body)
-    return CallForecast(endpoint, model, _tier(body), prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap)
-
-
-def _tier(body: bytes) -> str | None:
-    if b'"service_tier"' not in body:
-        return None
-    data = json.loads(body)
-    tier = data.get("service_tier") if isinstance(data, dict) else None
-    return tier if isinstance(tier, str) else None
+    return CallForecast(
+        endpoint, says.model, says.service_tier, prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from token_meter._money import EXACT
-from token_meter._text import visible
+from token_meter._text import WHERE_PRICES_GO, visible
 from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, shown
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
@@ -71,7 +72,13 @@ class MeterBudget:
         self._on_exceed = on_exceed
         self._warn_at = warn_at
         self._warned: set[str] = set()
+        self._owner = ""
+        self._options: Mapping[str, str] = {}
         self.account = Account(limits, self._spent, self._spent_now)
+
+    def name_options(self, owner: str, options: Mapping[str, str]) -> None:
+        """Say whose limits these are, and by which options they were set: texts then name what the user wrote."""
+        self._owner, self._options = owner, options
 
     def _spent(self, limits: Amounts) -> Amounts:
         """What the meter has counted of the fields with a limit; costs are computed only for a limit on cost."""
@@ -137,11 +144,14 @@ class MeterBudget:
         model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
         limit = self.account.limits.cost
         why = (
-            "on_unpriced='raise'" if limit is None else f"its max_cost of {shown('cost', limit)} could not be enforced"
+            "on_unpriced='raise'"
+            if limit is None
+            else f"its {self._options.get('cost', 'max_cost')} of {shown('cost', limit)} could not be enforced"
         )
+        ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (
             f"{self._whose} refuses calls to {model!r}: their price is not known ({reason}), and {why}. "
-            "The call was not sent: give the price with meter(prices=PriceBook(...)), or set on_unpriced='ignore'"
+            f"The call was not sent: give its price in a price file ({WHERE_PRICES_GO}), or set {ignoring}"
         )
         if enforced:
             self._note_refusal("price")
@@ -162,7 +172,7 @@ class MeterBudget:
         if not excess.is_transient:  # a transient refusal exceeds no limit: the caller may try again in a moment
             self._note_refusal(excess.field)
         return BudgetExceededError(
-            excess.describe(self._whose),
+            excess.describe(self._whose, self._options.get(excess.field)),
             meter=self._meter,
             field=excess.field,
             limit=excess.limit,
@@ -178,7 +188,7 @@ class MeterBudget:
     def passed(self, excess: Excess) -> None:
         """Warn, once for each limit, about a call that was sent although it could exceed it; silent while suspended."""
         if self._on_exceed == "warn":
-            text = excess.describe(self._whose).partition(" The call was not sent")[0]
+            text = excess.describe(self._whose, self._options.get(excess.field)).partition(" The call was not sent")[0]
             self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
 
     def check_warning_threshold(self) -> None:
@@ -202,6 +212,8 @@ class MeterBudget:
     @property
     def _whose(self) -> str:
         name = self._meter.name
+        if self._owner:
+            return self._owner
         return f"meter {visible(name)!r}" if name else "this meter"
 
 

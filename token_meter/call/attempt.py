@@ -167,8 +167,8 @@ class Attempt(AttemptLifecycle):
                 self.events_out.passed(chunk)
             if reader.ended and self._open:
                 # The number is ready when the caller sees the end, not when the stream is closed some time later.
-                reading = reader.finish()
-                if reading.usage is not None or reading.error is not None:
+                reading = reader.at_end()
+                if reading is not None and (reading.usage is not None or reading.error is not None):
                     self._end(reading, "complete")
             if self.events_out is not None:
                 self.events_out.delivering = bool(self.events_out.pending)

@@ -58,6 +58,7 @@ class AttemptLifecycle:
     _is_background = False  # a background response: its usage comes with a later request
     _body: bytes | None = None  # put off until somebody reads a number
     _deferred_request: bytes | None = None  # what the request said, of a body that was put off
+    _says: RequestInfo | None = None
     _headers: Mapping[str, str] | None = None  # of an answer whose headers say something of the usage
     _attempt = 0
     _ended: float | None = None
@@ -278,8 +279,10 @@ class AttemptLifecycle:
         return self.inner is not None and mark in self.inner
 
     def request_says(self) -> RequestInfo:
-        """What the request asked for: model, stream, background."""
-        return read_request(self.request_body())
+        """What the request asked for: model, stream, background, tier; its bytes are read once."""
+        if self._says is None:
+            self._says = read_request(self.request_body())
+        return self._says
 
     def request_body(self) -> bytes:
         """The request's bytes, for somebody who keeps nothing of them; none once the call has ended."""

@@ -6,6 +6,8 @@ request and the answer wait here, together within a bound.
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +27,11 @@ _CUT = 16 * 1024
 """Of a large call that cannot wait, so much of each side is counted: what it used at least."""
 
 
+_TEXT = re.compile(
+    r'"(?:content|text|input|prompt|instructions|system)"\s*:\s*"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+)'
+)
+
+
 class _Source(NamedTuple):
     rules: Callable[[], CountingRules]
     request: bytes
@@ -32,6 +39,12 @@ class _Source(NamedTuple):
     is_stream: bool
     is_ended: bool
     is_untruncated: bool
+
+
+def _texts_in(request: bytes) -> str:
+    """The texts of a request that is cut: what its JSON is made of, and images in it, are no tokens of a prompt."""
+    found = (json.loads(f'"{text}"') for text in _TEXT.findall(request.decode("utf-8", "replace")))
+    return "".join(text for text in found if not text.startswith("data:"))
 
 
 class _MemoryBudget:
@@ -115,8 +128,11 @@ class PendingEstimate:
         for source in self._source.copy():
             answer = source.answer()
             is_blank = not (any(answer.texts) or answer.tool_calls or answer.finish)
-            if self.call.usage is not None:
-                self._settle(self._grown(self.call.usage, source, answer), "lower_bound")
+            said = self.call.usage
+            if said is not None and (said.prompt_tokens is None or said.completion_tokens is None):
+                self._settle(*self._filled(said, source, answer))
+            elif said is not None:
+                self._settle(self._grown(said, source, answer), "lower_bound")
             elif is_blank and self._says_nothing(source):
                 self._settle(None, "unmeasured")
             else:
@@ -124,11 +140,27 @@ class PendingEstimate:
 
                 found = estimate_usage(source.rules(), source.request or None, answer, self.call.response_model)
                 is_whole = source.is_untruncated and (source.is_ended or not is_blank)
-                certainty: Certainty = (
-                    "lower_bound" if found.certainty == "estimated" and not is_whole else found.certainty
-                )
-                self._settle(found.usage, certainty)
+                is_part = found.certainty == "estimated" and not is_whole and found.is_floor
+                self._settle(found.usage, "lower_bound" if is_part else found.certainty)
         return self.call
+
+    def _filled(self, said: Usage, source: _Source, answer: Answer) -> tuple[Usage, Certainty]:
+        """What was said, with an estimate in the place of a 0 that cannot be true."""
+        from token_meter.estimate import estimate_usage
+
+        found = estimate_usage(source.rules(), source.request or None, answer, self.call.response_model)
+        guess = found.usage or Usage()
+        prompt, completion = said.prompt_tokens, said.completion_tokens
+        if completion is None:
+            is_shown = any(answer.texts) or bool(answer.tool_calls)
+            completion = guess.completion_tokens if is_shown else 0  # nothing was shown: it is true after all
+        certainty: Certainty = "exact" if prompt is not None and completion == 0 else found.certainty
+        if prompt is None:
+            prompt = guess.prompt_tokens or None
+        if prompt is None or completion is None:
+            return said._replace(prompt_tokens=prompt, completion_tokens=completion), "lower_bound"
+        usage = said._replace(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+        return usage, certainty
 
     def _grown(self, said: Usage, source: _Source, answer: Answer) -> Usage:
         """What a stream that was left had said of its input, with as much output as it had shown."""
@@ -145,7 +177,7 @@ class PendingEstimate:
         """Whether an answer that shows nothing was none: an error page, an object of another kind."""
         if not source.is_stream:
             return not (not source.rules().has_output and source.is_ended and self.call.error is None)
-        return not source.is_ended and self.call.outcome in ("complete", "error")
+        return self.call.outcome == "error" or (not source.is_ended and self.call.outcome == "complete")
 
     def _settle(self, usage: Usage | None, certainty: Certainty) -> None:
         # The call first: whoever finds no source takes it as it is.
@@ -169,6 +201,9 @@ class PendingEstimate:
         if self.call.usage is not None:
             self._settle(self._grown(self.call.usage, source, Answer((shown,), finish=answer.finish)), "lower_bound")
             return
-        prompt = count_text(source.request[:_CUT].decode("utf-8", "replace"), model).tokens
-        completion = count_text(shown, model).tokens
-        self._settle(Usage(prompt, completion, prompt + completion), "lower_bound")
+        asked, made = count_text(_texts_in(source.request[:_CUT]), model), count_text(shown, model)
+        if not made.tokens and (self._says_nothing(source) or not asked.tokens):
+            self._settle(None, "unmeasured")
+            return
+        usage = Usage(asked.tokens, made.tokens, asked.tokens + made.tokens)
+        self._settle(usage, "estimated" if made.approximate else "lower_bound")

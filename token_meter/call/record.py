@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter._fork import in_child
+from token_meter.call.doubts import asked_tier, believed
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
@@ -19,6 +20,9 @@ from token_meter.wire.stream import KEPT_LIMIT
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
 
+_DONE = (None, "complete")
+_ROUTER = b"router"
+"""In the name of a model that chooses another one: the answer names that one, and the router has a fee of its own."""
 _new = tuple.__new__
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
@@ -42,12 +46,19 @@ def call_of(
     """The record of an attempt that ended; it is not priced."""
     route, usage = attempt.endpoint.route, reading.usage
     certainty: Certainty = "exact"
+    doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in _DONE
+    if doubtful and usage is not None:
+        usage = believed(usage, route.api, is_whole=end == "complete")
     if usage is None:
         if route.api.is_free and attempt._is_ok:
             usage = Usage()
         elif attempt._is_ok or (attempt._status is None and not unsent):
             certainty = "unmeasured"
-    elif end != "complete" or (route.api.format.has_running_output and not (reading.ended and reading.error is None)):
+    elif (
+        (doubtful and usage != reading.usage)
+        or end != "complete"
+        or (route.api.format.has_running_output and not (reading.ended and reading.error is None))
+    ):
         certainty = "lower_bound"
     name = None
     if error is not None:
@@ -56,9 +67,12 @@ def call_of(
         name, end = reading.error, "error"
     elif not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
+    tier = reading.service_tier
+    if tier is None and usage is not None and attempt.request_body().rfind(b'"service_tier"') >= 0:
+        tier = asked_tier(attempt.request_says())
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
-    if asked is None and (is_shown or reading.model is None):
+    if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):
         asked = attempt.request_says().model
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (
@@ -74,7 +88,7 @@ def call_of(
         end,
         attempt._status,
         name,
-        reading.service_tier,
+        tier,
         attempt._first_token_s,
         attempt.attempt if is_shown else 0,
         attempt._streamed,
@@ -92,19 +106,21 @@ def pending_estimate_of(
 ) -> PendingEstimate | None:
     """What the call's tokens can be told from, where the provider was silent and somebody may ask."""
     api = attempt.endpoint.route.api
-    if call.usage is not None and (call.certainty == "exact" or not api.format.has_running_output):
+    usage = call.usage
+    if usage is not None and (call.certainty == "exact" or not (api.format.has_running_output or None in usage[:2])):
         return None
     is_silent = call.certainty != "exact" and attempt._is_ok
     # What an in-process gateway called itself has been counted, and would be counted twice.
     if api.rules is None or not is_silent or attempt.inner is not None or not (attempt._reader or body):
         return None
     request, reader = attempt.request_body(), attempt._reader
+    is_stream = reader is not None and not (is_ended and reader.is_json)
     if reader is not None:
         answer, size, is_untruncated = reader.answer, reader.bytes_seen, reader.bytes_seen <= KEPT_LIMIT
     else:
         answer, size, is_untruncated = partial(read_answer, api.format, body or b""), len(body or b""), True
     return PendingEstimate(
-        call, api.rules, request, answer, size=size + len(request), is_stream=reader is not None, is_ended=is_ended,
+        call, api.rules, request, answer, size=size + len(request), is_stream=is_stream, is_ended=is_ended,
         is_untruncated=is_untruncated,
     )  # fmt: skip
 

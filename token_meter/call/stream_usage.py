@@ -11,6 +11,7 @@ import re
 _ASKED = b'"stream_options":{"include_usage":true}'
 # A blank line, whichever way lines end; a lone CR may be the first half of a CRLF.
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_LONGEST_BLANK = 4
 _HELD_LIMIT = 1024 * 1024
 """Bytes of one event that are held back; a longer one is no report of usage."""
 
@@ -36,7 +37,8 @@ class UsageChunkFilter:
     """Takes the event out that holds the usage and nothing else; every other byte goes on as it came."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
+        self._searched = 0  # up to there no blank line begins
         self._is_done = False
 
     def filter_chunk(self, chunk: bytes) -> bytes:
@@ -45,25 +47,27 @@ class UsageChunkFilter:
             return chunk
         self._held += chunk
         kept = []
-        start = 0
-        for blank in _BLANK.finditer(self._held):
+        start, searched = 0, len(self._held) - _LONGEST_BLANK + 1
+        for blank in _BLANK.finditer(self._held, self._searched):
             end = blank.end()
             if blank.group().endswith(b"\n\r") and end == len(self._held):
+                searched = blank.start()
                 break  # the other half of a CRLF is still to come
-            event = self._held[start:end]
+            event = bytes(self._held[start:end])
             start = end
             if is_report(event):
                 self._is_done = True
                 break
             kept.append(event)
-        self._held = self._held[start:]
+        del self._held[:start]
+        self._searched = max(0, searched - start)
         if self._is_done or len(self._held) > _HELD_LIMIT:
             kept.append(self.rest())
         return b"".join(kept)
 
     def rest(self) -> bytes:
         """What is held back."""
-        held, self._held = self._held, b""
+        held, self._held, self._searched = bytes(self._held), bytearray(), 0
         return held
 
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 CONFIG_VARIABLE = "TOKEN_METER_RUN_CONFIG"
 CONTEXT_VARIABLE = "TOKEN_METER_CONTEXT"
+NO_OPTIONS: Mapping[str, str] = {}
 _COLOURS = {"red": "\x1b[31m", "yellow": "\x1b[33m", "green": "\x1b[32m"}
 
 
-def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") -> list[Limit]:
-    """The limits of a table of `max_*` settings.
+def limits_of(
+    settings: Mapping[str, Any], scope: str, on_exceed: str = "fail", options: Mapping[str, str] = NO_OPTIONS
+) -> list[Limit]:
+    """The limits of a table of `max_*` settings, each with what the user set it by, if *options* says so.
 
     Raises:
         ConfigError: an amount is not valid.
@@ -39,13 +42,32 @@ def limits_of(settings: Mapping[str, Any], scope: str, on_exceed: str = "fail") 
 
     how: Any = on_exceed
     return [
-        Limit.of(scope, field, settings[name], how) for name, field in LIMITS.items() if settings.get(name) is not None
+        replace(Limit.of(scope, field, settings[name], how), option=options.get(name, ""))
+        for name, field in LIMITS.items()
+        if settings.get(name) is not None
     ]
 
 
 def budget_settings(config: Config, prefix: str = "budget.") -> dict[str, Any]:
     """The `max_*` settings below *prefix*."""
     return {name: config[prefix + name] for name in LIMITS}
+
+
+def names_of_limits(config: Config, prefix: str, *, of_pytest: bool) -> dict[str, str]:
+    """How the user wrote each limit of a run or of its tests: `--meter-max-cost`, `TOKEN_METER_BUDGET_MAX_COST`, ..."""
+    test = "test_" if prefix.endswith("test.") else ""
+    found = {}
+    for name in LIMITS:
+        option = f"--{'meter-' if of_pytest else ''}{test}{name}".replace("_", "-")
+        found[name] = config.named(prefix + name, option, f"meter_{test}{name}")
+    return found
+
+
+def name_limits(meter: Any, owner: str, named: Mapping[str, str], *, is_spend: bool) -> None:
+    """Let a meter's refusals name what the user wrote, who knows no such meter."""
+    if meter.budget is not None:
+        fields = ("cost", "max_spend" if is_spend else "max_cost"), ("tokens", "max_tokens"), ("calls", "max_calls")
+        meter.budget.name_options(owner, {field: named[name] for field, name in fields if name in named})
 
 
 def book_of(path: str | None) -> PriceBook:
@@ -66,6 +88,7 @@ def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict
         **{name: str(value) for name, value in budget_settings(config).items() if value is not None},
         "on_exceed": config["budget.on_exceed"],
         "unpriced": config["unpriced"],
+        "options": names_of_limits(config, "budget.", of_pytest=False),
         "prices": os.path.abspath(prices) if prices else None,
         "labels": config["labels"],
     }
@@ -183,14 +206,16 @@ def doubted(check: Check, why: str) -> Check:
 
 def checks_on_record(facts: RunFacts, known: Iterable[Check] = ()) -> list[Check]:
     """The limits that tests exceeded, as their processes recorded them, and a refusal that *known* does not explain."""
-    from token_meter.report import Check
+    from token_meter.report import FIELDS, STATUSES, Check, amount_of
 
     found = []
     for name, note in facts.contexts.items():
         for row in note.get("checks") or ():
             try:
                 field, limit, actual, status, text = row
-                found.append(Check(name, field, Decimal(limit), Decimal(actual), status, text, None, name))
+                if field not in FIELDS or status not in STATUSES or not isinstance(text, str):
+                    continue
+                found.append(Check(name, field, amount_of(limit), amount_of(actual), status, text, None, name))
             except (TypeError, ValueError, ArithmeticError):
                 continue  # not written by us
     refused = facts.run.get("refused")

@@ -77,7 +77,7 @@ _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--min-cost", metavar="USD", help="Sum up smaller rows in one."),
         click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON."),
         click.option("--precision", metavar="N", type=click.IntRange(0, 9), expose_value=False, callback=_precision,
-                     help="Decimal places of dollars.  [default: 4, and 2 from $10 on]"),
+                     help="Decimal places of dollars.  [default: 4, and 2 from $10 on; more for small sums]"),
         click.option("--no-color", is_flag=True, expose_value=False, callback=_no_color,
                      help="No colours in a terminal (NO_COLOR does the same)."),
         click.option("--config", metavar="FILE", help="The pyproject.toml to read."),

@@ -25,7 +25,7 @@ def command(last: int, as_json: bool, **given: Any) -> None:
     """
     from token_meter.exceptions import LedgerError
     from token_meter.report import history
-    from token_meter.report._formatting import cost_text, exact
+    from token_meter.report._formatting import cost_text, exact, scale_of_sums
     from token_meter.report._table import columns
 
     data_dir = config_from(given)["data_dir"]
@@ -46,8 +46,9 @@ def command(last: int, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps(rows, indent=1))
         return
     table = [["command", "when (UTC)", "commit", "calls", "spent", "cost"]]
+    spent, cost = (scale_of_sums((p.totals for p in points), spent=spent) for spent in (True, False))
     for p in points:
-        sums = (f"{p.calls:,}", cost_text(p.totals, spent=True), cost_text(p.totals))
+        sums = (f"{p.calls:,}", cost_text(p.totals, spent=True, places=spent), cost_text(p.totals, places=cost))
         table.append([p.command, p.created[:16].replace("T", " "), p.commit[:7] or "-", *sums])
     for line in columns(table, shutil.get_terminal_size((80, 24)).columns):
         click.echo(line)

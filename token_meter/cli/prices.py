@@ -69,9 +69,15 @@ def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
 @wrapped
 def check(file: str) -> None:
     """Check a file of private prices. Exits with 2 when something in it is not valid."""
-    from token_meter.prices import PriceBook
+    from token_meter._text import suggestion
+    from token_meter.exceptions import ConfigError
+    from token_meter.prices import BY_MODEL, PriceBook, known_providers, unknown_providers
 
     book = PriceBook.from_file(file)
+    known = [*known_providers(book=book), BY_MODEL]
+    for place, provider in unknown_providers(book).items():
+        msg = f"{file}: hosts: {place!r} is paid to {provider!r}, whom nothing prices{suggestion(provider, known)}"
+        raise ConfigError(msg)
     click.echo(f"{file}: ok, {len(book.overrides)} overrides; reports will say: {book.version}")
 
 

@@ -34,7 +34,7 @@ class ClientRegistry:
         self._lock = threading.RLock()
 
     def __bool__(self) -> bool:
-        return bool(self._attached)
+        return bool(self._ends)  # one for each client, and a plain dictionary: every call asks
 
     def __contains__(self, client: object) -> bool:
         return client in self._attached

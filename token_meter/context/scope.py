@@ -35,16 +35,8 @@ class CallScope:
     """
 
     __slots__ = (
-        "allows_deferral",
-        "budgets",
-        "closed_meters",
-        "is_suppressed",
-        "keeps_calls",
-        "meters",
-        "sinks",
-        "stream_usage",
-        "subscribers",
-        "tags",
+        "allows_deferral", "budgets", "closed_meters", "is_suppressed", "keeps_calls", "meters", "sinks",
+        "stream_usage", "subscribers", "tags",
     )  # fmt: skip
 
     def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:

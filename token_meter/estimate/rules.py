@@ -19,12 +19,14 @@ class Counted(NamedTuple):
         rules: the rules that were applied: `text`, `tools`, `calls`, `schema`, `images`.
         approximate: the reasons why the count may be too high or too low by some tokens.
         unseen: the parts that could not be counted; with any, the count is a lower bound.
+        at_most: the parts that were counted at their largest; with any, the count is no lower bound.
     """
 
     tokens: int
     rules: tuple[str, ...] = ("text",)
     approximate: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    at_most: tuple[str, ...] = ()
 
 
 def all_is_seen(request: Mapping[str, Any], answer: Answer, model: str | None) -> list[str]:

@@ -30,11 +30,12 @@ class Estimate(NamedTuple):
         usage: the tokens; `None` when they cannot be estimated. Parts such as cached tokens are never estimated.
         certainty: `estimated`; `lower_bound` when part of the call is invisible; `unmeasured` without a usage.
         method: encoding and rules, for reports: `o200k_base: text, tools`; `o200k_base?` when the model's encoding
-            is a guess; `approximate: items with an id` where the count may be off by some tokens; `of unknown: file`
-            for parts that are not counted.
+            is a guess; `approximate: items with an id` where the count may be off by some tokens; `at most: images of
+            unknown size` for parts that are counted at their largest; `of unknown: file` for those not counted.
         kind: the class of the request (`text only`, `tool definitions`, ...); accuracy was measured for each class.
         approximate: the reasons why the prompt's count may be too high or too low by some tokens.
-        uncounted: the parts that could not be counted; with any, the usage is a lower bound.
+        uncounted: the parts that could not be counted; with any, the usage is a lower bound if `is_floor` holds.
+        is_floor: nothing was counted too high: the encoding is the model's own, and no part is counted at its largest.
     """
 
     usage: Usage | None
@@ -43,6 +44,7 @@ class Estimate(NamedTuple):
     kind: str = ""
     approximate: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
+    is_floor: bool = True
 
 
 def estimate_usage(rules: CountingRules, request: bytes | None, answer: Answer, model: str | None) -> Estimate:
@@ -93,6 +95,8 @@ def _estimate(rules: CountingRules, request: Mapping[str, Any] | None, answer: A
     counted = Counted(0, (), (), ("the request",)) if request is None else rules.count_prompt(request, n, model)
     unseen = (*counted.unseen, *rules.unseen_output(request or {}, answer, model))
     completion = rules.count_answer(answer, n, model)
+    if not counted.tokens and not completion:
+        return Estimate(None, "unmeasured", f"{language}: nothing to count")  # another api's request: unknown is not 0
     if request is not None and request.get("echo") is True:
         completion = max(0, completion - counted.tokens)
     prompt = None if request is None else counted.tokens
@@ -101,14 +105,18 @@ def _estimate(rules: CountingRules, request: Mapping[str, Any] | None, answer: A
 
 def _told(usage: Usage, counted: Counted, language: str, unseen: tuple[str, ...]) -> Estimate:
     """Build an estimate with its method and its reasons for doubt."""
-    approximate = (*counted.approximate, *(("unknown encoding",) if language.endswith("?") else ()))
-    certainty: Certainty = "lower_bound" if unseen else "estimated"
+    is_foreign = language.endswith("?")
+    approximate = (*counted.approximate, *(("unknown encoding",) if is_foreign else ()))
+    is_floor = not (is_foreign or counted.at_most)
+    certainty: Certainty = "lower_bound" if unseen and is_floor else "estimated"
     method = f"{language}: {', '.join(counted.rules)}" if counted.rules else language
-    if counted.approximate:
-        method += f"; approximate: {', '.join(counted.approximate)}"
+    if off := [why for why in counted.approximate if why not in counted.at_most]:
+        method += f"; approximate: {', '.join(off)}"
+    if counted.at_most:
+        method += f"; at most: {', '.join(counted.at_most)}"
     if unseen:
         method += f"; of unknown: {', '.join(unseen)}"
-    return Estimate(usage, certainty, method, _kind_of(counted.rules), approximate, unseen)
+    return Estimate(usage, certainty, method, _kind_of(counted.rules), approximate, unseen, is_floor)
 
 
 def _kind_of(rules: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from token_meter._money import fine_usd
+from token_meter._money import format_usd
 from token_meter.types import Answer, Call
 
 _ASKED_LIMIT = 10_000
@@ -74,7 +74,8 @@ def line(call: Call) -> str:
     else:
         prompt, completion = call.usage.prompt_tokens, call.usage.completion_tokens
         parts.append(f"{_count(prompt)} prompt + {_count(completion)} completion tokens")
-    parts.append("cost unknown" if call.cost is None else fine_usd(call.cost))
+    is_part = call.price is not None and call.price.reason is not None
+    parts.append("cost unknown" if call.cost is None else f"{'>= ' if is_part else ''}{format_usd(call.cost)}")
     parts.append(f"{call.duration_s:.2f} s")
     if call.certainty not in ("exact", "unmeasured"):
         parts.append(call.certainty.replace("_", " "))

@@ -214,7 +214,7 @@ class RunReader:
             if found["v"] not in _line.READABLE:
                 raise ValueError
             return self._take(found, line)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, RecursionError, ArithmeticError):
             self._skipped += 1
             return None
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook, UnreadableBook
+from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
 from token_meter.prices._rates import Rates
 
 if TYPE_CHECKING:
-    from token_meter.prices._listing import PriceRow, describe, known_models, known_providers, nearest
+    from token_meter.prices._listing import (
+        PriceRow,
+        describe,
+        known_models,
+        known_providers,
+        nearest,
+        unknown_providers,
+    )
 
 __all__ = [
+    "BY_MODEL",
     "DEFAULT_BASE_URL",
     "DEFAULT_BOOK",
     "DEFAULT_PROVIDER",
@@ -23,12 +32,13 @@ __all__ = [
     "known_models",
     "known_providers",
     "nearest",
+    "unknown_providers",
 ]
 
 DEFAULT_BOOK = PriceBook()
 """The book of list prices, without private rates."""
 
-_LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest"})
+_LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers"})
 
 
 def __getattr__(name: str) -> Any:

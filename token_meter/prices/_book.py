@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay, _public
 from token_meter.prices import _validation as given
+from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, UnpriceableError
+from token_meter.prices._rate_card import EXACT, UnpriceableError, unexplained
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
 
@@ -43,7 +44,8 @@ class PriceBook:
         overrides: private rates; a row replaces the public one of its provider, model and tier as a whole.
         multipliers: factors on list prices by base URL: `{"https://acme.openai.azure.com/": "1.1"}`.
         models: the model behind a deployment: `{("https://acme.openai.azure.com/", "prod-chat"): "gpt-4o"}`.
-        hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`.
+        hosts: the provider behind a base URL: `{"https://gw.corp/v1": "openai"}`; `"by-model"` for a gateway with
+            models of several, who are then told by the model's name.
         on_unpriced: what to do when counted tokens have no price: `warn`, `raise` or `ignore`.
         name: the book's name in reports.
         web_search: US dollars per 1,000 web searches; without it, the price does not include their fee.
@@ -151,22 +153,35 @@ class PriceBook:
     def price(self, call: Call) -> Price:
         """Return what *call* costs and the source of the price, or the reason why it has none. Never raises."""
         usage = call.usage
-        if usage is not None and usage.provider_cost is not None:
-            return self._priced(usage, _UNASKED)  # without loading the public list
+        if usage is not None and usage.provider_cost is not None and self._believes(call):
+            return _charged(usage.provider_cost)  # without loading the public list
         return self._priced(usage, self._entry(call))
 
     def priced(self, call: Call) -> Call:
         """Return *call* with its price and its provider. Never raises."""
         try:
             provider = call.provider or self._terms.provider_of(call.base_url or call.host)
+            if provider == BY_MODEL:
+                provider = self._terms.maker_of(call)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             provider = None
         return call._replace(price=self.price(call), provider=provider)
 
     def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         """Return what calls like *call* cost with each of *usages*; their rates are looked up once. Never raises."""
-        entry = self._entry(call)
-        return (self._priced(usage, entry) for usage in usages)
+        entry, believes = self._entry(call), self._believes(call)
+        for usage in usages:
+            if believes and usage is not None and usage.provider_cost is not None:
+                yield _charged(usage.provider_cost)
+            else:
+                yield self._priced(usage, entry)
+
+    def _believes(self, call: Call) -> bool:
+        """Whether an amount that the answer states is what was charged."""
+        try:
+            return self._terms.states_dollars(call)
+        except Exception:  # noqa: BLE001  # the observer never harms the observed
+            return False
 
     def price_together(self, calls: Sequence[Call]) -> Price | None:
         """Return the price of calls that differ in usage and time only, all in all; `None` where each must be priced
@@ -190,19 +205,40 @@ class PriceBook:
                 return Price(Decimal(0), entry.source, None)
             if usage is None:
                 return _NO_USAGE
-            if usage.provider_cost is not None:
-                return _charged(usage.provider_cost)
             if entry.cost is None:
                 return entry.refusal or _NO_USAGE
+            if entry.doubt is not None or unexplained(usage):
+                return self._at_least(usage, entry)
             if usage.web_searches and self._search_fee is not None:
-                fee = EXACT.divide(EXACT.multiply(self._search_fee, Decimal(usage.web_searches)), Decimal(1000))
-                return Price(EXACT.add(entry.cost(usage), fee), f"{entry.source} + web searches", None)
+                return self._with_searches(entry.cost(usage), entry, usage.web_searches)
             # NamedTuple's own constructor takes twice as long.
             return _new(Price, (entry.cost(usage), entry.source, None))
         except UnpriceableError as exc:
             return Price(None, None, str(exc))
         except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
             return _failed(exc)
+
+    def _with_searches(self, cost: Decimal, entry: Entry, searches: int, reason: str | None = None) -> Price:
+        if not searches or self._search_fee is None:
+            return Price(cost, entry.source, reason)
+        fee = EXACT.divide(EXACT.multiply(self._search_fee, Decimal(searches)), Decimal(1000))
+        return Price(EXACT.add(cost, fee), f"{entry.source} + web searches", reason)
+
+    def _at_least(self, usage: Usage, entry: Entry) -> Price:
+        """The price of a usage with tokens that no count explains, or of a call in one of two tiers: what is sure."""
+        assert entry.cost is not None
+        reason, rest = entry.doubt, unexplained(usage)
+        if rest and entry.counts_rest:
+            usage = usage._replace(reasoning_tokens=rest)
+        elif rest and rest != usage.reasoning_tokens:
+            thoughts, shown = usage.reasoning_tokens or 0, usage.completion_tokens or 0
+            sure = thoughts if shown < thoughts <= rest else 0  # more than was shown: it cannot be a part of that
+            usage = usage._replace(
+                completion_tokens=shown + sure, total_tokens=(usage.prompt_tokens or 0) + shown + sure
+            )
+            left = f"{rest - sure} tokens of the total are neither prompt nor completion, and their rate is not known"
+            reason = left if reason is None else f"{left}; {reason}"
+        return self._with_searches(entry.cost(usage), entry, usage.web_searches or 0, reason)
 
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""
@@ -274,5 +310,4 @@ def _failed(error: Exception) -> Price:
     return Price(None, None, f"pricing failed: {type(error).__name__}")
 
 
-_UNASKED = Entry(0, 0, None, None, None, free=False)
 _NO_USAGE = Price(None, None, "no usage: the answer carried no counts")

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
-from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of
-from token_meter.prices._lookup import Entry, entry_of, published
+from token_meter.prices._by_model import BY_MODEL, maker_of
+from token_meter.prices._hosts import REGIONAL, STATES_DOLLARS, Place, PlaceMap, known_provider, place_of
+from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
 from token_meter.types import Call
@@ -52,25 +54,62 @@ class Terms(NamedTuple):
             return None
         return self.hosts.get(base_url) or known_provider(base_url)
 
+    def states_dollars(self, call: Call) -> bool:
+        """Whether the charge that the answer states is one in US dollars; what was recorded by hand is."""
+        where = call.base_url or call.host
+        provider = self.provider_of(where) or call.provider
+        return provider in STATES_DOLLARS or (where is None and provider is None)
+
     def find(self, call: Call) -> Entry:
         """Resolve the provider, the model, the tier and the rates of a call.
 
         Raises:
             UnpriceableError: no price is known; the message says why.
         """
+        tier = call.service_tier or ""
+        if not tier.endswith("?"):
+            return self._find(call)
+        asked = tier.removesuffix("?")
+        standard = self._find(call._replace(service_tier=None))
+        try:
+            other = self._find(call._replace(service_tier=asked))
+        except UnpriceableError:
+            if asked not in _overlay.DEARER_TIERS:
+                raise
+            other = standard
+        return cheaper_of(standard, other, f"tier {asked} was asked for, and the answer does not say which one served")
+
+    def _find(self, call: Call) -> Entry:
         where = call.base_url or call.host or ""
         provider = self.provider_of(where) or call.provider
         if provider is None:
             place = place_of(where)
             shown = "unknown" if place is None else str(place._replace(path=""))
-            msg = f'host {shown} has no known provider; map it with PriceBook(hosts={{"{shown}": "openai"}})'
+            row = f'hosts = {{ "{shown}" = "PROVIDER" }}'
+            msg = f"host {shown} has no known provider; say who is paid by {row} in a price file ({WHERE_PRICES_GO})"
             raise UnpriceableError(msg)
-        model, also = self._model(call, where)
+        spelled, also = self._model(call, where)
+        by_model = provider == BY_MODEL
+        if by_model:
+            provider, spelled = maker_of(spelled, call.started_s, ((row.provider, row.model) for row in self.overrides))
+        found = self._entry_of(call, provider, spelled, also, where)
+        return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def maker_of(self, call: Call) -> str | None:
+        """Who is paid for a call to a host that goes by the model; `None` when nobody lists it."""
+        try:
+            model, _ = self._model(call, call.base_url or call.host or "")
+            return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]
+        except UnpriceableError:
+            return None
+
+    def _entry_of(self, call: Call, provider: str, spelled: str, also: str | None, where: str) -> Entry:
+        model = _overlay.plain_name(provider, spelled)
         tier = "" if call.service_tier in STANDARD else str(call.service_tier)
         processing = call.processing or ""
         if tier == "batch":  # Anthropic reports a batch as `service_tier`
             tier, processing = "", "batch"
-        own = self._override(provider, (model, also), tier, processing)
+        own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
@@ -83,7 +122,11 @@ class Terms(NamedTuple):
                 raise UnpriceableError(msg)
             factor = uplift if factor is None else EXACT.multiply(factor, uplift)
         price = published(provider, model, tier, processing, call.started_s)
-        return entry_of(price, call.api, None if factor == 1 else factor)
+        entry = entry_of(price, call.api, None if factor == 1 else factor)
+        fee = _overlay.router_fee(provider, call.request_model)
+        if provider in _overlay.REST_IS_OUTPUT:
+            entry = entry._replace(counts_rest=True)
+        return entry if fee is None else with_fee(entry, fee if factor is None else EXACT.multiply(fee, factor))
 
     def _model(self, call: Call, where: str) -> tuple[str, str | None]:
         """Return the model to price and, when the answer names a dated snapshot of it, the requested name."""

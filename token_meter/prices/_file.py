@@ -58,7 +58,7 @@ def _parse(text: str, suffix: str) -> Any:
 
         try:
             return tomllib.loads(text, parse_float=Decimal)
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, RecursionError, ArithmeticError) as exc:
             msg = f"it is not valid TOML: {exc}"
             raise ConfigError(msg) from exc
     if suffix == ".json":
@@ -66,7 +66,7 @@ def _parse(text: str, suffix: str) -> Any:
 
         try:
             return json.loads(text, parse_float=Decimal)
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, RecursionError, ArithmeticError) as exc:
             msg = f"it is not valid JSON: {exc}"
             raise ConfigError(msg) from exc
     msg = "its name must end in .toml or .json"

@@ -60,6 +60,10 @@ HOSTS: Mapping[str, str] = {
     "dashscope-intl.aliyuncs.com": "dashscope",
     "dashscope.aliyuncs.com": "dashscope-cn",
 }
+STATES_DOLLARS = frozenset({"openrouter", "x-ai", "perplexity", "deepinfra"})
+"""Providers whose answers say what they charged, in US dollars: `cost` (https://openrouter.ai/docs/use-cases/
+usage-accounting), ticks, `cost.total_cost` with its currency, `estimated_cost` (their references, 2026-11). From any
+other host such a field may be anything; a price book can declare one of these behind it."""
 DEFAULT_PROVIDER = "openai"
 """The provider for a query about prices that names none."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"

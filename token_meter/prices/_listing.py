@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
+from token_meter.prices._by_model import BY_MODEL
+from token_meter.prices._hosts import HOSTS
 from token_meter.prices._lookup import published
 from token_meter.prices._rate_card import EXACT, UNITS, RateTable, UnpriceableError
 
@@ -93,6 +95,12 @@ def known_providers(*, book: PriceBook | None = None) -> list[str]:
     if book is not None:
         names.update(row.provider for row in book.overrides)
     return sorted(names)
+
+
+def unknown_providers(book: PriceBook) -> dict[str, str]:
+    """The hosts of a book whose provider nothing prices, with its name as it is written: most likely a slip."""
+    known = {*known_providers(book=book), *_overlay.NO_USD, *HOSTS.values(), BY_MODEL}
+    return {str(place): provider for place, provider in book._terms.hosts.rows if provider not in known}
 
 
 def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:

@@ -16,7 +16,8 @@ from token_meter.types import Price, Usage
 class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
-    `together` prices several usages as a whole, where that is known to be the sum of their costs.
+    `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
+    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
     """
 
     since: float
@@ -26,6 +27,8 @@ class Entry(NamedTuple):
     refusal: Price | None
     free: bool
     together: Callable[[Sequence[Usage]], Decimal | None] | None = None
+    doubt: str | None = None
+    counts_rest: bool = False
 
 
 class Published(NamedTuple):
@@ -98,3 +101,30 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         return amount if factor is None else EXACT.multiply(amount, factor)
 
     return Entry(price.since, price.until, cost, source, None, free=False)
+
+
+def with_fee(entry: Entry, per_million: Decimal) -> Entry:
+    """*entry* with a fee for each input token on top of what the model costs."""
+    base = entry.cost
+    if base is None:
+        return entry
+
+    def cost(usage: Usage) -> Decimal:
+        fee = EXACT.multiply(per_million, Decimal(usage.prompt_tokens or 0)).scaleb(-6, EXACT)
+        return EXACT.add(base(usage), fee)
+
+    return entry._replace(cost=cost, together=None, source=f"{entry.source} + router")
+
+
+def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
+    """The least that a call costs which is priced by one of two entries, and nobody says by which."""
+    first, second = one.cost, other.cost
+    if first is None or second is None:
+        return one if first is None else other
+
+    def cost(usage: Usage) -> Decimal:
+        return min(first(usage), second(usage))
+
+    since, until = max(one.since, other.since), min(one.until, other.until)
+    source = one.source if one.source == other.source else f"{one.source} or {other.source}"
+    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)

@@ -213,6 +213,20 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
+SPELLINGS = {"google": ("publishers/google/models/", "google/", "models/")}
+"""What may stand before the name of a provider's own model: Vertex's OpenAI endpoint says `google/gemini-2.5-flash`,
+the Gemini API `models/gemini-2.5-flash` (https://cloud.google.com/vertex-ai/generative-ai/docs, 2026-11)."""
+
+REST_IS_OUTPUT = frozenset({"x-ai"})
+"""Providers whose totals hold a reasoning that their completions leave out, told or not (docs.x.ai, 2026-11)."""
+
+ROUTER_FEES = {("azure", "model-router"): Decimal("0.14")}
+"""US dollars per 1M input tokens on top of the model that served, by what was asked for: Azure's price page as read in
+BerriAI/litellm#22957 (2026-03) and maximhq/bifrost#5465 (2026-07)."""
+
+DEARER_TIERS = frozenset({"priority", "fast", "ultrafast", "scale"})
+"""Tiers that cost more than the standard one, also where their rates are not published."""
+
 # Released on or after 2026-03-05: 10 % more on OpenAI's regional hosts.
 _REGIONAL_SINCE = "2026-03-05"
 _REGIONAL_NEWER = ("gpt-5-6*", "gpt-5.4*", "gpt-5.5*", "gpt-5.6*", "gpt-6*", "gpt-realtime-2.1*", "gpt-image-2*")
@@ -247,6 +261,22 @@ def regional_factor(model: str) -> Decimal | None:
     if any(matches(pattern, model) for pattern in _REGIONAL_NEWER):
         return REGIONAL_FACTOR
     return Decimal(1) if any(matches(pattern, model) for pattern in _REGIONAL_OLDER) else None
+
+
+def plain_name(provider: str, model: str) -> str:
+    """The model's name without what its provider may write before it."""
+    for before in SPELLINGS.get(provider, ()):
+        if model.startswith(before):
+            return model.removeprefix(before)
+    return model
+
+
+def router_fee(provider: str, asked: str | None) -> Decimal | None:
+    """What a router takes per 1M input tokens, where one was asked for by its name."""
+    for (owner, name), fee in ROUTER_FEES.items():
+        if owner == provider and (asked or "").lower().startswith(name):
+            return fee
+    return None
 
 
 def rows_for(provider: str, model: str, tier: str, processing: str) -> list[Row]:

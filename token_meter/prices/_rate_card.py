@@ -70,6 +70,14 @@ class _Band(NamedTuple):
     minute: Decimal | None
 
 
+def unexplained(usage: Usage) -> int:
+    """What a total has on top of prompt and completion; 0 where one of them is unknown."""
+    prompt, completion, total = usage[:3]
+    if prompt is None or completion is None or total is None:
+        return 0
+    return max(0, total - prompt - completion)
+
+
 class RateCard:
     """Prices usages by one table of rates; immutable.
 
@@ -122,7 +130,7 @@ class RateCard:
 
     def _cost_in(self, band: _Band, usage: Usage) -> Decimal:
         (
-            prompt, completion, total, cached, write, write_long, _reasoning, in_audio, out_audio, c_audio,
+            prompt, completion, total, cached, write, write_long, reasoning, in_audio, out_audio, c_audio,
             in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
         ) = usage  # fmt: skip
         if beside:
@@ -140,8 +148,8 @@ class RateCard:
             out = 0
         else:
             out = completion
-            # xAI leaves reasoning out of the completion tokens, but not out of the total.
-            if total is not None and total - prompt > out:
+            # Some leave reasoning out of the completion tokens, but not out of the total.
+            if reasoning and total is not None and total - prompt - out == reasoning:
                 out = total - prompt
         amount = 0
         if prompt:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from token_meter._text import is_number
 from token_meter.exceptions import ConfigError
 from token_meter.prices._hosts import Place, place_of
 
@@ -19,7 +20,10 @@ def rate_of(value: object, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise ConfigError(wrong)
     try:
-        rate = value if isinstance(value, Decimal) else Decimal(str(value).strip().removeprefix("$"))
+        text = str(value).strip().removeprefix("$")
+        if not isinstance(value, Decimal) and not is_number(text):
+            raise ConfigError(wrong)
+        rate = value if isinstance(value, Decimal) else Decimal(text)
     except InvalidOperation:
         raise ConfigError(wrong) from None
     if not rate.is_finite() or rate < 0 or rate > 10**9 or int(rate.as_tuple().exponent) < -18:

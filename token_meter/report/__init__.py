@@ -8,17 +8,42 @@ from token_meter.report._format import Format
 from token_meter.report._formats import FORMATS, Target, expanded, parse_target, render, write
 from token_meter.report._formatting import tone_of
 from token_meter.report._history import Point, history, remember
-from token_meter.report._load import load, loads
-from token_meter.report._summary import Check, Group, ModelLine, Notice, Run, Summary, Tokens, Totals, Vcs, check_by
-from token_meter.report._verdict import BROKEN, EXCEEDED, OK, Limit, Verdict, check, check_limits, judge
+from token_meter.report._load import amount_of, load, loads
+from token_meter.report._summary import (
+    STATUSES,
+    Check,
+    Group,
+    ModelLine,
+    Notice,
+    Run,
+    Summary,
+    Tokens,
+    Totals,
+    Vcs,
+    check_by,
+)
+from token_meter.report._verdict import (
+    BROKEN,
+    EXCEEDED,
+    FIELDS,
+    OK,
+    Limit,
+    Verdict,
+    check,
+    check_limits,
+    judge,
+    short_reason,
+)
 from token_meter.report._view import View
 from token_meter.report.diff import Change, Diff, Rule, compare, parse_rule
 
 __all__ = [
     "BROKEN",
     "EXCEEDED",
+    "FIELDS",
     "FORMATS",
     "OK",
+    "STATUSES",
     "Change",
     "Check",
     "Diff",
@@ -37,6 +62,7 @@ __all__ = [
     "Vcs",
     "Verdict",
     "View",
+    "amount_of",
     "check",
     "check_by",
     "check_limits",
@@ -53,6 +79,7 @@ __all__ = [
     "parse_target",
     "remember",
     "render",
+    "short_reason",
     "summarise",
     "tone_of",
     "write",

@@ -65,8 +65,8 @@ class Leaf:
             if price.cost is not None:
                 cost += price.cost if n == 1 else price.cost * n
                 self.source = price.source
-            elif usage is not None or not failed:  # a refused call without usage has no known cost
-                self.unpriced += n
+            if (price.cost is None or price.reason is not None) and (usage is not None or not failed):
+                self.unpriced += n  # wholly or in part; a refused call without usage has no known cost
                 self.reason = price.reason
             if call.certainty != "exact" and (usage is not None or not failed):
                 if call.certainty == "unmeasured":

@@ -42,7 +42,11 @@ class Change:
 
     @property
     def text(self) -> str:
-        """The cell of a table: `+4.1%`, `+$0.0009`, `new`, `=`."""
+        """The cell of a table: `+$0.0009 (+4.1%)`, `new`, `=`."""
+        return self.shown(None)
+
+    def shown(self, places: int | None) -> str:
+        """The same by the scale of a column."""
         if self.state in ("new", "gone"):
             return self.state
         if not self.comparable:
@@ -51,4 +55,5 @@ class Change:
             return "=" if self.calls == 0 else f"{self.calls:+,} call{'' if abs(self.calls) == 1 else 's'}"
         assert self.base is not None
         percent = percent_text(self.cost, self.base.cost)
-        return change_text(self.cost) if percent is None else f"{change_text(self.cost)} ({percent})"
+        change = change_text(self.cost, places)
+        return change if percent is None else f"{change} ({percent})"

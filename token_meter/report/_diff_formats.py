@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from token_meter._money import scale_of
 from token_meter.report._ci_formats import findings, github_lines, output_lines
 from token_meter.report._formatting import change_text, command_data, cost_text, count_text, markdown, terminal
 from token_meter.report._json import SCHEMA, check_data, dumps, totals_data, vcs_data
@@ -18,8 +20,9 @@ def diff_table(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     """Show what changed, the rules, and what was compared with what."""
     lines = [f"LLM cost: {diff.headline}", *([diff.like_for_like] if diff.like_for_like else []), ""]
     rows = list(diff.listed[: view.top])
+    scale = scale_of_changes(rows)
     if rows:
-        table = [[diff.head.what, "calls", "tokens", "base", "head", "change"], *(_cells(c) for c in rows)]
+        table = [[diff.head.what, "calls", "tokens", "base", "head", "change"], *(_cells(c, scale) for c in rows)]
         lines += [*columns(table, view.width), ""]
     hidden = len(diff.changes) - len(rows)
     if diff.base is not None and hidden:
@@ -42,7 +45,8 @@ def diff_markdown(diff: Diff, view: View = DEFAULT_VIEW) -> str:
         shown = diff.listed[:rows]
         if shown:
             lines += [f"| {diff.head.what} | calls | tokens | cost | change |", "|---|--:|--:|--:|--:|"]
-            lines += [_md_row(c) for c in shown]
+            scale = scale_of_changes(shown)
+            lines += [_md_row(c, scale) for c in shown]
             lines.append("")
         if hidden := len(diff.changes) - len(shown):
             lines += [f"{hidden:,} more without a listed change", ""]
@@ -109,21 +113,28 @@ def diff_github_output(diff: Diff, view: View = DEFAULT_VIEW) -> str:
     return output_lines(diff.head, diff.verdict.status, **common)
 
 
-def _cells(c: Change) -> list[str]:
+def scale_of_changes(changes: Iterable[Change]) -> int | None:
+    """The decimal places of the columns of a comparison: both sides and their difference."""
+    rows = list(changes)
+    sums = [side.known_cost() for c in rows for side in (c.base, c.head) if side is not None]
+    return scale_of([*sums, *(c.cost for c in rows if c.comparable)])
+
+
+def _cells(c: Change, places: int | None) -> list[str]:
     side = c.head or c.base or Totals()
     calls = f"{side.calls:,}" + (f" ({c.calls:+,})" if c.state == "changed" and c.calls else "")
     return [
         c.id,
         calls,
         count_text(side.tokens.total_tokens),
-        "-" if c.base is None else cost_text(c.base),
-        "-" if c.head is None else cost_text(c.head),
-        c.text,
+        "-" if c.base is None else cost_text(c.base, places=places),
+        "-" if c.head is None else cost_text(c.head, places=places),
+        c.shown(places),
     ]
 
 
-def _md_row(c: Change) -> str:
-    _, calls, tokens, _, head, change = _cells(c)
+def _md_row(c: Change, places: int | None) -> str:
+    _, calls, tokens, _, head, change = _cells(c, places)
     sign = "🔺 " if c.comparable and c.cost > 0 else "🔻 " if c.comparable and c.cost < 0 else ""
     return (
         f"| {markdown(c.id)} | {calls} | {tokens} | {_md(head)} | {sign if c.state == 'changed' else ''}{_md(change)} |"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from decimal import Context, Decimal
 
-from token_meter._money import format_usd
+from token_meter._money import format_usd, scale_of
 from token_meter.report._summary import Totals
 
 _COMMAND = re.compile(r"(^|\s)::")
@@ -17,7 +18,7 @@ _NANO, _WIDE = Decimal("1e-9"), Context(prec=60)  # independent of the caller's 
 _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
 
 
-def cost_text(totals: Totals, *, spent: bool = False) -> str:
+def cost_text(totals: Totals, *, spent: bool = False, places: int | None = None) -> str:
     """Show a sum that may be partly estimated or a lower bound: `$0.2031`, `~$0.2031`, `>=$0.2031`, `unpriced`."""
     amount = totals.known_cost(spent=spent)
     if amount is None:
@@ -25,8 +26,8 @@ def cost_text(totals: Totals, *, spent: bool = False) -> str:
     missing, guesses = (totals.live_unpriced, totals.live_estimated) if spent else (totals.unpriced, totals.estimated)
     guessed = "~" if guesses else ""
     if not missing:
-        return guessed + format_usd(amount)
-    shown = format_usd(amount)
+        return guessed + format_usd(amount, places)
+    shown = format_usd(amount, places)
     return f">={guessed}${Decimal(f'{amount:.1g}'):f}" if shown.startswith("<") else f">={guessed}{shown}"
 
 
@@ -51,11 +52,16 @@ def tone_of(line: str) -> str | None:
     return _TONES.get(word) if gap else None
 
 
-def change_text(change: Decimal) -> str:
+def scale_of_sums(sums: Iterable[Totals | None], *, spent: bool = False) -> int | None:
+    """The decimal places of a column of sums."""
+    return scale_of(t.known_cost(spent=spent) for t in sums if t is not None)
+
+
+def change_text(change: Decimal, places: int | None = None) -> str:
     """Show a difference with its sign: `+$0.0080`, `-$0.0002`, `=`."""
     if change == 0:
         return "="
-    return f"{'+' if change > 0 else '-'}{format_usd(abs(change))}"
+    return f"{'+' if change > 0 else '-'}{format_usd(abs(change), places)}"
 
 
 def percent_text(change: Decimal, base: Decimal) -> str | None:

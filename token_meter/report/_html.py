@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from token_meter.report import _html_parts as _page
-from token_meter.report._formatting import cost_sentence, cost_text, count_text, visible
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, scale_of_sums, visible
 from token_meter.report._history import Point
 from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
@@ -99,9 +99,10 @@ def _by_group(summary: Summary, view: View, tones: Mapping[str, str]) -> dict[st
         others += len(hidden)
     compared = bool(view.changes)
     by_model = summary.by == "model"
+    scales = _scales([*(group.totals for group in shown), rest, summary.totals])
     rows = []
     for group in shown:
-        row = _row(group.id, group.totals, summary.totals, _parts(group.models, tones))
+        row = _row(group.id, group.totals, summary.totals, _parts(group.models, tones), scales)
         if by_model:
             row["tone"] = tones.get(group.id, OTHER_TONE)
         else:
@@ -111,11 +112,11 @@ def _by_group(summary: Summary, view: View, tones: Mapping[str, str]) -> dict[st
             row["cells"].insert(0, Cell(view.changes.get(group.id, "")))
         rows.append(row)
     if rest is not None:
-        row = _row(f"{others:,} more", rest, summary.totals, [(OTHER_TONE, rest.cost)])
+        row = _row(f"{others:,} more", rest, summary.totals, [(OTHER_TONE, rest.cost)], scales)
         if compared:
             row["cells"].insert(0, Cell(""))
         rows.append(row)
-    total = _row("total", summary.totals, summary.totals, [])
+    total = _row("total", summary.totals, summary.totals, [], scales)
     headers = _headers(summary.what)
     if compared:
         total["cells"].insert(0, Cell(view.changes.get("total", "")))
@@ -126,10 +127,13 @@ def _by_group(summary: Summary, view: View, tones: Mapping[str, str]) -> dict[st
 
 def _by_model(summary: Summary, tones: Mapping[str, str]) -> dict[str, Any]:
     rows = []
+    scales = _scales([*(line.totals for line in summary.models[:_MOST_ROWS]), summary.totals])
     for line in summary.models[:_MOST_ROWS]:
         tone = tones.get(line.kind.model, OTHER_TONE)
-        rows.append({**_row(line.kind.model, line.totals, summary.totals, [(tone, line.totals.cost)]), "tone": tone})
-    total = _row("total", summary.totals, summary.totals, [])
+        rows.append(
+            {**_row(line.kind.model, line.totals, summary.totals, [(tone, line.totals.cost)], scales), "tone": tone}
+        )
+    total = _row("total", summary.totals, summary.totals, [], scales)
     return {"title": "By model", "headers": _headers("model"), "rows": rows, "total": total, "legend": []}
 
 
@@ -137,19 +141,30 @@ def _headers(first: str) -> list[str]:
     return [first, "cost", "share", "calls", "prompt", "cached", "completion", "reasoning", "spent"]
 
 
-def _row(name: str, t: Totals, whole: Totals, parts: Iterable[tuple[str, Decimal]]) -> dict[str, Any]:
+def _scales(sums: Sequence[Totals | None]) -> tuple[int | None, int | None]:
+    """The decimal places of the columns for what calls cost, and for what was spent."""
+    return scale_of_sums(sums), scale_of_sums(sums, spent=True)
+
+
+def _row(
+    name: str,
+    t: Totals,
+    whole: Totals,
+    parts: Iterable[tuple[str, Decimal]],
+    scales: tuple[int | None, int | None],
+) -> dict[str, Any]:
     tokens = t.tokens
     counts = (tokens.prompt_tokens, tokens.cached_tokens, tokens.completion_tokens, tokens.reasoning_tokens)
     share = t.cost / whole.cost * 100 if whole.cost > 0 else ZERO
     return {
         "name": _page.broken(name),
-        "main": money_cell(cost_text(t)),
+        "main": money_cell(cost_text(t, places=scales[0])),
         "bar": _page.stacked(parts, whole.cost),
         "share": "" if not t.cost else f"{share:.0f}%" if share >= 1 else "<1%",
         "cells": [
             Cell(f"{t.calls:,}"),
             *(count_cell(count_text(count)) for count in counts),
-            money_cell(cost_text(t, spent=True)),
+            money_cell(cost_text(t, spent=True, places=scales[1])),
         ],
     }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from token_meter.report import _html_parts as _page
-from token_meter.report._diff_formats import footnotes
+from token_meter.report._diff_formats import footnotes, scale_of_changes
 from token_meter.report._formatting import change_text, cost_text, count_text, percent_text, visible
 from token_meter.report._html import about, facts
 from token_meter.report._html_parts import Cell, count_cell, money_cell
@@ -74,7 +74,8 @@ def _cards(diff: Diff) -> list[tuple[str, str, str]]:
 
 def _changes(diff: Diff, listed: tuple[Change, ...], hidden: int) -> dict[str, Any]:
     most = max((abs(c.cost) for c in listed if c.comparable), default=ZERO)
-    rows = [_row(c, most) for c in listed]
+    scale = scale_of_changes(listed)
+    rows = [_row(c, most, scale) for c in listed]
     if hidden:
         more = {
             "name": [f"{hidden:,} more"],
@@ -88,7 +89,7 @@ def _changes(diff: Diff, listed: tuple[Change, ...], hidden: int) -> dict[str, A
     return {"title": f"By {diff.head.what}", "headers": headers, "rows": rows, "total": None, "legend": []}
 
 
-def _row(change: Change, most: Any) -> dict[str, Any]:
+def _row(change: Change, most: Any, places: int | None) -> dict[str, Any]:
     side = change.head or change.base or Totals()
     file, name = _page.filed(change.id)
     comparable = change.comparable and change.state in ("changed", "same")
@@ -98,13 +99,13 @@ def _row(change: Change, most: Any) -> dict[str, Any]:
     return {
         "file": file,
         "name": name,
-        "main": Cell(change_text(change.cost) if comparable and change.cost else change.text),
+        "main": Cell(change_text(change.cost, places) if comparable and change.cost else change.shown(places)),
         "bar": _page.signed(change.cost, most) if change.comparable else [],
         "share": percent or "",
         "cells": [
             Cell(calls),
             count_cell(count_text(side.tokens.total_tokens)),
-            money_cell("-" if base is None else cost_text(base)),
-            money_cell("-" if change.head is None else cost_text(change.head)),
+            money_cell("-" if base is None else cost_text(base, places=places)),
+            money_cell("-" if change.head is None else cost_text(change.head, places=places)),
         ],
     }

@@ -71,7 +71,7 @@ def loads(text: bytes | str, name: str = "report") -> Summary:
     """
     try:
         data = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, RecursionError, ArithmeticError) as exc:  # ArithmeticError: an exponent beyond all decimals
         where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
         msg = f"{name!r} is not JSON{where}; expected a report as `token-meter report -f json:FILE` writes it"
         raise LedgerError(msg) from None
@@ -250,6 +250,15 @@ def _known_money(value: Any) -> Decimal:
 def _money(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise TypeError(type(value).__name__)
+    return amount_of(value)
+
+
+def amount_of(value: int | str | Decimal) -> Decimal:
+    """An amount that anybody can mean.
+
+    Raises:
+        ValueError, ArithmeticError: it is none.
+    """
     amount = Decimal(value)
     if not amount.is_finite():
         raise ValueError(value)

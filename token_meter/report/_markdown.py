@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from token_meter.report._formatting import cost_sentence, cost_text, count_text, markdown
+from token_meter.report._formatting import cost_sentence, cost_text, count_text, markdown, scale_of_sums
 from token_meter.report._summary import Check, Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 
@@ -40,10 +40,11 @@ def _write(summary: Summary, view: View) -> str:
     marker = "".join(c for c in view.marker if c.isascii() and (c.isalnum() or c in "_.")) or "default"
     lines = [f"<!-- token-meter:{marker} -->", f"### LLM cost: **{_md_cost(summary.totals)}**", ""]
     lines += [f"| {summary.what} | calls | tokens | cost |", "|---|--:|--:|--:|"]
-    lines += [_row(markdown(_name(g)), g.totals) for g in groups]
+    scale = scale_of_sums([*(g.totals for g in groups), rest, summary.totals])
+    lines += [_row(markdown(_name(g)), g.totals, scale) for g in groups]
     if rest is not None:
-        lines.append(_row(f"*{others:,} more*", rest))
-    lines += [_row("**total**", summary.totals), ""]
+        lines.append(_row(f"*{others:,} more*", rest, scale))
+    lines += [_row("**total**", summary.totals, scale), ""]
     if summary.checks:
         lines += [" · ".join(check_text(c) for c in summary.checks[:10]), ""]
     lines += [spent_line(summary.totals), ""]
@@ -51,7 +52,8 @@ def _write(summary: Summary, view: View) -> str:
     if summary.notices:
         lines.append("")
     lines += ["<details><summary>Models</summary>", "", "| model | calls | tokens | cost |", "|---|--:|--:|--:|"]
-    lines += [_row(markdown(m.kind.model), m.totals) for m in summary.models[:50]]
+    scale = scale_of_sums(m.totals for m in summary.models[:50])
+    lines += [_row(markdown(m.kind.model), m.totals, scale) for m in summary.models[:50]]
     lines += ["", "</details>", "", f"<sub>{_footer(summary)}</sub>"]
     return "\n".join(lines) + "\n"
 
@@ -76,8 +78,8 @@ def _name(group: Group) -> str:
     return f"{name} (attempts {group.attempts})" if group.attempts > 1 else name
 
 
-def _row(name: str, totals: Totals) -> str:
-    cost = cost_text(totals).replace("<", "&lt;").replace(">", "&gt;").replace("~", "\\~")
+def _row(name: str, totals: Totals, places: int | None) -> str:
+    cost = cost_text(totals, places=places).replace("<", "&lt;").replace(">", "&gt;").replace("~", "\\~")
     return f"| {name} | {totals.calls:,} | {count_text(totals.tokens.total_tokens)} | {cost} |"
 
 

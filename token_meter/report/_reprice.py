@@ -37,9 +37,9 @@ class Repricer:
         cost = ZERO
         prices = self._prices(_call(line, self._at_s), (usage for usage, _ in usages))
         for (_, n), price in zip(usages, prices, strict=True):
-            if price.cost is None:
+            if price.cost is None or price.reason is not None:
                 unpriced += n
-            else:
+            if price.cost is not None:
                 cost += price.cost * n
         models = (line.kind.model,) if unpriced else ()
         return replace(

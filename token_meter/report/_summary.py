@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
@@ -20,6 +20,7 @@ GroupType: TypeAlias = Literal[
     "test", "fixture", "outside", "label", "tag", "script", "model", "file", "process", "day"
 ]  # fmt: skip
 Status: TypeAlias = Literal["ok", "warn", "exceeded", "unknown"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 def is_by(text: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from token_meter.report._formatting import cells, cost_sentence, cost_text, count_text, terminal
+from token_meter.report._formatting import cells, cost_sentence, cost_text, count_text, scale_of_sums, terminal
 from token_meter.report._summary import Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
 
@@ -20,11 +20,15 @@ def render_table(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     compared = bool(view.changes)
     if compared:
         headers.append("vs base")
-    rows = [[_name(g), *_cells(g.totals, wide), *([view.changes.get(g.id, "")] if compared else [])] for g in groups]
+    sums = [*(g.totals for g in groups), rest, summary.totals]
+    scales = scale_of_sums(sums), scale_of_sums(sums, spent=True)
+    rows = [
+        [_name(g), *_cells(g.totals, wide, scales), *([view.changes.get(g.id, "")] if compared else [])] for g in groups
+    ]
     if rest is not None:
         word = summary.what if others == 1 else f"{summary.what}s"
-        rows.append([f"{others} more {word}", *_cells(rest, wide), *([""] if compared else [])])
-    total = ["total", *_cells(summary.totals, wide), *([view.changes.get("total", "")] if compared else [])]
+        rows.append([f"{others} more {word}", *_cells(rest, wide, scales), *([""] if compared else [])])
+    total = ["total", *_cells(summary.totals, wide, scales), *([view.changes.get("total", "")] if compared else [])]
     lines = columns([headers, *rows], view.width, footer=total)
     return "\n".join([*lines, *_below(summary, view.width)]) + "\n"
 
@@ -57,13 +61,14 @@ def _name(group: Group) -> str:
     return f"{name} (attempts {group.attempts})" if group.attempts > 1 else name
 
 
-def _cells(totals: Totals, wide: bool) -> list[str]:
+def _cells(totals: Totals, wide: bool, scales: tuple[int | None, int | None]) -> list[str]:
     more = [
         count_text(totals.tokens.cached_tokens),
         count_text(totals.tokens.reasoning_tokens),
-        cost_text(totals, spent=True),
+        cost_text(totals, spent=True, places=scales[1]),
     ]
-    return [f"{totals.calls:,}", count_text(totals.tokens.total_tokens), *(more if wide else []), cost_text(totals)]
+    cost = cost_text(totals, places=scales[0])
+    return [f"{totals.calls:,}", count_text(totals.tokens.total_tokens), *(more if wide else []), cost]
 
 
 def _below(summary: Summary, width: int) -> list[str]:
@@ -75,7 +80,8 @@ def _below(summary: Summary, width: int) -> list[str]:
     if totals.unpriced:
         lines += _wrapped(f"cost {cost_sentence(totals, _NAME)}", width)
     if len(summary.models) > 1:
-        best = [f"{terminal(m.kind.model, _NAME)} {cost_text(m.totals)}" for m in summary.models[:4]]
+        scale = scale_of_sums(m.totals for m in summary.models[:4])
+        best = [f"{terminal(m.kind.model, _NAME)} {cost_text(m.totals, places=scale)}" for m in summary.models[:4]]
         more = len(summary.models) - len(best)
         lines += _wrapped("models " + ", ".join(best) + (f" and {more} more" if more > 0 else ""), width)
     checks = [[f"budget  {terminal(c.text)}", c.status.upper() if c.status != "ok" else "ok"] for c in summary.checks]

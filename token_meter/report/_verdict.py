@@ -23,12 +23,13 @@ _LEAST = Decimal("0.005")  # a share above zero is never shown as 0%
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A budget: *scope* is `run`, `test` (each test) or one context's id."""
+    """A budget: *scope* is `run`, `test` (each test) or one context's id; *option* is what the user set it by."""
 
     scope: str
     field: str
     limit: Decimal
     on_exceed: OnExceed = "fail"
+    option: str = ""
 
     @classmethod
     def of(cls, scope: str, field: str, limit: str | int | float | Decimal, on_exceed: OnExceed = "fail") -> Limit:
@@ -89,30 +90,51 @@ def check_limits(summary: Summary, limits: Iterable[Limit]) -> tuple[Check, ...]
 def check(limit: Limit, scope: str, totals: Totals, *, culprit: str | None = None) -> Check:
     """Compare the exact values of a sum and a limit, not the displayed ones."""
     actual = _actual(totals, limit.field)
-    money, of_spent = limit.field in _MONEY, limit.field == "spent"
-    calls, missing = (totals.live, totals.live_unpriced) if of_spent else (totals.calls, totals.unpriced)
+    money = limit.field in _MONEY
     exceeded = actual > limit.limit
     status: Status = "ok"
     if exceeded:
         status = "warn" if limit.on_exceed == "warn" else "exceeded"
-    elif missing and money:
+    elif money and _gap(limit, totals):
         status = "unknown"
-    word = {"cost": "cost", "spent": "spent", "tokens": "used", "calls": "made"}[limit.field]
-    had = cost_text(totals, spent=of_spent) if money else _counted(actual, limit.field)
-    allowed = format_usd(limit.limit) if money else _counted(limit.limit, limit.field)
-    if exceeded and had == allowed:  # the rounded texts must not look equal
-        had, allowed = f"${actual.normalize():f}", f"${limit.limit.normalize():f}"
+    word, had, allowed = _words(limit, totals)
     who = visible(scope)
     fitted = f"{who} {word} {had if money else f'{actual:,}'} of {allowed}"
     text = f"{who} was limited to {allowed} but {word} {had}" if exceeded else fitted
     if status == "unknown":
-        kind = "live calls" if of_spent else "calls"
-        gap = f"{missing:,} of {_counted(calls, kind)} {'has' if missing == 1 else 'have'} no price"
-        text = f"{who} cannot be held to {allowed}: {gap} ({limit.field} {had})"
+        text = f"{who} cannot be held to {allowed}: {_gap(limit, totals)} ({limit.field} {had})"
     elif not exceeded and limit.limit:
         share = actual / limit.limit
         text += f" ({'<1%' if 0 < share < _LEAST else f'{share:.0%}'})"
     return Check(scope, limit.field, limit.limit, actual, status, text, None, culprit)
+
+
+def short_reason(limit: Limit, totals: Totals) -> str:
+    """Why a limit does not hold, the numbers first, for a line that is cut: `made 2 calls, limit 1 call (OPTION)`."""
+    word, had, allowed = _words(limit, totals)
+    by = f" ({limit.option})" if limit.option else ""
+    if _actual(totals, limit.field) > limit.limit:
+        return f"{word} {had}, limit {allowed}{by}"
+    return f"{_gap(limit, totals)}, limit {allowed}{by}"
+
+
+def _words(limit: Limit, totals: Totals) -> tuple[str, str, str]:
+    """A verb, what was found and what is allowed."""
+    money, actual = limit.field in _MONEY, _actual(totals, limit.field)
+    word = {"cost": "cost", "spent": "spent", "tokens": "used", "calls": "made"}[limit.field]
+    had = cost_text(totals, spent=limit.field == "spent") if money else _counted(actual, limit.field)
+    allowed = format_usd(limit.limit) if money else _counted(limit.limit, limit.field)
+    if actual > limit.limit and had == allowed:  # rounding must not make the two look equal
+        had, allowed = f"${actual.normalize():f}", f"${limit.limit.normalize():f}"
+    return word, had, allowed
+
+
+def _gap(limit: Limit, totals: Totals) -> str:
+    """Which calls leave a limit on money open; nothing where none does."""
+    live = limit.field == "spent"
+    calls, missing = (totals.live, totals.live_unpriced) if live else (totals.calls, totals.unpriced)
+    among = _counted(calls, "live calls" if live else "calls")
+    return f"{missing:,} of {among} {'has' if missing == 1 else 'have'} no price" if missing else ""
 
 
 def judge(checks: Iterable[Check], *, unpriced: Literal["warn", "fail", "ignore"] = "warn") -> Verdict:

@@ -30,6 +30,7 @@ from token_meter.transports.websockets import WebSocketSeam
 
 if TYPE_CHECKING:
     from token_meter.context.ports import Recipient
+    from token_meter.transports.module_seam import ModuleSeam
     from token_meter.transports.websockets import Line
 
 
@@ -80,14 +81,8 @@ class Hub:
         """Add one subscriber, a meter or a handler; the first one installs what is patched."""
         with self._lock:
             if not self._installed:
-                self._http.install()
-                self._gate.install()
-                self._sockets.install()
-                self._openers.install()
-                self._copies.install()
-                self._cassettes.install()
-                self._greenlets.install()
-                self._pools.install()
+                for seam in self._seams():
+                    seam.install()
             if self._subscriber_count == 0 or not self._installed:
                 self._threads.install()
             self._installed = True
@@ -109,14 +104,8 @@ class Hub:
     def uninstall(self) -> None:
         """Put back every function that we patched and that was not patched after us. The next meter installs again."""
         with self._lock:
-            self._http.uninstall()
-            self._gate.uninstall()
-            self._sockets.uninstall()
-            self._openers.uninstall()
-            self._copies.uninstall()
-            self._cassettes.uninstall()
-            self._greenlets.uninstall()
-            self._pools.uninstall()
+            for seam in self._seams():
+                seam.uninstall()
             self._threads.uninstall()
             self._installed = False
             BACKGROUND.expire_all()
@@ -129,6 +118,12 @@ class Hub:
             self._gate = self._gates()
             if self._installed:
                 self._gate.install()
+
+    def _seams(self) -> tuple[ModuleSeam | CopySeam, ...]:
+        return (
+            self._http, self._gate, self._sockets, self._openers, self._copies, self._cassettes, self._greenlets,
+            self._pools,
+        )  # fmt: skip
 
     def _gates(self) -> GateSeam:
         rows = (gate for provider in PROVIDERS.providers.values() for gate in provider.gates)

@@ -20,10 +20,19 @@ from token_meter.types import Usage
 _ALWAYS = ("every", "choices0", "deepseek", "openrouter", "xai", "after_done")
 
 
-def whole(value: Any, name: str, least: int = 1) -> int | None:
-    """Check a count in a request."""
+MOST_CHOICES = 128
+"""Choices of one request (OpenAI's API reference for `n`, 2026-11)."""
+_MOST_COMPLETIONS = 2048
+"""Completions of one request, over all its prompts."""
+
+
+def whole(value: Any, name: str, least: int = 1, most: int | None = None) -> int | None:
+    """Check a count in a request. What is made for each is bounded, so that no request holds up all others."""
     if value is None:
         return None
+    if most is not None and isinstance(value, int) and value > most:
+        msg = f"Invalid value for '{name}': expected a whole number of at most {most}."
+        raise RefusedError(msg)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         msg = f"Invalid value for '{name}': expected a whole number of at least {least}."
         raise RefusedError(msg)
@@ -52,7 +61,7 @@ def chat_reply(
     ask = Ask(
         messages,
         model,
-        n=whole(body.get("n"), "n") or 1,
+        n=whole(body.get("n"), "n", most=MOST_CHOICES) or 1,
         limit=limit,
         tools=body.get("tools"),
         tool_choice=body.get("tool_choice"),
@@ -80,9 +89,13 @@ def completions_reply(
     """Answer a request for legacy completions; several prompts give several groups of choices."""
     model = model_of(body, deployment, options)
     limit = whole(body.get("max_tokens"), "max_tokens", 0)
-    n = whole(body.get("n"), "n") or 1
+    n = whole(body.get("n"), "n", most=MOST_CHOICES) or 1
     parts = []
-    for text, tokens in prompts_of(body.get("prompt", "")):
+    prompts = prompts_of(body.get("prompt", ""))
+    if n * len(prompts) > _MOST_COMPLETIONS:
+        msg = f"Invalid value for 'n': expected at most {_MOST_COMPLETIONS} completions over all prompts."
+        raise RefusedError(msg)
+    for text, tokens in prompts:
         ask = Ask([{"role": "user", "content": text}], model, n=n, limit=limit)
         made = generate(ask, options, key, cache)
         # A text model sees the bare prompt, without the frame of chat messages.

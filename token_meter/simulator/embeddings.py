@@ -24,11 +24,18 @@ _CATEGORIES = (
 )  # fmt: skip
 
 
+_MOST_DIMENSIONS, _MOST_INPUTS = 8192, 2048
+"""Of one request (OpenAI's API reference: 2,048 inputs, 2026-11)."""
+
+
 def embeddings_reply(body: dict[str, Any], options: Options, deployment: str | None = None) -> Reply:
     """Answer a request for embeddings."""
     model = model_of(body, deployment, options)
-    size = whole(body.get("dimensions"), "dimensions") or _DIMENSIONS.get(model, 1536)
+    size = whole(body.get("dimensions"), "dimensions", most=_MOST_DIMENSIONS) or _DIMENSIONS.get(model, 1536)
     inputs = prompts_of(body.get("input"))
+    if len(inputs) > _MOST_INPUTS:
+        msg = f"Invalid value for 'input': expected at most {_MOST_INPUTS} inputs."
+        raise RefusedError(msg)
     tokens = sum(count(text, model) if given is None else given for text, given in inputs)
     usage = Usage(prompt_tokens=tokens, total_tokens=tokens)
     in_base64 = body.get("encoding_format") == "base64"

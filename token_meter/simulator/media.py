@@ -27,13 +27,15 @@ _PARTIAL_TOKENS = 100
 _BYTES_PER_SECOND = 16_000
 _AUDIO_TOKENS_PER_SECOND = 10
 _SPEECH_BYTES_PER_CHAR = 600
+_MOST_IMAGES, _MOST_PARTIALS = 10, 3
+"""Of one request (OpenAI's API reference, 2026-11)."""
 
 
 def images_reply(fields: dict[str, Any], inputs: int, options: Options, deployment: str | None, verb: str) -> Reply:
     """Answer a request for images; *verb* is `generation` or `edit`, *inputs* the number of images in the request."""
     model = model_of({"model": "gpt-image-1" if inputs else "dall-e-2", **fields}, deployment, options)
-    n = whole(_number(fields.get("n")), "n") or 1
-    partials = whole(_number(fields.get("partial_images")), "partial_images", 0) or 0
+    n = whole(_number(fields.get("n")), "n", most=_MOST_IMAGES) or 1
+    partials = whole(_number(fields.get("partial_images")), "partial_images", 0, _MOST_PARTIALS) or 0
     streamed = _is_true(fields.get("stream"))
     told = model.startswith(("gpt-image", "chatgpt-image"))
     quality = str(fields.get("quality") or "auto")

@@ -26,6 +26,7 @@ USAGE_STYLES = (
 LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
 ENCODINGS = ("gzip", "deflate", "br", "zstd")
 SEGMENT = "__opt"
+_MOST_FAILURES, _MOST_PADDING, _MOST_WORDS, _MOST_COUNT = 1_000, 100_000_000, 100_000, 1_000_000_000
 
 
 def _flag(text: str) -> bool:
@@ -49,6 +50,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _up_to(most: int) -> Callable[[str], int]:
+    """A count of things that are made, which is bounded: one request must not fill the memory, or hold up others."""
+
+    def read(text: str) -> int:
+        value = _count(text)
+        if value > most:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
 def _status(text: str) -> int:
     value = _count(text)
     if not 400 <= value <= 599:
@@ -57,11 +70,14 @@ def _status(text: str) -> int:
 
 
 def _failures(text: str) -> tuple[int, ...]:
-    """`429x2+500x1` is 429, 429, 500, then success."""
+    """`429x2+500x1` is 429, 429, 500, then success; a thousand failures in all."""
     found: list[int] = []
     for part in text.split("+"):
         status, _, times = part.partition("x")
-        found += [_status(status)] * (_count(times) if times else 1)
+        n = _count(times) if times else 1
+        if len(found) + n > _MOST_FAILURES:
+            raise ValueError(text)
+        found += [_status(status)] * n
     return tuple(found)
 
 
@@ -96,7 +112,7 @@ class Options:
     line: str = _option("lf", _one_of(*LINE_ENDS), f"line end of events: {', '.join(LINE_ENDS)}")
     usage: str = _option("openai", _one_of(*USAGE_STYLES), f"how usage is reported: {', '.join(USAGE_STYLES)}")
     compress: tuple[str, ...] = _option((), _encodings, f"content encodings, joined by +: {', '.join(ENCODINGS)}")
-    fail: tuple[int, ...] = _option((), _failures, "failures before success, such as 429x2 or 500x1+503x1")
+    fail: tuple[int, ...] = _option((), _failures, "failures before success, such as 429x2 or 500x1+503x1; up to 1,000")
     status: int | None = _option(None, _status, "always this error status, with usage in the error body")
     cut: int | None = _option(None, _count, "the socket dies after so many events (or, for JSON, pieces)")
     error: int | None = _option(None, _count, "an error event after so many events, then nothing")
@@ -113,12 +129,12 @@ class Options:
     tier: str | None = _option(None, str, "the service tier that is said to have served the call")
     model: str | None = _option(None, str, "the model name that is said to have served the call")
     id: str | None = _option(None, str, "a fixed response id, repeated by every answer")
-    huge: int = _option(0, _count, "bytes of padding before everything else in a JSON body")
+    huge: int = _option(0, _up_to(_MOST_PADDING), "bytes of padding in front of a JSON body, up to 100 MB")
     seed: str = _option("", str, "another seed gives another answer to the same request")
-    words: int | None = _option(None, _count, "length of the answer in words")
-    reasoning: int | None = _option(None, _count, "hidden reasoning tokens")
+    words: int | None = _option(None, _up_to(_MOST_WORDS), "length of the answer in words; up to 100,000")
+    reasoning: int | None = _option(None, _up_to(_MOST_COUNT), "hidden reasoning tokens")
     cache: bool = _option(True, _flag, "report prompt tokens read from the cache")
-    polls: int = _option(2, _count, "how often a background response is polled before it is complete")
+    polls: int = _option(2, _up_to(_MOST_COUNT), "how often a background response is polled before it is complete")
 
 
 _FIELDS = {f.name: f for f in fields(Options)}

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _LATE, _OPENED, _CLOSED = "late", "opened", "closed"
 _FOLD_AT = 64
 """Calls that wait unread before they are folded in passing; bounds the memory of a meter that nobody reads."""
-_PRICE_AT = 1024
-"""Counted calls that wait for their price before they are priced in passing."""
+_PRICE_AT = 64
+"""Groups of like calls that wait for their price before they are priced in passing."""
 
 _generation = 0
 _renewing = threading.RLock()
@@ -65,8 +65,8 @@ class Accumulator(TotalsView):
         self._book = prices
         self._inbox: deque[Call | WaitingEstimate | UnreadCall | str] = deque()
         self._guesses: deque[WaitingEstimate] = deque()
-        self._unpriced: deque[Call] = deque()
-        self._charged_count = 0
+        self._unpriced: deque[list[Call]] = deque()  # in groups of like calls
+        self._charged_count = 0  # of groups
         self._kept: deque[Call] | None = None
         if keep_calls:
             self._kept = deque(maxlen=None if keep_calls is True else int(keep_calls))
@@ -254,44 +254,45 @@ class Accumulator(TotalsView):
     def _count(self, ended: list[Call]) -> None:
         for group in alike(ended):
             self._totals.count(group)
-        self._unpriced.extend(call for call in ended if call.usage is not None)
+            if used := [call for call in group if call.usage is not None]:
+                self._unpriced.append(used)
         if self._kept is not None:
             self._kept.extend(ended)
 
-    def _price(self, at: int, calls: Sequence[Call]) -> list[tuple[list[Call], Price]]:
+    def _price(self, at: int, groups: Sequence[list[Call]]) -> list[tuple[list[Call], Price]]:
         """Ask what counted calls cost, and add it. Two threads may ask of one call; it is charged once.
 
-        *at* counts the calls that had been charged when *calls* were those that waited.
+        *at* counts the groups that had been charged when *groups* were those that waited.
         A price book that reads the meter that asks it finds the sums as they are.
         """
         thread = threading.get_ident()
-        if not calls or thread in self._pricing:
+        if not groups or thread in self._pricing:
             return []
         self._pricing.add(thread)
         failures: list[Exception] = []
         try:
-            priced = prices_of(self._prices_in_use(), calls, failures)
+            priced = prices_of(self._prices_in_use(), groups, failures)
             with self._own_lock():
                 charged = self._charged_count - at  # by another thread, which was faster
                 if not charged:
-                    self._charge(priced)
+                    self._charge(priced, len(groups))
         finally:
             self._pricing.discard(thread)
         if charged:
-            self._price(at + charged, calls[charged:])
+            self._price(at + charged, groups[charged:])
         if failures:
             raise failures[0]
         return priced
 
-    def _charge(self, priced: list[tuple[list[Call], Price]]) -> None:
-        """Add the cost of the calls that have waited longest; the lock is held."""
-        for group, price in priced:
-            reason = self._totals.charge(group, price)
+    def _charge(self, priced: list[tuple[list[Call], Price]], groups: int) -> None:
+        """Add what the groups cost that have waited longest; the lock is held."""
+        for calls, price in priced:
+            reason = self._totals.charge(calls, price)
             if reason is not None and self.on_unpriced == "warn":
-                self._unsaid.append((group[0].model or "(unknown)", reason))
-            self._charged_count += len(group)
-            for _ in group:
-                self._unpriced.popleft()
+                self._unsaid.append((calls[0].model or "(unknown)", reason))
+        self._charged_count += groups
+        for _ in range(groups):
+            self._unpriced.popleft()
 
     def _warn(self) -> None:
         """Say what has no price, to somebody who reads: while calls are counted, a warning may be an error."""

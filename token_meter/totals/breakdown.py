@@ -28,12 +28,14 @@ class Breakdown:
             place.add(sums)
 
     def charge(self, alike: Sequence[Call], price: Price) -> str | None:
-        """Add what calls of one kind cost together; return the reason when their model turns out to have no price."""
-        call = alike[0]
+        """Add what calls of one kind cost together; return the reason when their model turns out to have no price, or
+        only a lower bound.
+        """
+        call, is_whole = alike[0], price.cost is not None and price.reason is None
         for place in self._places(call):
-            place.charge(price.cost, len(alike))
+            place.charge(price.cost, len(alike), is_whole=is_whole)
         model = call.model or _UNKNOWN
-        if price.cost is not None or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
+        if is_whole or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
             return None
         self.reasons[model] = price.reason or "no price"
         return self.reasons[model]

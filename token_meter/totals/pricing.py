@@ -32,13 +32,15 @@ def alike(calls: Iterable[Call]) -> Iterator[list[Call]]:
     yield from groups.values()
 
 
-def prices_of(book: PriceBook, calls: Iterable[Call], failures: list[Exception]) -> list[tuple[list[Call], Price]]:
-    """What some calls cost: one price for a group where the book has one, else one for each call.
+def prices_of(
+    book: PriceBook, groups: Iterable[list[Call]], failures: list[Exception]
+) -> list[tuple[list[Call], Price]]:
+    """What like calls cost: one price for a group where the book has one, else one for each call.
 
     A book that fails has no price for that call; the exception is added to *failures*.
     """
     priced = []
-    for group in alike(calls):
+    for group in groups:
         price = book.price_together(group) if len(group) > 1 else None
         if price is not None:
             priced.append((group, price))

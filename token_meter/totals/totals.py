@@ -6,8 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from token_meter._money import add_usd, fine_usd
+from token_meter._money import add_usd, format_usd
 from token_meter.types import Call
+
+_TOKENS = (
+    "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    "audio_tokens", "image_tokens",
+)  # fmt: skip
+_REQUESTS = (
+    "successful_requests", "failed_requests", "estimated_calls", "unmeasured_calls", "unpriced_calls", "late_calls",
+    "open_streams",
+)  # fmt: skip
 
 
 class Totals:
@@ -65,11 +74,11 @@ class Totals:
             if value:
                 setattr(self, name, getattr(self, name) + value)
 
-    def charge(self, cost: Decimal | None, calls: int) -> None:
-        """Add what some counted calls cost together; `None` when that is not known."""
-        if cost is None:
+    def charge(self, cost: Decimal | None, calls: int, *, is_whole: bool = True) -> None:
+        """Add what some counted calls cost together; `None` when that is not known, not whole when it is the least."""
+        if cost is None or not is_whole:
             self.unpriced_calls += calls
-        else:
+        if cost is not None:
             self.priced_calls += calls
             self.cost = add_usd(self.cost, cost)
 
@@ -190,7 +199,7 @@ class TotalsView:
 
     @property
     def unpriced_calls(self) -> int:
-        """Calls whose tokens are known and whose price is not."""
+        """Calls whose tokens are known and whose price is not, or only in part."""
         return self._charged().unpriced_calls
 
     @property
@@ -215,23 +224,10 @@ class TotalsView:
         """All sums as plain data: whole numbers, and money as a string of US dollars; `None` where none is known."""
         sums = self._charged()
         return {
-            "prompt_tokens": sums.prompt_tokens,
-            "completion_tokens": sums.completion_tokens,
-            "total_tokens": sums.total_tokens,
-            "cached_tokens": sums.cached_tokens,
-            "cache_write_tokens": sums.cache_write_tokens,
-            "reasoning_tokens": sums.reasoning_tokens,
-            "audio_tokens": sums.audio_tokens,
-            "image_tokens": sums.image_tokens,
+            **{name: getattr(sums, name) for name in _TOKENS},
             "cost": str(sums.cost) if sums.priced_calls or not _missing(sums) else None,
             "cost_is_lower_bound": bool(_missing(sums)),
-            "successful_requests": sums.successful_requests,
-            "failed_requests": sums.failed_requests,
-            "estimated_calls": sums.estimated_calls,
-            "unmeasured_calls": sums.unmeasured_calls,
-            "unpriced_calls": sums.unpriced_calls,
-            "late_calls": sums.late_calls,
-            "open_streams": sums.open_streams,
+            **{name: getattr(sums, name) for name in _REQUESTS},
             "is_complete": self.is_complete,
         }
 
@@ -286,13 +282,13 @@ class BoundedGroups(dict[str, Totals]):
         return {name: SubTotal(sums) for name, sums in self.items()}
 
 
-def amount(sums: TotalsView) -> str:
+def amount(sums: TotalsView, places: int | None = None) -> str:
     """A cost that does not hide what is missing: `$0.0123`, `~$0.0123` with estimates, `>= $0.0123`, `unknown`."""
     counted = sums._charged()
     missing = _missing(counted)
     if missing and not counted.priced_calls:
         return "unknown"
-    shown = fine_usd(counted.cost)
+    shown = format_usd(counted.cost, places)
     if missing:
         return f">= {shown}"
     return f"~{shown}" if counted.estimated_calls else shown

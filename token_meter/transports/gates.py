@@ -12,57 +12,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.module_seam import ModuleSeam
-from token_meter.transports.ports import PlannedCall, Runtime
+from token_meter.transports.ports import Admission, GateRow, PlannedCall, Runtime, Ticket
 
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]
-
-
-class Ticket(Protocol):
-    """One logical call between the gate and its return; stands in the context variable meanwhile.
-
-    Attributes:
-        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
-    """
-
-    deferred: BaseException | None
-
-    def leave(self) -> None:
-        """The call returned, or raised. Never raises."""
-
-
-class Admission(Protocol):
-    """Who decides whether a call may leave."""
-
-    def enter(self, call: PlannedCall) -> Ticket | None:
-        """Let a call in, or raise the refusal and nothing else; `None` when no limit and no handler is concerned."""
-
-
-class GateRow(Protocol):
-    """Where an SDK's calls pass once, outside of its retries (see `providers.Gate`)."""
-
-    @property
-    def module(self) -> str:
-        """The full name of the module that holds the classes."""
-
-    @property
-    def sync_class(self) -> str | None:
-        """The class whose method is a plain function."""
-
-    @property
-    def async_class(self) -> str | None:
-        """The class whose method is a coroutine function."""
-
-    @property
-    def method(self) -> str:
-        """The method that is one logical call."""
-
-    @property
-    def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
-        """Reads where a call goes, and its body."""
 
 
 class GateSeam(ModuleSeam):
@@ -107,11 +63,9 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
+            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return original(client, *args, **kwargs)
             ticket = admission.enter(read(client, args, kwargs))
-            if ticket is None:
-                return original(client, *args, **kwargs)
             stack.set((*current, ticket))
             try:
                 answer = original(client, *args, **kwargs)
@@ -134,11 +88,9 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
+            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return await original(client, *args, **kwargs)
             ticket = admission.enter(read(client, args, kwargs))
-            if ticket is None:
-                return await original(client, *args, **kwargs)
             stack.set((*current, ticket))
             try:
                 answer = await original(client, *args, **kwargs)

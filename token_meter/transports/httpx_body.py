@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from token_meter.transports.httpx_filter import DecodingFilter, FilteredStreams
+from token_meter.transports.httpx_decoding import BoundedDecoder
+from token_meter.transports.httpx_filter import FilteredStreams
 from token_meter.transports.httpx_stand_ins import stand_in
 from token_meter.transports.ports import ObservedAttempt, Runtime, takes_nothing
-
-_DECODED_LIMIT = 64 * 1024 * 1024
-"""Bytes of one answer that are decompressed for our own use; a bomb stops being read there."""
 
 
 class Taps:
@@ -39,12 +37,12 @@ class Taps:
             tap = self._async_tap if is_async else self._sync_tap
             response.stream = tap(response.stream, attempt, decode)
             if attempt.chunk_filter is not None:
-                chunk_filter = attempt.chunk_filter
+                decoder = None
                 if decode is not None:
                     # Nothing can be taken out of a compressed body: this one, asked to be plain, is made plain here.
-                    chunk_filter = DecodingFilter(chunk_filter, self._twin_decoder(headers["content-encoding"]))
+                    decoder = self._twin_decoder(headers["content-encoding"])
                     del headers["content-encoding"]
-                response.stream = self._filtered.wrap(response.stream, chunk_filter, is_async=is_async)
+                response.stream = self._filtered.wrap(response.stream, attempt.chunk_filter, decoder, is_async=is_async)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()
@@ -54,34 +52,11 @@ class Taps:
         encoding = headers.get("content-encoding")
         if not encoding or encoding == "identity":
             return None
-        return _Decoder(self._twin_decoder(encoding))
+        return BoundedDecoder(self._twin_decoder(encoding)).pieces
 
     def _twin_decoder(self, encoding: str) -> Any:
         # A fresh answer with the same encoding: the real one's decoder belongs to its reader.
         return self._module.Response(200, headers={"content-encoding": encoding})._get_content_decoder()
-
-
-class _Decoder:
-    """Decodes for us only; httpx's decoders give bytes, httpx2's give an iterator of bytes."""
-
-    def __init__(self, decoder: Any) -> None:
-        self._decode = decoder.decode
-        self._counted_as_open = _DECODED_LIMIT
-
-    def __call__(self, chunk: bytes) -> bytes:
-        if self._counted_as_open <= 0:
-            return b""
-        out = self._decode(chunk)
-        if isinstance(out, bytes):
-            self._counted_as_open -= len(out)
-            return out
-        parts = []
-        for part in out:
-            parts.append(part)
-            self._counted_as_open -= len(part)
-            if self._counted_as_open <= 0:
-                break
-        return b"".join(parts)
 
 
 class _Tap:
@@ -103,14 +78,15 @@ class _Tap:
 
     def _feed_decoded(self, chunk: bytes) -> None:
         try:
-            self._watch.feed(self._decode(chunk))
+            for piece in self._decode(chunk):
+                self._watch.feed(piece)
         except Exception:
             # A body that we cannot decode the client cannot decode either: it gets its own error.
             self._decode = _nothing
 
 
-def _nothing(_: bytes) -> bytes:
-    return b""
+def _nothing(_: bytes) -> tuple[bytes, ...]:
+    return ()
 
 
 class _SyncTap(_Tap):

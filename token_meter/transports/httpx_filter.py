@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any, Protocol
 
+from token_meter.transports.httpx_decoding import pieces, rest
+
 
 class ChunkFilter(Protocol):
     """Decides what of a body goes on. It may hold bytes back until it knows; state lasts over two iterations."""
@@ -15,26 +17,6 @@ class ChunkFilter(Protocol):
         """What is still held back, at the end of the body."""
 
 
-class DecodingFilter:
-    """Filters a compressed body; what goes on is plain. httpx's decoders give bytes, httpx2's an iterator of bytes."""
-
-    def __init__(self, chunk_filter: ChunkFilter, decoder: Any) -> None:
-        self._filter = chunk_filter
-        self._decoder = decoder
-
-    def filter_chunk(self, chunk: bytes) -> bytes:
-        return b"" if self._decoder is None else self._filter.filter_chunk(_joined(self._decoder.decode(chunk)))
-
-    def rest(self) -> bytes:
-        decoder, self._decoder = self._decoder, None  # an answer may be iterated again, to its end
-        last = b"" if decoder is None else self._filter.filter_chunk(_joined(decoder.flush()))
-        return last + self._filter.rest()
-
-
-def _joined(found: Any) -> bytes:
-    return found if isinstance(found, bytes) else b"".join(found)
-
-
 class FilteredStreams:
     """Makes the filtered streams of one HTTP library: its answers only accept subclasses of its own stream classes."""
 
@@ -42,29 +24,51 @@ class FilteredStreams:
         self._sync = type("SyncFiltered", (_SyncFiltered, module.SyncByteStream), {})
         self._async = type("AsyncFiltered", (_AsyncFiltered, module.AsyncByteStream), {})
 
-    def wrap(self, stream: Any, chunk_filter: ChunkFilter, *, is_async: bool) -> Any:
-        """*stream* without what *chunk_filter* takes out."""
-        return (self._async if is_async else self._sync)(stream, chunk_filter)
+    def wrap(self, stream: Any, chunk_filter: ChunkFilter, decoder: Any = None, *, is_async: bool) -> Any:
+        """*stream* without what *chunk_filter* takes out; a compressed one, which has a *decoder*, goes on plain."""
+        return (self._async if is_async else self._sync)(stream, chunk_filter, decoder)
 
 
 class _FilteredStream:
-    def __init__(self, inner: Any, chunk_filter: ChunkFilter) -> None:
+    def __init__(self, inner: Any, chunk_filter: ChunkFilter, decoder: Any) -> None:
         self._inner = inner
         self._filter = chunk_filter
+        self._decoder = decoder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def _kept(self, chunk: bytes) -> Iterator[bytes]:
+        for piece in (chunk,) if self._decoder is None else pieces(self._decoder, chunk):
+            if kept := self._filter.filter_chunk(piece):
+                yield kept
+
+    def _rest(self) -> Iterator[bytes]:
+        last = b""
+        if self._decoder is not None:
+            last = self._filter.filter_chunk(rest(self._decoder))
+            self._decoder = _Spent()  # an answer may be iterated again, to its end
+        if left := last + self._filter.rest():
+            yield left
+
+
+class _Spent:
+    """A decoder whose body is over."""
+
+    @staticmethod
+    def decode(_: bytes) -> Iterator[bytes]:
+        yield from ()
+
+    @staticmethod
+    def flush() -> bytes:
+        return b""
 
 
 class _SyncFiltered(_FilteredStream):
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._inner:
-            kept = self._filter.filter_chunk(chunk)
-            if kept:
-                yield kept
-        rest = self._filter.rest()
-        if rest:
-            yield rest
+            yield from self._kept(chunk)
+        yield from self._rest()
 
     def close(self) -> None:
         self._inner.close()
@@ -75,12 +79,10 @@ class _AsyncFiltered(_FilteredStream):
         stream = self._inner.__aiter__()
         try:
             async for chunk in stream:
-                kept = self._filter.filter_chunk(chunk)
-                if kept:
+                for kept in self._kept(chunk):
                     yield kept
-            rest = self._filter.rest()
-            if rest:
-                yield rest
+            for left in self._rest():
+                yield left
         finally:
             await stream.aclose()
 

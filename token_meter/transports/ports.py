@@ -134,3 +134,50 @@ class Runtime(Protocol):
 
     def internal_error(self, where: str) -> None:
         """Called in an `except`: count our failure, and log it once for each *where*."""
+
+
+class Ticket(Protocol):
+    """One logical call between the gate and its return; stands in the context variable meanwhile.
+
+    Attributes:
+        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+    """
+
+    deferred: BaseException | None
+
+    def leave(self) -> None:
+        """The call returned, or raised. Never raises."""
+
+
+class Admission(Protocol):
+    """Who decides whether a call may leave."""
+
+    def concerns(self, stack: tuple[Any, ...]) -> bool:
+        """Whether a limit or a handler is over a call that starts with this stack. Never raises."""
+
+    def enter(self, call: PlannedCall) -> Ticket:
+        """Let a call in, or raise the refusal and nothing else."""
+
+
+class GateRow(Protocol):
+    """Where an SDK's calls pass once, outside of its retries (see `providers.Gate`)."""
+
+    @property
+    def module(self) -> str:
+        """The full name of the module that holds the classes."""
+
+    @property
+    def sync_class(self) -> str | None:
+        """The class whose method is a plain function."""
+
+    @property
+    def async_class(self) -> str | None:
+        """The class whose method is a coroutine function."""
+
+    @property
+    def method(self) -> str:
+        """The method that is one logical call."""
+
+    @property
+    def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
+        """Reads where a call goes, and its body."""

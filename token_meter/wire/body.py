@@ -71,7 +71,7 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
     error = None
     for event in events:
         reported, holder = layout.locate_usage(event)
-        if reported:
+        if reported and not (raw and _is_all_zero(reported)):
             raw = merge(raw, reported) if raw else reported
             beside = holder
         about = _later(about, holder) if about else holder
@@ -97,6 +97,12 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
         numbers.coerced,
         numbers.anomalies,
     )
+
+
+def _is_all_zero(reported: Object) -> bool:
+    """Whether a report is a placeholder: behind a real one it takes nothing back."""
+    counts = [value for value in reported.values() if type(value) is int]
+    return len(counts) > 1 and not any(counts)
 
 
 def _later(older: Object, newer: Object) -> Object:

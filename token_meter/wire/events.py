@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.body import reading_of
 from token_meter.wire.format import Format, outer
+from token_meter.wire.framing import parted
 from token_meter.wire.json_scan import Object, fields, parse_object, start_of
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import text_of
@@ -16,9 +16,6 @@ BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _EDGE = 16
 _ERROR = b'"error"'
-# Where a line ends an object, and the next one begins an event.
-_GLUED = (b"}\ndata:", b"}\nevent:", b"}\nid:", b"}\n:")
-_NEXT = re.compile(rb"(?<=[}\]])\n(?=(?:data|event|id|retry)?:)")
 _KEYS_LOOKED_AT = 100_000
 _REPORTS_LOOKED_AT = 1_000
 _KEYS_BEYOND = 3
@@ -38,22 +35,9 @@ def is_events(raw: bytes) -> bool:
 
 
 def plain(raw: bytes) -> bytes:
-    """The same lines with one kind of line end, without a mark of byte order, and events parted by blank lines."""
+    """The same lines with one kind of line end, and without a mark of byte order."""
     raw = raw.removeprefix(BOM)
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if any(raw.find(mark) >= 0 for mark in _GLUED):
-        raw = b"\n\n".join(map(_parted, raw.split(b"\n\n")))
-    return raw
-
-
-def _parted(block: bytes) -> bytes:
-    """A block whose lines are events of their own, as clients that read line by line take them: a gateway parts
-    events by one line end. Lines that are one object together are one event, as the standard has it."""
-    parted = _NEXT.sub(b"\n\n", block)
-    if parted == block or parse_object(parse_block(block)[1]) is not None:
-        return block
-    return parted
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
 def parse_block(block: bytes) -> tuple[str, bytes]:
@@ -71,9 +55,13 @@ def parse_block(block: bytes) -> tuple[str, bytes]:
     return name.decode("utf-8", "replace"), b"\n".join(data)
 
 
+def _is_one(block: bytes) -> bool:
+    return parse_object(parse_block(block)[1]) is not None
+
+
 def events_of(raw: bytes) -> Iterator[Object]:
     """Every event that holds an object, also a last one that lacks its blank line."""
-    for block in plain(raw).split(b"\n\n"):
+    for block in parted(plain(raw), _is_one).split(b"\n\n"):
         _, data = parse_block(block)
         event = parse_object(data) if data else None
         if event is not None:
@@ -83,9 +71,11 @@ def events_of(raw: bytes) -> Iterator[Object]:
 def read_events(layout: Format, raw: bytes) -> Reading:
     """Read a stream, parsing as few of its events as will do."""
     stream = _Stream(layout, plain(raw))
-    starts = {*stream.first_ones(), *stream.last_one(), *stream.reports(), *stream.errors()}
-    found = [event for start in sorted(starts) if (event := stream.event_at(start)) is not None]
-    reading = reading_of(layout, found, is_whole=False)
+    found = stream.events()
+    if None in found:  # only now: it takes longer than all else to find out whether events are glued together
+        stream = _Stream(layout, parted(stream.raw, _is_one))
+        found = stream.events()
+    reading = reading_of(layout, [event for event in found if event is not None], is_whole=False)
     ended = stream.is_terminated or stream.is_done()
     return reading._replace(ended=True) if ended else reading
 
@@ -98,6 +88,11 @@ class _Stream:
         self.is_terminated = False
         self._format = layout
         self._parsed: dict[int, Object | None] = {}
+
+    def events(self) -> list[Object | None]:
+        """The events that say something, in order; `None` for one that cannot be parsed."""
+        starts = {*self.first_ones(), *self.last_one(), *self.reports(), *self.errors()}
+        return [self.event_at(start) for start in sorted(starts)]
 
     def event_at(self, start: int) -> Object | None:
         """The object in the event that begins at *start*."""

@@ -23,9 +23,10 @@ _STRING = 7
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 # Between two objects, and never within one: a line break in a text is escaped.
 _LINE_END = re.compile(rb"\}[ \t]*\r?\n[ \t]*\{")
+# Where a line ends an object, and the next one begins an event.
+_GLUED = (b"}\ndata:", b"}\nevent:", b"}\nid:", b"}\n:")
+_NEXT = re.compile(rb"(?<=[}\]])\n(?=(?:data|event|id|retry)?:)")
 _FRAME_LIMIT = 24 * 1024 * 1024
-
-
 _BETWEEN = "\ufeff[, \t\r\n"
 
 Framing: TypeAlias = Callable[[bytes], Iterator[tuple[Object, int]]]
@@ -138,3 +139,17 @@ def _strings(raw: bytes) -> dict[str, str]:
         if kind == _STRING:
             found[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
     return found
+
+
+def parted(raw: bytes, is_one: Callable[[bytes], bool]) -> bytes:
+    """Plain lines of server-sent events, with every event parted by a blank line.
+
+    A gateway parts events by one line end, as clients that read line by line take them. A block that *is_one* event, by
+    its lines together, stays: the standard has it so.
+    """
+    if not any(raw.find(mark) >= 0 for mark in _GLUED):
+        return raw
+    blocks = raw.split(b"\n\n")
+    return b"\n\n".join(
+        block if _NEXT.search(block) is None or is_one(block) else _NEXT.sub(b"\n\n", block) for block in blocks
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from token_meter._text import is_digits, is_number
+
 MAX_COUNT = 2**63 - 1
 NAME_LIMIT = 200
 _MAX_AMOUNT = Decimal(10) ** 9
@@ -31,8 +33,7 @@ class NumberReader:
             if _is_quiet(value) and 0 <= value <= MAX_COUNT and value == int(value) and int(value) <= MAX_COUNT:
                 self.coerced = True
                 return int(value)
-        elif isinstance(value, str) and 0 < len(value) <= 19 and value.isascii() and value.isdigit():
-            # int() alone would also take "1_000", " 7 " and full-width digits.
+        elif isinstance(value, str) and 0 < len(value) <= 19 and is_digits(value):
             number = int(value)
             if number <= MAX_COUNT:
                 self.coerced = True
@@ -54,7 +55,8 @@ class NumberReader:
         """An amount of money, exact: a float as it was printed."""
         if value is None:
             return None
-        if isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
+        is_text = isinstance(value, str)
+        if is_number(value) if is_text else isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             try:
                 amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
             except (InvalidOperation, ValueError):

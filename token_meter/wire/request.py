@@ -9,7 +9,7 @@ from token_meter.wire.numbers import name_of
 
 _SMALL = 2048
 _HEAD = 64 * 1024
-_KEYS = (("model", b'"model"'), ("stream", b'"stream"'), ("background", b'"background"'))
+_KEYS = tuple((key, b'"%b"' % key.encode()) for key in ("model", "stream", "background", "service_tier"))
 
 
 class RequestInfo(NamedTuple):
@@ -19,20 +19,27 @@ class RequestInfo(NamedTuple):
         model: the model's name.
         stream: the answer shall be streamed.
         background: the answer shall be made in the background.
+        service_tier: the tier that shall serve.
     """
 
     model: str | None = None
     stream: bool = False
     background: bool = False
+    service_tier: str | None = None
 
 
 def read_json_request(content: bytes) -> RequestInfo:
-    """Read a JSON request: three keys, and of a big body only its ends."""
+    """Read a JSON request: four keys, and of a big body only its ends."""
     keys = [key for key, quoted in _KEYS if content.rfind(quoted) >= 0]
     if not keys:
         return RequestInfo()
     found = fields(content, keys, small=_SMALL) or {}
-    return RequestInfo(name_of(found.get("model")), found.get("stream") is True, found.get("background") is True)
+    return RequestInfo(
+        name_of(found.get("model")),
+        found.get("stream") is True,
+        found.get("background") is True,
+        name_of(found.get("service_tier")),
+    )
 
 
 def read_form_request(content: bytes) -> RequestInfo:

@@ -36,15 +36,7 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_chunks",
-        "_format",
-        "_held",
-        "_is_cut",
-        "_let_go",
-        "_marks",
-        "_ordinary_end",
-        "_read_at",
-        "_reading",
+        "_chunks", "_format", "_held", "_is_cut", "_let_go", "_marks", "_ordinary_end", "_read_at", "_reading",
         "ended",
     )  # fmt: skip
 
@@ -60,6 +52,11 @@ class StreamReader:
         self._reading = Reading()
         self._read_at = 0
         self.ended = False
+
+    @property
+    def is_json(self) -> bool:
+        """Whether what came is JSON, and no events."""
+        return is_json(self._chunks[0]) if self._chunks else False
 
     @property
     def bytes_seen(self) -> int:
@@ -111,6 +108,14 @@ class StreamReader:
                 self._reading = Reading(ended=self.ended)
             self.ended = self._reading.ended
         return self._reading
+
+    def at_end(self) -> Reading | None:
+        """What it has said, once its end was seen; `None` where that is not worth another look.
+
+        A look goes over all that has come, and behind an end that said no usage anything may still come: so the next
+        look is when there is twice as much, or when the stream is over.
+        """
+        return self.finish() if self.ended and self._held >= 2 * self._read_at else None
 
     def answer(self) -> Answer:
         """What the stream has shown so far; nothing when part of it could not be kept."""

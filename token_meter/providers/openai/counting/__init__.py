@@ -38,9 +38,11 @@ def count_request(api: Kind, request: Mapping[str, Any], n: Counter, model: str 
         "items with an id": prompt.has_stored_items,
         # Not in any recording (2026-11); the rule for classic models is used.
         "schema of a newer model": api == "chat" and rules["schema"] and family_of(model) != "classic",
-        "images of unknown size": is_bound,
     }
-    return Counted(tokens, _true(rules), _true(doubts), tuple(sorted(prompt.unseen)))
+    # The most that a model's rules allow an image, and items that the server may have dropped.
+    at_most = {"images of unknown size": is_bound, "compacted items": prompt.is_compacted}
+    doubts.update(at_most)
+    return Counted(tokens, _true(rules), _true(doubts), tuple(sorted(prompt.unseen)), _true(at_most))
 
 
 def _true(facts: Mapping[str, bool]) -> tuple[str, ...]:

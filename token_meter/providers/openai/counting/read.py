@@ -49,6 +49,7 @@ class Prompt:
         is_legacy: the functions are in the old `functions` parameter.
         images: the images of all messages.
         has_stored_items: an item has an id, so that the provider reads its own copy of it.
+        is_compacted: the provider may read fewer items than were sent, because it makes a summary of them.
         unseen: names of parts that no rule can count (`audio`, `file`, `hosted tools`, ...).
     """
 
@@ -61,6 +62,7 @@ class Prompt:
         self.is_legacy = False
         self.images: list[Image] = []
         self.has_stored_items = False
+        self.is_compacted = False
         self.unseen: set[str] = set()
 
     @property

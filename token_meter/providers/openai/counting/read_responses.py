@@ -29,6 +29,8 @@ def read_responses(request: Mapping[str, Any]) -> Prompt:
     wanted = wanted.get("format") if isinstance(wanted, Mapping) else None
     if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
         prompt.response_format = format_of(wanted)
+    if request.get("truncation") == "auto" or request.get("context_management"):
+        prompt.is_compacted = True
     if any(request.get(name) is not None for name in _STATE):
         prompt.unseen.add("server state")
     reasoning = request.get("reasoning")
@@ -56,6 +58,7 @@ def _read_item(prompt: Prompt, item: Mapping[str, Any], *, is_earlier: bool) -> 
         prompt.add_result("tool", prompt.read_content(item.get("output")))
     else:
         prompt.unseen.add("server items")
+        prompt.is_compacted = prompt.is_compacted or kind.startswith("compaction")
     if kind.startswith("custom_tool"):
         prompt.unseen.add("custom tools")
     prompt.has_stored_items = prompt.has_stored_items or bool(item.get("id"))

@@ -1,0 +1,107 @@
+"""A gateway with models of several providers, priced by the model where the user says so; and a slip in `hosts`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from token_meter.cli import main
+from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates
+from token_meter.types import Call, Price, Usage
+
+GATEWAY = PriceBook(hosts={"https://gw.corp": "by-model"})
+USAGE = Usage(1_000_000, 0, 1_000_000)
+
+
+def price(model: str, book: PriceBook = GATEWAY, **more: Any) -> Price:
+    made = Call(
+        "1", 1_795_169_700.0, 0.1, "gw.corp", "chat", model, model, USAGE, status=200, base_url="https://gw.corp/v1"
+    )
+    return book.price(made._replace(**more))
+
+
+def at_home(model: str, host: str) -> Decimal | None:
+    """What the maker itself takes."""
+    return price(model, DEFAULT_BOOK, host=host, base_url=f"https://{host}").cost
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "host"),
+    [
+        ("gpt-4o", "gpt-4o", "api.openai.com"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5", "api.anthropic.com"),
+        ("anthropic/claude-sonnet-4-5", "claude-sonnet-4-5", "api.anthropic.com"),
+        ("openai/gpt-4o-mini", "gpt-4o-mini", "api.openai.com"),
+        ("gemini/gemini-2.5-flash", "gemini-2.5-flash", "generativelanguage.googleapis.com"),
+    ],
+)
+def test_f152_a_gateway_is_priced_by_the_model(model: str, name: str, host: str) -> None:
+    """As its maker prices it, and the source says that the user asked for that."""
+    found = price(model)
+
+    assert found.cost == at_home(name, host) is not None
+    assert (found.source or "").endswith(", by-model as hosts says")
+
+
+def test_f152_private_rates_and_factors_hold_there_too() -> None:
+    """The user's own words come first."""
+    own = PriceBook(
+        [Rates("acme", "acme-7b", input="3")],
+        hosts={"https://gw.corp": "by-model"},
+        multipliers={"https://gw.corp": "2"},
+    )
+
+    assert price("acme-7b", own).cost == 3
+    assert price("gpt-4o", own).cost == 2 * (at_home("gpt-4o", "api.openai.com") or 0)
+
+
+@pytest.mark.parametrize("model", ["acme-7b", "acme/gpt-4o", "openai/acme-7b"])
+def test_f152_what_nobody_lists_has_no_price(model: str) -> None:
+    """Nothing is guessed."""
+    assert price(model).cost is None
+
+
+def test_f152_no_other_host_goes_by_the_model() -> None:
+    """A local server may give its models any names; who is paid is told of the gateway's calls alone."""
+    call = Call("1", 0.0, 0.1, "gw.corp", "chat", "gpt-4o", "gpt-4o", USAGE, status=200, base_url="https://gw.corp/v1")
+
+    assert price("gpt-4o", base_url="https://other.corp", host="other.corp").cost is None
+    assert [GATEWAY.priced(call).provider, GATEWAY.priced(call._replace(response_model="acme")).provider] == [
+        "openai",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ('"x" = "opnai"', "did you mean 'openai'?"),
+        ('"x" = "openai"\n"gw.corp" = "antropic"', "did you mean 'anthropic'?"),
+        ('"x" = "by model"', "did you mean 'by-model'?"),
+        ('"x" = "zzz"', "whom nothing prices"),
+    ],
+)
+def test_f155_a_misspelt_provider_is_refused_with_a_suggestion(tmp_path: Path, hosts: str, said: str) -> None:
+    """A gateway would be unpriced for ever."""
+    (tmp_path / "p.toml").write_text(f"[hosts]\n{hosts}\n")
+    done = CliRunner().invoke(main, ["prices", "check", str(tmp_path / "p.toml")])
+
+    assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[hosts]\n"x" = "openai"\n', '[hosts]\n"x" = "by-model"\n', '[hosts]\n"x" = "dashscope-cn"\n',
+        '[hosts]\n"x" = "acme"\n[[overrides]]\nprovider = "acme"\nmodel = "m"\ninput = "1"\n',
+    ],
+)  # fmt: skip
+def test_f155_a_provider_whom_something_prices_passes(tmp_path: Path, text: str) -> None:
+    """A list, a row of the file itself, the word for the model; and one that is known to take no dollars."""
+    (tmp_path / "p.toml").write_text(text)
+
+    assert CliRunner().invoke(main, ["prices", "check", str(tmp_path / "p.toml")]).exit_code == 0

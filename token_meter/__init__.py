@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
     from token_meter._meter.attach import attach, detach
+    from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
+        BudgetStoreError,
         BudgetWarning,
         ConfigError,
         LedgerError,
@@ -41,6 +43,7 @@ _ROOMS = {
     "_defaults": ("configure",),
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
+    "budget.shared": ("Budget",),
     "context.ports": ("Sink",),
     "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
@@ -49,8 +52,8 @@ _ROOMS = {
     "types": ("Call", "Handler", "Usage"),
     "wire": ("Format",),
     "exceptions": (
-        "BlindSpotWarning", "BudgetExceededError", "BudgetWarning", "ConfigError", "LLMCallError", "LedgerError",
-        "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
+        "BlindSpotWarning", "BudgetExceededError", "BudgetStoreError", "BudgetWarning", "ConfigError",
+        "LLMCallError", "LedgerError", "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
     ),
 }  # fmt: skip
 """The modules of the public names. Each is imported on first use, because every run of pytest imports this package."""
@@ -63,8 +66,10 @@ __all__ = [
     "Api",
     "AsyncCallbackHandler",
     "BlindSpotWarning",
+    "Budget",
     "BudgetExceededError",
     "BudgetStore",
+    "BudgetStoreError",
     "BudgetWarning",
     "Call",
     "CallbackHandler",

@@ -16,8 +16,10 @@ from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedM
 from token_meter.types import Call, Usage
 
 if TYPE_CHECKING:
+    from token_meter.budget.shared import Budget
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.ports import Recipient
+    from token_meter.stores import StoreState
 
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
 """Usages of three kinds; a price book that has a price for a model can price at least one of them."""
@@ -75,6 +77,7 @@ class MeterBudget:
         self._owner = ""
         self._options: Mapping[str, str] = {}
         self.account = Account(limits, self._spent, self._spent_now)
+        self.shared: tuple[Budget, ...] = ()
 
     def name_options(self, owner: str, options: Mapping[str, str]) -> None:
         """Say whose limits these are, and by which options they were set: texts then name what the user wrote."""
@@ -99,8 +102,12 @@ class MeterBudget:
     @property
     def needs_tokens(self) -> bool:
         """Whether these limits depend on the tokens of a call."""
-        limits = self.account.limits
-        return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
+        if self._meter.on_unpriced == "raise":
+            return True
+        return any(limits.cost is not None or limits.tokens is not None for limits in self._all_limits())
+
+    def _all_limits(self) -> tuple[Amounts, ...]:
+        return (self.account.limits, *(budget.limits for budget in self.shared))
 
     def ask(self, forecast: CallForecast) -> Ask:
         """What a call wants to reserve in this budget.
@@ -113,7 +120,7 @@ class MeterBudget:
         )
         wanted = Amounts(None, forecast.tokens, 1)
         on_unpriced = self._meter.on_unpriced
-        if self.account.limits.cost is None and on_unpriced != "raise":
+        if all(limits.cost is None for limits in self._all_limits()) and on_unpriced != "raise":
             return Ask(self.account, wanted, enforced)
         cost, reason = self._cost(forecast)
         if reason is not None and on_unpriced != "ignore":
@@ -142,12 +149,10 @@ class MeterBudget:
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
         model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
-        limit = self.account.limits.cost
-        why = (
-            "on_unpriced='raise'"
-            if limit is None
-            else f"its {self._options.get('cost', 'max_cost')} of {shown('cost', limit)} could not be enforced"
-        )
+        named = {f"its {self._options.get('cost', 'max_cost')}": self.account.limits.cost}
+        named |= {f"budget {budget.name!r}": budget.limits.cost for budget in self.shared}
+        option, limit = next((row for row in named.items() if row[1] is not None), ("", None))
+        why = "on_unpriced='raise'" if limit is None else f"{option} of {shown('cost', limit)} could not be enforced"
         ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (
             f"{self._whose} refuses calls to {model!r}: their price is not known ({reason}), and {why}. "
@@ -167,12 +172,12 @@ class MeterBudget:
         if reservation is not None:
             reservation.release(was_sent=True)
 
-    def refusal(self, excess: Excess) -> BudgetExceededError:
+    def refusal(self, excess: Excess, whose: str = "") -> BudgetExceededError:
         """The error for a call that does not fit."""
         if not excess.is_transient:  # a transient refusal exceeds no limit: the caller may try again in a moment
             self._note_refusal(excess.field)
         return BudgetExceededError(
-            excess.describe(self._whose, self._options.get(excess.field)),
+            excess.describe(whose or self._whose, self._options.get(excess.field)),
             meter=self._meter,
             field=excess.field,
             limit=excess.limit,
@@ -185,11 +190,12 @@ class MeterBudget:
         if self._meter.sink is not None:
             self._meter.sink.on_refused(field)
 
-    def passed(self, excess: Excess) -> None:
+    def passed(self, excess: Excess, whose: str = "") -> None:
         """Warn, once for each limit, about a call that was sent although it could exceed it; silent while suspended."""
         if self._on_exceed == "warn":
-            text = excess.describe(self._whose, self._options.get(excess.field)).partition(" The call was not sent")[0]
-            self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
+            told = excess.describe(whose or self._whose, self._options.get(excess.field))
+            text = told.partition(" The call was not sent")[0]
+            self._warn(f"{whose} {excess.field}", f"{text} It was sent, because on_exceed='warn'")
 
     def check_warning_threshold(self) -> None:
         """Warn, once for each limit, when the share that `warn_at` names is spent."""
@@ -203,6 +209,25 @@ class MeterBudget:
             if limit and spent is not None and spent >= EXACT.multiply(share, limit):
                 used, whole = shown(field, spent), shown(field, limit)
                 self._warn(f"{field} soon", f"{self._whose} has used {used} of its limit of {whole}")
+
+    # Shared budgets.
+
+    def price_of(self, call: Call) -> Decimal | None:
+        """What a call cost by this meter's price book."""
+        return self._meter.price_of(call).cost
+
+    def shared_refusal(self, budget: Budget, excess: Excess) -> BudgetExceededError:
+        """The error for a call that does not fit into a shared budget."""
+        return self.refusal(excess, budget.described())
+
+    def shared_passed(self, budget: Budget, excess: Excess) -> None:
+        """Warn about a call that was sent although it could exceed a shared budget."""
+        self.passed(excess, budget.described())
+
+    def check_shared_threshold(self, budget: Budget, state: StoreState) -> None:
+        """Warn, once for each limit, when the share that `warn_at` names is spent."""
+        for field, text in budget.nearly_spent(state, self._warn_at) if self._warn_at is not None else ():
+            self._warn(f"{budget.name} {field} soon", text)
 
     def _warn(self, what: str, text: str) -> None:
         if what not in self._warned:

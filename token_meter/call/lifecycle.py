@@ -122,16 +122,21 @@ class AttemptLifecycle:
 
     @property
     def has_pending_events(self) -> bool:
-        """Whether handlers wait to be told."""
-        return self.events_out is not None and bool(self.events_out.pending)
+        """Whether the store of a budget has to be asked or told, or handlers wait to be told."""
+        is_due = self.ticket is not None and self.ticket.is_due
+        return is_due or (self.events_out is not None and bool(self.events_out.pending))
 
     def dispatch(self) -> None:
-        """Tell handlers what happened, in the caller's thread."""
+        """Ask or tell stores and handlers, in the caller's thread."""
+        if self.ticket is not None and self.ticket.is_due:
+            self.ticket.run(self.dismiss)
         if self.events_out is not None:
             self.events_out.dispatch()
 
     async def adispatch(self) -> None:
-        """Tell handlers what happened, in the caller's task."""
+        """Ask or tell stores and handlers, in the caller's task."""
+        if self.ticket is not None and self.ticket.is_due:
+            await self.ticket.arun(self.dismiss)
         if self.events_out is not None:
             await self.events_out.adispatch()
 
@@ -139,6 +144,8 @@ class AttemptLifecycle:
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
         if pending is not None and (self.events_out is not None or self._sink_tokens):
             call, pending = pending.resolve(), None
+        if self.ticket is not None and self.ticket.shared is not None:
+            self.ticket.shared.count(call if pending is None else pending)
         for meter in self.meters:
             meter.add(call if pending is None else pending)
         for sink, mark in zip(self.call_scope.sinks, self._sink_tokens, strict=False):

@@ -67,6 +67,15 @@ def make_run_dir(run_dir: Path) -> None:
     _refuse_if_unsafe(run_dir)
 
 
+def make_data_dir(data_dir: Path) -> None:
+    """Create a data directory, with a `.gitignore` if it is new, or raise `OSError` or `LedgerError`."""
+    is_new = _make(data_dir)
+    check_own(data_dir)
+    _refuse_if_unsafe(data_dir)
+    if is_new:  # a directory that existed before may hold other files, even a whole project
+        _ignore_by_git(data_dir)
+
+
 def check_own(directory: Path) -> None:
     """Refuse a directory of ours that is a link, or that another user owns: where it leads, they decide.
 

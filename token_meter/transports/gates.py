@@ -68,6 +68,8 @@ class GateSeam(ModuleSeam):
             ticket = admission.enter(read(client, args, kwargs))
             stack.set((*current, ticket))
             try:
+                if ticket.is_due:
+                    ticket.run()
                 answer = original(client, *args, **kwargs)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
@@ -76,6 +78,8 @@ class GateSeam(ModuleSeam):
             finally:
                 _take_out(stack, ticket)
                 ticket.leave()
+                if ticket.is_due:
+                    ticket.run()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer
@@ -93,6 +97,8 @@ class GateSeam(ModuleSeam):
             ticket = admission.enter(read(client, args, kwargs))
             stack.set((*current, ticket))
             try:
+                if ticket.is_due:
+                    await ticket.arun()
                 answer = await original(client, *args, **kwargs)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
@@ -101,6 +107,8 @@ class GateSeam(ModuleSeam):
             finally:
                 _take_out(stack, ticket)
                 ticket.leave()
+                if ticket.is_due:
+                    await ticket.arun()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer

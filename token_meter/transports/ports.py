@@ -145,6 +145,16 @@ class Ticket(Protocol):
 
     deferred: BaseException | None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a budget's store has to be asked or told; then the gate calls `run`, or awaits `arun`."""
+
+    def run(self) -> None:
+        """Ask the store for the call, or tell it of its end. Raises only a refusal."""
+
+    def arun(self) -> Awaitable[None]:
+        """The same, awaited."""
+
     def leave(self) -> None:
         """The call returned, or raised. Never raises."""
 

@@ -33,14 +33,17 @@ CORE = (
     "transports/gates.py", "transports/httpx.py", "transports/httpx_body.py", "transports/httpx_stand_ins.py",
     "transports/module_seam.py", "patching/patch.py",
     "providers/api.py", "providers/provider.py", "providers/registry.py",
-    "providers/routes.py", "providers/stainless.py", "providers/usage.py", "providers/openai/chat.py",
+    "providers/routes.py", "providers/usage.py", "providers/openai/chat.py",
     "wire/body.py", "wire/events.py", "wire/format.py", "wire/json_scan.py", "wire/numbers.py", "wire/readers.py",
     "wire/request.py", "wire/safe_access.py", "wire/stream.py",
 )  # fmt: skip
 """What a plain call passes through without handlers, budgets, ledger or reports, until its tokens are read, and the
 rows that it is read by; ARCHITECTURE.md says the same. Protocols (`ports.py`) are passed by no call."""
-DOORS_OF_THE_CORE = {"_defaults.py", "budget/admission.py", "context/registry.py", "events/dispatcher.py"}
-"""Asked whether a limit, a handler or a named price book applies to the call; for a plain call they say no."""
+DOORS_OF_THE_CORE = {
+    "_defaults.py", "_meter/sight.py", "budget/admission.py", "context/registry.py", "context/unseen.py",
+    "events/dispatcher.py",
+}  # fmt: skip
+"""Asked whether a limit, a handler, a named price book or a blind spot applies; for a plain call they say no."""
 
 VENDORS = re.compile(
     r"openai|anthropic|claude|azure|google|gemini|vertex|bedrock|amazon|groq|mistral|moonshot|deepseek|perplexity"

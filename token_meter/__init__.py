@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from token_meter._meter import meter as get_openai_callback
     from token_meter._meter.attach import Callbacks as callbacks
     from token_meter._meter.attach import attach, detach
+    from token_meter.blind_spots import BlindSpot
     from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
     from token_meter.exceptions import (
@@ -43,6 +44,7 @@ _ROOMS = {
     "_defaults": ("configure",),
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
+    "blind_spots": ("BlindSpot",),
     "budget.shared": ("Budget",),
     "context.ports": ("Sink",),
     "forecast": ("estimate_cost",),
@@ -65,6 +67,7 @@ _OTHER_NAMES = {
 __all__ = [
     "Api",
     "AsyncCallbackHandler",
+    "BlindSpot",
     "BlindSpotWarning",
     "Budget",
     "BudgetExceededError",

@@ -17,6 +17,7 @@ from token_meter.ledger import Ledger
 from token_meter.types import Call
 
 if TYPE_CHECKING:
+    from token_meter.blind_spots import BlindSpot
     from token_meter.ci.losses import Sums
 
 _SPEND = "token-meter run, what live calls cost"
@@ -56,6 +57,7 @@ class _Part:
             for meter in meters:
                 name_limits(meter, "this run", told.get("options") or {}, is_spend=meter.name == _SPEND)
         for meter in meters:
+            meter.is_quiet = True
             meter.__enter__()
 
     def _share(self, meters: list[Meter]) -> None:
@@ -94,6 +96,10 @@ class _Part:
     def on_refused(self, field: str) -> None:
         self.ledger.note("run", refused=field)
         self.unwritten.look()
+
+    def on_blind_spot(self, spot: BlindSpot) -> None:
+        if not self._is_silent:
+            self.ledger.note("blind", **spot._asdict())
 
     def close(self) -> None:
         self.ledger.close()

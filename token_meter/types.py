@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from token_meter._call_line import call_line, short_repr
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -97,18 +99,12 @@ class Usage(NamedTuple):
         return self if other == 0 else NotImplemented
 
     def __repr__(self) -> str:
-        return _short("Usage", self._fields, self)
+        return short_repr("Usage", self._fields, self)
 
     def to_dict(self) -> dict[str, Any]:
         """The reported fields as data for JSON; money is a string."""
         found = zip(self._fields, self, strict=True)
         return {name: str(v) if isinstance(v, Decimal) else v for name, v in found if v is not None}
-
-
-def _short(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> str:
-    """A repr of the fields that are known."""
-    known = (f"{field}={value!r}" for field, value in zip(fields, values, strict=False) if value not in (None, ()))
-    return f"{name}({', '.join(known)})"
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -236,7 +232,10 @@ class Call(NamedTuple):
     base_url: str | None = None
 
     def __repr__(self) -> str:
-        return _short("Call", self._fields[:-1], self)  # all but base_url
+        return short_repr("Call", self._fields[:-1], self)  # all but base_url
+
+    def __str__(self) -> str:
+        return call_line(self)
 
     @property
     def model(self) -> str | None:

@@ -25,7 +25,7 @@ def estimate_usage(api: str, request: bytes | None, answer: Answer, model: str |
     return estimate.estimate_usage(rules_of(api), request, answer, model)
 
 
-def reserve_tokens(api: str, request: bytes) -> tuple[int, int | None]:
+def reserve_tokens(api: str, request: bytes) -> tuple[int | None, int | None]:
     return estimate.reserve_tokens(rules_of(api), request)
 
 

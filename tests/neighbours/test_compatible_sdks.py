@@ -63,7 +63,7 @@ def _ask(sdk: Sdk, colour: str, url: str, warm: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
 @pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.module)
-def test_a_call_is_counted_and_a_refusal_is_no_connection_error(fake, sdk, colour):
+def test_f127_a_call_is_counted_and_a_refusal_is_no_connection_error(fake, sdk, colour):
     """The package is imported before its first meter, or in it."""
     pytest.importorskip(sdk.module.partition(".")[0], reason="a neighbour that `make compat` installs")
     warm = {"warm_tcp_connection": False} if sdk.name == "Cerebras" else {}

@@ -188,7 +188,7 @@ def test_f02_an_internal_error_is_logged_once_and_without_its_text(monkeypatch, 
     assert sum(HUB.internal_errors.values()) == 2
     HUB.internal_errors.clear()
 
-    assert len(caplog.records) == 1
+    assert sum("internal error" in record.message for record in caplog.records) == 1
     assert "secret" not in caplog.text
     assert cb.total_tokens == 0
     assert token_meter.unattributed() >= 0

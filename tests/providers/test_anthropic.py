@@ -465,7 +465,7 @@ def test_an_old_completion_is_estimated(fake, metered, caller):
     [{"max_calls": 0}, {"max_cost": "0.0029"}, {"max_tokens": 200}],
     ids=lambda limit: next(iter(limit)),
 )
-def test_a_refusal_reaches_the_caller_as_it_is(fake, metered, caller, way, limit):
+def test_f127_a_refusal_reaches_the_caller_as_it_is(fake, metered, caller, way, limit):
     """200 tokens of output at $15 are $0.003: more than the limit, before anything is sent."""
     with metered(**limit) as cb:
         with pytest.raises(BudgetExceededError):

@@ -52,6 +52,12 @@ def ask(client: Any, **changes: Any) -> Any:
     return client.chat.completions.create(**{**ASK, **changes})
 
 
+def asks(times: int, server: Server | None = None) -> None:
+    """Some calls, one after another."""
+    for _ in range(times):
+        ask((server or Server()).sync())
+
+
 @pytest.mark.parametrize(
     ("limits", "field"),
     [({"max_cost": ONE_COST * 2}, "cost"), ({"max_tokens": ONE * 2}, "tokens"), ({"max_calls": 2}, "calls")],
@@ -214,8 +220,7 @@ def test_a_suspended_meter_lets_pass_and_counts(store: Any) -> None:
 def test_a_meter_that_only_warns_lets_pass_and_warns_once(store: Any) -> None:
     team = Budget("team", max_calls=0, store=store)
     with quiet(team, on_exceed="warn"), pytest.warns(BudgetWarning, match="'team'.*It was sent") as told:
-        for _ in range(2):
-            ask(Server().sync())
+        asks(2)
 
     assert len(told) == 1
 
@@ -223,8 +228,7 @@ def test_a_meter_that_only_warns_lets_pass_and_warns_once(store: Any) -> None:
 def test_a_share_of_a_budget_is_warned_of(store: Any) -> None:
     team = Budget("team", max_calls=2, store=store)
     with meter(budgets=[team], prices=BOOK, warn_at=0.5), pytest.warns(BudgetWarning, match="has used 1 call of its"):
-        for _ in range(2):
-            ask(Server().sync())
+        asks(2)
 
 
 def test_a_call_recorded_by_hand_counts(store: Any) -> None:
@@ -284,8 +288,7 @@ def test_a_store_that_is_down_may_let_calls_pass_and_gets_them_later() -> None:
     team = Budget("team", max_calls=1, store=store, on_store_error="send")
     store.fails = True
     with quiet(team), pytest.warns(BudgetWarning, match="Calls are sent all the same") as told:
-        for _ in range(3):
-            ask(server.sync())
+        asks(3, server)
     store.fails = False
     team.client._closed_until_s = 0.0
 

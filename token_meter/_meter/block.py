@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
 from token_meter._meter.recording import Recorder
+from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
-from token_meter.totals.accumulator import Accumulator
 from token_meter.totals.totals import SubTotal
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _hub() -> Hub:
     return _found_hub
 
 
-class Meter(Recorder, Accumulator):
+class Meter(Recorder, SightedAccumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -50,7 +50,7 @@ class Meter(Recorder, Accumulator):
 
     Args:
         name: its name in reports and errors.
-        tags: labels of its calls; a mapping gives `key=value`.
+        tags: labels of its calls, including later calls of what the block starts; a mapping gives `key=value`.
         handlers: objects with methods such as `on_llm_end`, or functions that take the finished call.
         max_cost: US dollars that the block may spend; a call that could exceed it is refused before it is sent. Calls
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
@@ -74,6 +74,8 @@ class Meter(Recorder, Accumulator):
     """
 
     kind = METER
+    is_carried = False
+    """Somebody else puts it on the stack and takes it off: a decorated generator, while it runs."""
 
     # LangChain programs may pass their counter as `callbacks=[cb]` too. LangChain then finds a handler that ignores
     # every event, because the meter already counts the requests.
@@ -133,9 +135,10 @@ class Meter(Recorder, Accumulator):
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self.depth = 0
+        self._keep_calls = keep_calls
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
         if is_bounded or budgets != () or on_exceed != "raise" or warn_at != 0.8:
-            self._limit(max_cost, max_tokens, max_calls, budgets, on_exceed, warn_at)
+            self._limit((max_cost, max_tokens, max_calls), budgets, on_exceed, warn_at)
         if ledger is not None:
             from token_meter._meter.sink import sink_of
 
@@ -148,13 +151,17 @@ class Meter(Recorder, Accumulator):
     def __enter__(self) -> Meter:
         _hub().open(self)
         push(self)
+        self.was_opened = True
+        self._look_around()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        remove(self)
+        if not remove(self) and not self.is_carried and self.scope == "context":
+            self._left_elsewhere()
         if _hub().close(self):
+            self._look_around()
             self._read_up()
             if self.sink is not None:
                 self._close_sink(self.sink)
@@ -167,6 +174,19 @@ class Meter(Recorder, Accumulator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child: what it reports is its own. Its limits go on from where its parent's stood."""
+        if self.budget is not None:
+            self.budget.inherit()
+        is_open = self.is_open
+        super().__init__(self._book, self.on_unpriced, self._keep_calls)
+        self.is_open, self._blind = is_open, None
+
+    @property
+    def own_lock(self) -> Any:
+        """Held while calls are added up."""
+        return self._own_lock()
 
     def _read_up(self) -> None:
         """Parse the bodies that a closed meter still holds, to free them. Never raises: a block must not fail here."""
@@ -205,15 +225,13 @@ class Meter(Recorder, Accumulator):
 
     # Limits.
 
-    def _limit(
-        self, max_cost: Any, max_tokens: Any, max_calls: Any, budgets: Any, on_exceed: str, warn_at: Any
-    ) -> None:
+    def _limit(self, amounts: tuple[Any, Any, Any], budgets: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._money import parse_share
         from token_meter.budget.account import Amounts, parse_limits
         from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
-        limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
+        limits, share = parse_limits(*amounts), parse_share(warn_at)
         if limits is not None or budgets != () or self.on_unpriced == "raise":
             self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
         if self.budget is not None and budgets != ():
@@ -251,6 +269,8 @@ class Meter(Recorder, Accumulator):
             "name": self.name,
             "tags": list(self.tags),
             **SubTotal(still.sums).to_dict(),
+            "is_complete": self._saw_all(SubTotal(still.sums).is_complete),
+            "blind_spots": [spot._asdict() for spot in self.blind_spots],
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,

@@ -24,6 +24,7 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
         async def agen(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             steps = function(*args, **kwargs)
             async with new_meter(name) as meter:
+                meter.is_carried = True
                 remove(meter)
                 send, value = steps.asend, None
                 try:
@@ -57,6 +58,7 @@ def metered(function: Any, new_meter: Callable[[str], Any]) -> Any:
         def gen(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             steps = function(*args, **kwargs)
             with new_meter(name) as meter:
+                meter.is_carried = True
                 remove(meter)
                 send, value = steps.send, None
                 try:

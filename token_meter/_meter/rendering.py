@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING, Protocol
 
 from token_meter._money import scale_of
@@ -11,8 +12,12 @@ from token_meter._text import visible
 from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
+    from token_meter.blind_spots import BlindSpot
     from token_meter.totals.breakdown import Breakdown
     from token_meter.totals.totals import TotalsView
+
+
+_NEVER = " (never opened: nothing was counted)"
 
 
 class Shown(Protocol):
@@ -20,6 +25,14 @@ class Shown(Protocol):
 
     name: str | None
     is_open: bool
+
+    @property
+    def never_opened(self) -> bool:
+        """Whether it has no block and counted nothing."""
+
+    @property
+    def blind_spots(self) -> tuple[BlindSpot, ...]:
+        """What it knows that it did not see."""
 
     def _frozen(self) -> Breakdown:
         """Its current sums."""
@@ -35,7 +48,7 @@ def _amount_of(model: TotalsView, places: int | None) -> str:
     return amount(model, places) if is_told else "failed"
 
 
-def _gaps(still: Breakdown) -> list[str]:
+def _gaps(still: Breakdown, meter: Shown) -> list[str]:
     """The reasons why the numbers may differ from the bill."""
     gaps, counted = [], still.sums
     if counted.unpriced_calls:
@@ -48,6 +61,8 @@ def _gaps(still: Breakdown) -> list[str]:
         gaps.append(f"{counted.open_streams} still open")
     if counted.late_calls:
         gaps.append(f"{_calls(counted.late_calls)} after the block, not counted")
+    if meter.blind_spots:
+        gaps.append(f"not seen: {', '.join(spot.what for spot in meter.blind_spots)}")
     return gaps
 
 
@@ -68,9 +83,9 @@ def line(meter: Shown) -> str:
     `asyncio.run` takes the repr of the value that its coroutine returned.
     """
     still = meter._frozen()
-    state = "open" if meter.is_open else "closed"
+    state = "open" if meter.is_open else "never opened" if meter.never_opened else "closed"
     name = f" {visible(meter.name)!r}" if meter.name else ""
-    gaps = _gaps(still)
+    gaps = _gaps(still, meter)
     tail = f" ({'; '.join(gaps)})" if gaps else ""
     return f"<meter{name} {state}: {still.sums.total_tokens:,} tokens, {amount(SubTotal(still.sums))}{tail}>"
 
@@ -87,9 +102,9 @@ def block(meter: Shown) -> str:
         ("prompt tokens", _with_parts(counted.prompt_tokens, cached=counted.cached_tokens)),
         ("completion tokens", _with_parts(counted.completion_tokens, reasoning=counted.reasoning_tokens)),
         ("total tokens", f"{counted.total_tokens:,}"),
-        ("cost", _cost_line(still, scale := scale_of([counted.cost, *(sub.cost for sub in models.values())]))),
+        ("cost", _cost_line(still, meter, scale := scale_of([counted.cost, *(sub.cost for sub in models.values())]))),
     ]
-    lines = [f"token_meter{': ' + visible(meter.name) if meter.name else ''}"]
+    lines = [f"token_meter{': ' + visible(meter.name) if meter.name else ''}{_NEVER if meter.never_opened else ''}"]
     lines += [f"  {label:<18} {value}" for label, value in rows]
     if models:
         lines.append("  by model")
@@ -99,11 +114,15 @@ def block(meter: Shown) -> str:
         ]
         if len(models) > 10:
             lines.append(f"    … and {len(models) - 10} more models")
+    if meter.blind_spots:
+        lines.append("  not seen")
+        for spot in meter.blind_spots:
+            lines += wrap(str(spot), 80, initial_indent="    ", subsequent_indent="      ")
     return "\n".join(lines)
 
 
-def _cost_line(still: Breakdown, places: int | None) -> str:
-    gaps = _gaps(still)
+def _cost_line(still: Breakdown, meter: Shown, places: int | None) -> str:
+    gaps = _gaps(still, meter)
     return amount(SubTotal(still.sums), places) + (f" ({'; '.join(gaps)})" if gaps else "")
 
 
@@ -123,9 +142,10 @@ def card(meter: Shown) -> str:
         for name, sub in sorted(models.items(), key=lambda item: -item[1].total_tokens)[:20]
     )
     title = escape(visible(meter.name)) if meter.name else "token_meter"
+    title += _NEVER if meter.never_opened else ""
     return (
         f"<div><b>{title}</b> · {counted.total_tokens:,} tokens "
         f"({counted.prompt_tokens:,} prompt + {counted.completion_tokens:,} completion) · "
-        f"<b>{escape(_cost_line(still, scale))}</b>"
+        f"<b>{escape(_cost_line(still, meter, scale))}</b>"
         f"<table><tr><th>model</th><th>tokens</th><th>cost</th></tr>{rows}</table></div>"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from token_meter.blind_spots import BlindSpot
 from token_meter.context.ports import Sink
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger
@@ -37,6 +38,9 @@ class LedgerSink:
 
     def on_refused(self, field: str) -> None:
         self.ledger.note("run", refused=field)
+
+    def on_blind_spot(self, spot: BlindSpot) -> None:
+        self.ledger.note("blind", **spot._asdict())
 
     def close(self) -> None:
         if self._is_ours:

@@ -23,6 +23,7 @@ from token_meter.exceptions import BudgetExceededError
 
 if TYPE_CHECKING:
     from token_meter._pytest.testmeter import TestMeter
+    from token_meter.blind_spots import BlindSpot
     from token_meter.ci.losses import Unwritten
     from token_meter.ledger import Ledger
     from token_meter.types import Call
@@ -131,6 +132,9 @@ class Paying:
     def on_refused(self, field: str) -> None:
         self.refused_field = field
         self.note("run", refused=field)
+
+    def on_blind_spot(self, spot: BlindSpot) -> None:
+        self.note("blind", **spot._asdict())
 
     def close(self) -> None:
         """Do nothing: the session closes its shard itself, after it has written the run's notes."""

@@ -148,6 +148,7 @@ class Session:
         named = _run.names_of_limits(settings, "budget.", of_pytest=True)
         for meter in meters:
             _run.name_limits(meter, "this run of pytest", named, is_spend="live" in str(meter.name))
+            meter.is_quiet = True
             _apart(meter.__enter__)
             self._meters.append(meter)
 

@@ -18,6 +18,7 @@ class TestMeter(Meter):
     """The cost of this test's calls so far. Calling it returns a new meter, as `token_meter.meter` does."""
 
     __test__ = False  # in spite of its name, pytest must not collect it
+    was_opened = True  # the session feeds it
 
     def __init__(self, prices: Any = None) -> None:
         super().__init__("test", prices=prices, keep_calls=True, on_unpriced="ignore")

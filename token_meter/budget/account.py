@@ -168,9 +168,9 @@ class Account:
 
     def _renew(self) -> None:
         self._generation = _generation
+        self._made += sum(was_sent for _, was_sent in self._released)  # at a fork: calls that ended before it
         self._released.clear()
-        self._settling = False
-        self._cost, self._tokens, self._in_flight = _NO_COST, 0, 0
+        self._cost, self._tokens, self._in_flight, self._settling = _NO_COST, 0, 0, False
         self._blind = (0, 0, 0)  # calls in flight whose cost or tokens cannot be estimated
 
     def _settle(self) -> None:

@@ -13,6 +13,7 @@ from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
 from token_meter.exceptions import BudgetExceededError, BudgetStoreError, TokenMeterWarning
+from token_meter.transports.own_send import has_own_send
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class CallTicket:
         size_unknown: the usage of the call cannot be estimated.
         is_checked: the limits that apply to the call have been checked.
         shared: what the call holds in the stores of shared budgets.
+        was_seen: a seam saw a request of the call.
     """
 
     __slots__ = (
@@ -56,13 +58,14 @@ class CallTicket:
         "is_checked",
         "shared",
         "size_unknown",
+        "was_seen",
     )  # fmt: skip
     kind = TICKET
 
     def __init__(self, *, is_entered: bool, client: Any = None) -> None:
         self.client = client
         self.deferred: BaseException | None = None
-        self.size_unknown = self.is_checked = False
+        self.size_unknown = self.is_checked = self.was_seen = False
         self.budgets: tuple[MeterBudget, ...] = ()
         self.shared: SharedCall | None = None
         self._reservation: Reservation | None = None
@@ -77,7 +80,7 @@ class CallTicket:
 
     def begin_attempt(self) -> None:
         """Count an attempt that starts."""
-        self._is_sent = True
+        self._is_sent = self.was_seen = True
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
@@ -92,10 +95,10 @@ class CallTicket:
 
     @property
     def is_due(self) -> bool:
-        """Whether a store has to be asked, or told: the gate or the transport then calls `run`, or awaits `arun`."""
+        """Whether a store has to be asked, or told: the transport then calls `ask`, or awaits `aask`."""
         return self.shared is not None and self.shared.is_due
 
-    def run(self, refused: Callable[[], None] = _nothing) -> None:
+    def ask(self, refused: Callable[[], None] = _nothing) -> None:
         """Ask the stores for the call, or tell them of its end. Raises only a refusal, after calling *refused*."""
         try:
             if self.shared is not None:
@@ -104,7 +107,7 @@ class CallTicket:
             refused()
             raise
 
-    async def arun(self, refused: Callable[[], None] = _nothing) -> None:
+    async def aask(self, refused: Callable[[], None] = _nothing) -> None:
         """The same, awaited."""
         try:
             if self.shared is not None:
@@ -114,7 +117,18 @@ class CallTicket:
             raise
 
     def leave(self) -> None:
-        """Note that the SDK's method has returned; a stream may still be open."""
+        """Note that the SDK's method has returned, and tell the stores; a stream may still be open."""
+        self._leave()
+        if self.is_due:
+            self.ask()
+
+    async def aleave(self) -> None:
+        """The same, awaited."""
+        self._leave()
+        if self.is_due:
+            await self.aask()
+
+    def _leave(self) -> None:
         try:
             self.end_attempt(is_paid=False)
             if self.size_unknown and self._holds:
@@ -132,10 +146,12 @@ class AdmissionController:
     """Checks the limits once a call: at the SDK's gate, or at its first request if it did not pass a gate."""
 
     def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler is over a call that starts with this stack."""
+        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam."""
         try:
             scope = SCOPES.of(stack)
-            return bool(scope.budgets or scope.subscribers or CLIENTS)
+            if scope.needs_ticket is None:
+                scope.needs_ticket = has_own_send()
+            return scope.needs_ticket or bool(CLIENTS)
         except Exception:
             internal_error("gate")
             return False
@@ -233,6 +249,5 @@ def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
     if api.rules is None:
         return CallForecast(endpoint, says.model, None, None, None)
     prompt, cap = reserve_tokens(api.rules(), body)
-    return CallForecast(
-        endpoint, says.model, says.service_tier, prompt, account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
-    )
+    cap = account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
+    return CallForecast(endpoint, says.model, says.service_tier, prompt, None if prompt is None else cap)

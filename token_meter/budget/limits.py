@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_meter._money import EXACT
+from token_meter._money import EXACT, plus
 from token_meter._text import WHERE_PRICES_GO, visible
+from token_meter._warn import warn_user
+from token_meter.budget import account
 from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, shown
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
@@ -76,6 +77,7 @@ class MeterBudget:
         self._warned: set[str] = set()
         self._owner = ""
         self._options: Mapping[str, str] = {}
+        self._inherited: Amounts | None = None
         self.account = Account(limits, self._spent, self._spent_now)
         self.shared: tuple[Budget, ...] = ()
 
@@ -86,8 +88,8 @@ class MeterBudget:
     def _spent(self, limits: Amounts) -> Amounts:
         """What the meter has counted of the fields with a limit; costs are computed only for a limit on cost."""
         meter = self._meter
-        return Amounts(
-            meter.cost if limits.cost is not None else None,
+        return self._with_inherited(
+            meter.priced_sums().cost if limits.cost is not None else None,
             meter.total_tokens if limits.tokens is not None else None,
         )
 
@@ -97,7 +99,24 @@ class MeterBudget:
         if not is_costly and limits.tokens is None:
             return Amounts()
         sums = self._meter.sums_now(priced=is_costly)
-        return None if sums is None else Amounts(sums.cost if is_costly else None, sums.total_tokens)
+        return None if sums is None else self._with_inherited(sums.cost if is_costly else None, sums.total_tokens)
+
+    def _with_inherited(self, cost: Decimal | None, tokens: int | None) -> Amounts:
+        before = self._inherited
+        if before is None:
+            return Amounts(cost, tokens)
+        pairs = ((before.cost, cost), (before.tokens, tokens))
+        sums: Any = (now if now is None or then is None else plus(then, now) for then, now in pairs)
+        return Amounts(*sums)
+
+    def inherit(self) -> None:
+        """Take over what the meter has counted, which a forked child is about to forget: limits go on from there."""
+        self._inherited = self._spent(self.account.limits)
+
+    @property
+    def settling_lock(self) -> Any:
+        """Held while a call is let in."""
+        return account._lock
 
     @property
     def needs_tokens(self) -> bool:
@@ -232,7 +251,7 @@ class MeterBudget:
     def _warn(self, what: str, text: str) -> None:
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(text, BudgetWarning, stacklevel=2)
+            warn_user(text, BudgetWarning, repeat=True)
 
     @property
     def _whose(self) -> str:

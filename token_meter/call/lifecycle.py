@@ -129,14 +129,14 @@ class AttemptLifecycle:
     def dispatch(self) -> None:
         """Ask or tell stores and handlers, in the caller's thread."""
         if self.ticket is not None and self.ticket.is_due:
-            self.ticket.run(self.dismiss)
+            self.ticket.ask(self.dismiss)
         if self.events_out is not None:
             self.events_out.dispatch()
 
     async def adispatch(self) -> None:
         """Ask or tell stores and handlers, in the caller's task."""
         if self.ticket is not None and self.ticket.is_due:
-            await self.ticket.arun(self.dismiss)
+            await self.ticket.aask(self.dismiss)
         if self.events_out is not None:
             await self.events_out.adispatch()
 

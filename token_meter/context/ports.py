@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from token_meter.blind_spots import BlindSpot
     from token_meter.context.subscriber import Subscriber
     from token_meter.types import Call, Price
 
@@ -16,6 +17,7 @@ class Sink(Protocol):
 
     Methods run in the caller's thread and must be quick. An exception that one raises is counted as an internal error
     and does not reach the caller.
+    A sink may also have `on_blind_spot(spot)`: it gets each `BlindSpot` of its meter, once.
     """
 
     def on_start(self, id: str, model: str | None) -> Any:
@@ -79,6 +81,7 @@ class Recipient(Protocol):
     keeps_calls: bool
     allows_deferral: bool
     stream_usage: bool
+    is_quiet: bool
     on_unpriced: Literal["warn", "raise", "ignore"]
     subscribers: tuple[Subscriber, ...]
     sink: Sink | None
@@ -92,12 +95,11 @@ class Recipient(Protocol):
         """Its limits, if it has any."""
 
     @property
-    def cost(self) -> Decimal:
-        """US dollars of the calls that have ended and have a price."""
-
-    @property
     def total_tokens(self) -> int:
         """Tokens of the calls that have ended."""
+
+    def priced_sums(self) -> Sums:
+        """The sums of the calls that have ended, priced."""
 
     def add(self, call: Call | WaitingEstimate | UnreadCall) -> None:
         """Count a call that has ended."""
@@ -110,6 +112,16 @@ class Recipient(Protocol):
 
     def count_late_call(self) -> None:
         """Count a call that started after this meter had closed."""
+
+    @property
+    def own_lock(self) -> Any:
+        """Held while calls are added up."""
+
+    def begin_in_child(self) -> None:
+        """Begin anew in a forked child."""
+
+    def note_blind_spot(self, spot: BlindSpot, *, once: bool = True) -> None:
+        """Note what this meter cannot see, and say so."""
 
     def sums_now(self, *, priced: bool) -> Sums | None:
         """The current sums, for a caller that holds a lock; `None` where a price book has to be asked first."""

@@ -27,7 +27,9 @@ class CallScope:
         subscribers: the handlers of blocks and requests, in the order in which they are called.
         is_suppressed: a handler makes the call, so that no handler is called for it.
         budgets: the limits that apply to the call, outermost first.
-        tags: the labels of all meters.
+        needs_ticket: the gate has something to do for the call: it is limited, told of, or may pass the seam by; `None`
+            until a gate asks.
+        tags: the labels of all meters, also of closed ones: what they started keeps them.
         keeps_calls: a meter, handler or sink reads single calls.
         stream_usage: a meter adds the request for usage to streamed calls.
         allows_deferral: an answer may be parsed later, when a number of a meter is read.
@@ -35,17 +37,19 @@ class CallScope:
     """
 
     __slots__ = (
-        "allows_deferral", "budgets", "closed_meters", "is_suppressed", "keeps_calls", "meters", "sinks",
-        "stream_usage", "subscribers", "tags",
+        "allows_deferral", "budgets", "closed_meters", "is_suppressed", "keeps_calls", "meters", "needs_ticket",
+        "sinks", "stream_usage", "subscribers", "tags",
     )  # fmt: skip
 
     def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:
         meters: list[Recipient] = list(process)
         late: list[Recipient] = []
+        tagged: list[Recipient] = list(process)
         subscribers: list[Subscriber] = [subscriber for meter in process for subscriber in meter.subscribers]
         self.is_suppressed = False
         for entry in stack:
             if entry.kind == METER:
+                tagged.append(entry)
                 if not entry.is_open:
                     if entry not in late:  # a meter that was entered twice is in the stack twice
                         late.append(entry)
@@ -61,7 +65,8 @@ class CallScope:
         self.closed_meters = tuple(late)
         self.subscribers = () if self.is_suppressed else tuple(subscribers)
         self.budgets: tuple[Limits, ...] = tuple(m.budget for m in meters if m.budget is not None)
-        self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in meters for tag in meter.tags))
+        self.needs_ticket: bool | None = True if self.budgets or self.subscribers else None
+        self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in tagged for tag in meter.tags))
         self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
         self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
         self.allows_deferral = all(meter.allows_deferral for meter in meters)

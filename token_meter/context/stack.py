@@ -26,15 +26,16 @@ def push(entry: Any) -> None:
     CONTEXT_STACK.set((*stack, entry))
 
 
-def remove(entry: Any) -> None:
-    """Remove the innermost occurrence of *entry* from this context, if there is one."""
+def remove(entry: Any) -> bool:
+    """Remove the innermost occurrence of *entry* from this context; return whether there was one."""
     stack = CONTEXT_STACK.get()
     if stack and stack[-1] is entry:
         CONTEXT_STACK.set(stack[:-1])
-        return
+        return True
     for endpoint in range(len(stack) - 2, -1, -1):
         if (
             stack[endpoint] is entry
         ):  # the last of several: each block of a meter that was entered twice takes out its own
             CONTEXT_STACK.set(stack[:endpoint] + stack[endpoint + 1 :])
-            return
+            return True
+    return False

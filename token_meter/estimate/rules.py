@@ -34,6 +34,11 @@ def all_is_seen(request: Mapping[str, Any], answer: Answer, model: str | None) -
     return []
 
 
+def all_is_counted(request: Mapping[str, Any], unseen: tuple[str, ...]) -> bool:
+    """The size is known where the prompt's count lacks nothing."""
+    return not unseen
+
+
 class CountingRules(NamedTuple):
     """How the tokens of one api are counted. Functions never raise on odd input.
 
@@ -42,6 +47,8 @@ class CountingRules(NamedTuple):
         output_cap: the most output tokens that a request allows, over all its choices; `None` when it sets no limit.
         count_answer: counts the visible output of an answer: `(answer, counter, model)`.
         unseen_output: names output that was generated but not shown: `(request, answer, model)`.
+        has_known_size: whether what a call may use can be told before it is sent: `(request, unseen)`, where *unseen*
+            is what the prompt's count lacks.
         has_output: answers of this api have visible output, so that an answer without any was not one.
     """
 
@@ -49,6 +56,7 @@ class CountingRules(NamedTuple):
     output_cap: Callable[[Mapping[str, Any]], int | None]
     count_answer: Callable[[Answer, Counter, str | None], int]
     unseen_output: Callable[[Mapping[str, Any], Answer, str | None], list[str]] = all_is_seen
+    has_known_size: Callable[[Mapping[str, Any], tuple[str, ...]], bool] = all_is_counted
     has_output: bool = True
 
 

@@ -68,13 +68,13 @@ def prompt_tokens(rules: CountingRules, request: Mapping[str, Any], model: str |
     return _told(Usage(prompt_tokens=counted.tokens), counted, language, counted.unseen)
 
 
-def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int, int | None]:
+def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int | None, int | None]:
     """Return what a call may use, before it is sent: the tokens of its prompt, and its cap on output tokens.
 
     A small request is counted exactly. In a big one, every long text counts as one token for three bytes, which is
     more than prose, code and Chinese have (random characters may have more). Content that only the provider sees
-    (files, earlier turns, fetched pages) is not included. The cap covers all choices together; it is 0 for embeddings,
-    and `None` where the request sets none. Never raises.
+    (files, earlier turns, fetched pages) makes the size unknown: `None`. The cap covers all choices together; it is 0
+    for embeddings, and `None` where the request sets none. Never raises.
     """
     body = _parsed(request)
     if body is None:
@@ -83,7 +83,12 @@ def reserve_tokens(rules: CountingRules, request: bytes) -> tuple[int, int | Non
         model = _model_of(body)
         _, exactly = _language(model)
         n = exactly if len(request) <= _COUNTED_EXACTLY else _at_most(exactly)
-        return rules.count_prompt(body, n, model).tokens, rules.output_cap(body)
+        counted = rules.count_prompt(body, n, model)
+        if not rules.has_known_size(body, counted.unseen):
+            return None, rules.output_cap(body)
+        # Content that is sent but cannot be read, such as encrypted thoughts, has at most the tokens of its bytes.
+        tokens = max(counted.tokens, len(request) // 3) if counted.unseen else counted.tokens
+        return tokens, rules.output_cap(body)
     except Exception as exc:  # noqa: BLE001 - a malformed request must not pass a budget uncounted
         _log.warning("token_meter could not count a request: %s", type(exc).__name__)
         return len(request) // 3, None

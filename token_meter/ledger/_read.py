@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from token_meter.blind_spots import BlindSpot
 from token_meter.ledger import _line
 from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
 from token_meter.ledger._line import Row
@@ -21,6 +22,7 @@ _LONGEST_LINE = 1 << 20
 _MERGED = 20_000  # rows kept to be merged with similar ones; this bounds the memory
 _SLOT_S = 900  # prices change at full, half or quarter hours, so that all calls of one slot have the same prices
 _IN_FLIGHT_SHOWN = 1_000
+_BLIND_SPOTS_SHOWN = 100
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -43,6 +45,7 @@ class RunFacts(NamedTuple):
         run: the fields of `note("run", ...)`; later ones win.
         running_processes: how many still write.
         under_way: calls of theirs that have not ended yet.
+        blind_spots: what the meters of the run knew that they did not see, as `note("blind", ...)` has it (bounded).
     """
 
     runs: tuple[str, ...] = ()
@@ -59,14 +62,16 @@ class RunFacts(NamedTuple):
     run: Mapping[str, Any] = _NOTHING
     running_processes: int = 0
     under_way: int = 0
+    blind_spots: tuple[BlindSpot, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Whether every call that started is in the sums.
+        """Whether every call that started is in the sums, as far as is known.
 
         Each is on record before it is sent, and again when it has ended: how a process ended takes nothing away.
         """
-        return not (self.running_processes or self.in_flight or self.skipped_records or self.lost_records)
+        gaps = self.running_processes or self.in_flight or self.skipped_records or self.lost_records
+        return not (gaps or self.blind_spots)
 
 
 def read_run(
@@ -111,6 +116,7 @@ class RunReader:
         self._runs: dict[str, None] = {}
         self._contexts: dict[str, dict[str, Any]] = {}
         self._run: dict[str, Any] = {}
+        self._blind: dict[str, BlindSpot] = {}
 
     def __iter__(self) -> Iterator[Row]:
         for shard in self._shards:
@@ -140,6 +146,7 @@ class RunReader:
             ended_s=float(self._ended) if self._ended else None,
             contexts=self._contexts,
             run=self._run,
+            blind_spots=tuple(self._blind.values()),
         )
 
     def _rows(self, shard: Path) -> Iterator[Row]:
@@ -250,6 +257,10 @@ class RunReader:
             self._contexts.setdefault(str(found["id"]), {}).update(found)
         elif kind == "run":
             self._run.update(found)
+        elif kind == "blind":
+            if len(self._blind) < _BLIND_SPOTS_SHOWN:
+                spot = BlindSpot(*(str(_line.cut(str(found[name]), 500)) for name in BlindSpot._fields))
+                self._blind.setdefault(spot.what, spot)
         else:
             raise ValueError(kind)
         return None

@@ -55,6 +55,7 @@ def notices_of(
         )
     if totals.unmeasured:
         found.append(Notice("unmeasured", f"{_calls(totals.unmeasured)} with unknown usage", None, totals.unmeasured))
+    found += [Notice("blind-spot", f"not seen: {spot}") for spot in facts.blind_spots]
     if facts.in_flight:
         flying = _calls(facts.in_flight)
         text = f"{flying} in flight when a process ended: billed, cost unknown; the total is a lower bound"

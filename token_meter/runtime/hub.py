@@ -11,6 +11,7 @@ from token_meter._fork import in_child
 from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
 from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
+from token_meter.context.children import ChildSeam
 from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.greenlets import GreenletSeam
 from token_meter.context.pools import ThreadPoolSeam
@@ -18,13 +19,17 @@ from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import ATTEMPT, CONTEXT_STACK, TICKET
 from token_meter.context.threads import ThreadSeam
+from token_meter.context.unseen import UNSEEN
 from token_meter.events.dispatcher import dispatch_late
 from token_meter.providers import PROVIDERS
+from token_meter.runtime import forks  # noqa: F401  # it waits for forks
+from token_meter.runtime.blind import child_started, missed, not_read
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
 from token_meter.transports.httpx import HttpSeam
 from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
 from token_meter.transports.vcr import CassetteSeam
+from token_meter.transports.watched import WatchSeam
 from token_meter.transports.websocket_clients import OpenerSeam
 from token_meter.transports.websockets import WebSocketSeam
 
@@ -50,6 +55,8 @@ class Hub:
         self._pools = ThreadPoolSeam(CONTEXT_STACK, self)
         self._copies = CopySeam(self, CLIENTS.inherit)
         self._cassettes = CassetteSeam(CONTEXT_STACK, self, _replayed)
+        self._watches = WatchSeam(CONTEXT_STACK, self, not_read, ATTEMPT)
+        self._children = ChildSeam(CONTEXT_STACK, self, child_started)
         self._installed = False
         in_child(self._after_fork)
         atexit.register(dispatch_late)
@@ -83,6 +90,7 @@ class Hub:
             if not self._installed:
                 for seam in self._seams():
                     seam.install()
+                UNSEEN.forget()
             if self._subscriber_count == 0 or not self._installed:
                 self._threads.install()
             self._installed = True
@@ -121,13 +129,13 @@ class Hub:
 
     def _seams(self) -> tuple[ModuleSeam | CopySeam, ...]:
         return (
-            self._http, self._gate, self._sockets, self._openers, self._copies, self._cassettes, self._greenlets,
-            self._pools,
+            self._http, self._gate, self._sockets, self._openers, self._copies, self._cassettes, self._watches,
+            self._children, self._greenlets, self._pools,
         )  # fmt: skip
 
     def _gates(self) -> GateSeam:
         rows = (gate for provider in PROVIDERS.providers.values() for gate in provider.gates)
-        return GateSeam(CONTEXT_STACK, self, self._admission, rows)
+        return GateSeam(CONTEXT_STACK, self, self._admission, rows, missed)
 
     # What the transports ask.
 
@@ -166,6 +174,8 @@ class Hub:
                     ticket = entry
             scope = SCOPES.of(stack)
         if endpoint.needs_sign and not PROVIDERS.is_signed(endpoint.route.dialect, request.key[2], request.headers):
+            if ticket is not None:
+                ticket.was_seen = True
             return Attempt.unsigned(endpoint, request, scope, outer) if scope.meters else None
         for meter in scope.closed_meters:
             meter.count_late_call()

@@ -15,33 +15,31 @@ from contextlib import contextmanager
 from hashlib import sha1
 from importlib import import_module
 from importlib.resources import files
-from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from token_meter._fork import in_child
 from token_meter.exceptions import ConfigError
 from token_meter.stores.protocol import (
-    LATE_MS,
-    REPEAT_MS,
-    VERSION,
     Answer,
     BudgetRow,
-    Charge,
-    Exceeded,
     LeaseRequest,
     LeaseRow,
     Settlement,
     StoreError,
-    StoreState,
     Units,
     Window,
     checked,
-)  # fmt: skip
+)
+from token_meter.stores.script import answer_of, head, lease_of, step_arguments, window_of
 
 WAIT_S = 0.25
 """How long a step waits for the server."""
 
+_PLACES = 8
+"""Connections of one event loop. A step takes a fraction of a millisecond, and opening a connection several."""
+_LATE_S = 0.02
+"""A timer that is later than this was held up by other tasks."""
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _generation = 0
 
@@ -95,22 +93,22 @@ class RedisBudgetStore:
 
     def step(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
         """Make the settlements, then reserve for the call in all its budgets, or in none."""
-        return _answer(self._run(_step_arguments(settlements, request, epoch)))
+        return answer_of(self._run(step_arguments(settlements, request, epoch)))
 
     async def astep(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
         """The same, awaited."""
-        return _answer(await self._arun(_step_arguments(settlements, request, epoch)))
+        return answer_of(await self._arun(step_arguments(settlements, request, epoch)))
 
     def read(self, windows: Sequence[Window]) -> Answer:
         """The states of these windows."""
         rows = [item for w in windows for item in (w.budget, w.start_ms, w.end_ms, w.back)]
-        return _answer(self._run([*_head(), 0, "read", len(windows), *rows]))
+        return answer_of(self._run([*head(), 0, "read", len(windows), *rows]))
 
     def put(self, window: Window, spent: Units, definition: str = "") -> None:
         """Set what has been spent in a window, and accept the present epoch."""
         where = (window.budget, window.start_ms, window.end_ms, window.keep_ms)
         amounts = (amount or 0 for amount in spent)
-        checked(_answer(self._run([*_head(), 0, "put", *where, *amounts, definition])))
+        checked(answer_of(self._run([*head(), 0, "put", *where, *amounts, definition])))
 
     def budgets(self) -> list[BudgetRow]:
         """All budgets by name."""
@@ -121,7 +119,7 @@ class RedisBudgetStore:
             keys = list(client.scan_iter(f"{_escaped(self._prefix)}w:*", count=1000))
         windows: dict[str, list[Window]] = {name.decode(): [] for name in known}
         for key in keys:
-            window = _window(key.decode()[len(self._prefix) + 2 :])
+            window = window_of(key.decode()[len(self._prefix) + 2 :])
             windows.setdefault(window.budget, []).append(window)
         rows = []
         for name in sorted(windows):
@@ -133,7 +131,7 @@ class RedisBudgetStore:
     def leases(self) -> list[LeaseRow]:
         """All calls in flight, and those whose lease has expired."""
         checked(self.read(()))
-        rows = [_lease(line) for line in self._run([*_head(), 0, "leases"]).split("\n")[4:]]
+        rows = [lease_of(line) for line in self._run([*head(), 0, "leases"]).split("\n")[4:]]
         return sorted(rows, key=lambda row: (row.until_ms, row.id))
 
     def close(self) -> None:
@@ -171,29 +169,41 @@ class RedisBudgetStore:
                     return str(answer.decode())
 
     async def _arun(self, arguments: Sequence[str | int]) -> str:
+        """The same, awaited. A loop that other tasks hold up lets time pass that the server did not have: once more."""
+        loop = asyncio.get_running_loop()
         with self._translated():
-            async with asyncio.timeout(WAIT_S):
-                of_loop = self._loops.get(asyncio.get_running_loop()) or await self._join_loop()
-                while True:
-                    try:
-                        connection, is_new = of_loop.idle.pop(), False
-                    except IndexError:
-                        connection, is_new = of_loop.pool.make_connection(), True
-                    try:
-                        await connection.send_packed_command([self._packed(arguments)], check_health=False)
-                        try:
-                            answer = await connection.read_response()
-                        except self._errors.NoScriptError:
-                            self._is_loaded = False
-                            await connection.send_packed_command([self._packed(arguments)], check_health=False)
-                            answer = await connection.read_response()
-                    except BaseException as error:
-                        await connection.disconnect(nowait=True)
-                        if is_new or not isinstance(error, self._errors.ConnectionError):
-                            raise
-                    else:
-                        of_loop.idle.append(connection)
-                        return str(answer.decode())
+            of_loop = self._loops.get(loop) or await self._join(loop)
+            until = loop.time() + WAIT_S
+            try:
+                async with asyncio.timeout_at(until), of_loop.places:
+                    return await self._arun_over(of_loop, arguments)
+            except TimeoutError:
+                if loop.time() < until + _LATE_S:
+                    raise
+            async with asyncio.timeout(WAIT_S), of_loop.places:
+                return await self._arun_over(of_loop, arguments)
+
+    async def _arun_over(self, of_loop: _OfLoop, arguments: Sequence[str | int]) -> str:
+        while True:
+            try:
+                connection, is_new = of_loop.idle.pop(), False
+            except IndexError:
+                connection, is_new = of_loop.pool.make_connection(), True
+            try:
+                await connection.send_packed_command([self._packed(arguments)], check_health=False)
+                try:
+                    answer = await connection.read_response()
+                except self._errors.NoScriptError:
+                    self._is_loaded = False
+                    await connection.send_packed_command([self._packed(arguments)], check_health=False)
+                    answer = await connection.read_response()
+            except BaseException as error:
+                await connection.disconnect(nowait=True)
+                if is_new or not isinstance(error, self._errors.ConnectionError):
+                    raise
+            else:
+                of_loop.idle.append(connection)
+                return str(answer.decode())
 
     def _packed(self, arguments: Sequence[str | int]) -> bytes:
         line = "".join([f"{argument}\n" for argument in arguments]).encode()
@@ -223,10 +233,10 @@ class RedisBudgetStore:
         self._idle = deque()
         self._generation = _generation
 
-    async def _join_loop(self) -> _OfLoop:
+    async def _join(self, loop: asyncio.AbstractEventLoop) -> _OfLoop:
         module = import_module("redis.asyncio")
         found = _OfLoop(module.ConnectionPool.from_url(self._url, **self._options(module), socket_timeout=None))
-        self._loops[asyncio.get_running_loop()] = found
+        self._loops[loop] = found
         await anext(found.closing)
         return found
 
@@ -237,6 +247,7 @@ class _OfLoop:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
         self.idle: deque[Any] = deque()
+        self.places = asyncio.Semaphore(_PLACES)
         self.closing = self._close()
 
     async def _close(self) -> AsyncGenerator[None, None]:
@@ -262,57 +273,6 @@ def _parsed(url: str) -> tuple[str, str, str]:
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")
     real = parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme), query=urlencode(query))
     return urlunsplit(real), urlunsplit(shown), namespace
-
-
-def _head(epoch: str = "") -> tuple[str | int, ...]:
-    return (VERSION, epoch, token_hex(8), LATE_MS, REPEAT_MS)
-
-
-def _step_arguments(settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str) -> list[str | int]:
-    found: list[str | int] = [*_head(epoch), len(settlements)]
-    for settlement in settlements:
-        found += (settlement.id, len(settlement.charges))
-        for w, used in settlement.charges:
-            found += (f"w:{w.start_ms}:{w.end_ms}:{w.budget}", w.end_ms, w.keep_ms, *(amount or 0 for amount in used))
-    if request is None:
-        return [*found, "settle"]
-    found += ("reserve", request.id, request.lease_ms, len(request.asks))
-    for ask in request.asks:
-        w = ask.window
-        found += (w.budget, w.start_ms, w.end_ms, w.back, w.keep_ms)
-        found += ["" if amount is None else amount for amount in (*ask.limit, *ask.wanted)]
-        found += (int(ask.is_enforced), ask.definition)
-    return found
-
-
-def _answer(text: str) -> Answer:
-    status, now, epoch, exceeded, *states = text.split("\n")
-    numbers = [int(number) for number in exceeded.split()]
-    return Answer(
-        status, int(now), epoch,  # type: ignore[arg-type]  # a word of the script, which is ours
-        tuple([_state(line) for line in states]),
-        tuple(Exceeded(number, Units._fields[k]) for number, k in zip(numbers[::2], numbers[1::2], strict=True)),
-    )  # fmt: skip
-
-
-def _state(line: str) -> StoreState:
-    n, t, c, hn, ht, hc, ln, lt, lc, un, ut = map(int, line.split(" "))
-    return StoreState(Units(n, t, c), Units(hn, ht, hc), Units(ln, lt, lc), (un, ut))
-
-
-def _lease(line: str) -> LeaseRow:
-    state, until, id, *charges = line.split("\t")
-    return LeaseRow(id, int(float(until)), state == "lost", tuple(map(_charge, charges)))
-
-
-def _charge(text: str) -> Charge:
-    n, t, c, window = text.split(" ", 3)
-    return Charge(_window(window), Units(*(int(x) if x else None for x in (n, t, c))))
-
-
-def _window(text: str) -> Window:
-    start, end, name = text.split(":", 2)
-    return Window(name, int(start), int(end))
 
 
 def _escaped(prefix: str) -> str:

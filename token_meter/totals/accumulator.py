@@ -9,13 +9,13 @@ take its time, read this meter, or wait for a thread that does: no lock is held 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from token_meter._defaults import default_book
 from token_meter._fork import in_child
+from token_meter._warn import warn_user
 from token_meter.exceptions import ConfigError, UnpricedWarning
 from token_meter.totals.breakdown import Breakdown
 from token_meter.totals.pricing import alike, prices_of
@@ -108,13 +108,17 @@ class Accumulator(TotalsView):
         return self._totals.sums
 
     def _charged(self) -> Totals:
+        sums = self.priced_sums()
+        self._warn()
+        return sums
+
+    def priced_sums(self) -> Totals:
+        """The sums, with every counted call priced, and without a word of what has no price: for a limit, in a call."""
         self._resolve()
         with self._own_lock():
             self._fold(is_read=True)
             waiting = (self._charged_count, tuple(self._unpriced))
         self._price(*waiting)
-        if self._unsaid:
-            self._warn()
         return self._totals.sums
 
     def sums_now(self, *, priced: bool) -> Totals | None:
@@ -141,8 +145,7 @@ class Accumulator(TotalsView):
     def _told(self) -> Breakdown:
         """The same, and a warning of what has no price."""
         still = self._frozen()
-        if self._unsaid:
-            self._warn()
+        self._warn()
         return still
 
     @property
@@ -180,8 +183,7 @@ class Accumulator(TotalsView):
     @property
     def price_source(self) -> str:
         """The price tables in use, with their versions."""
-        version: str = self._prices_in_use().version
-        return version
+        return self._prices_in_use().version
 
     # Folding.
 
@@ -240,7 +242,7 @@ class Accumulator(TotalsView):
                 elif item is _LATE:
                     self._totals.sums.late_calls += 1
                 elif isinstance(item, str):
-                    self._totals.sums.open_streams += 1 if item is _OPENED else -1
+                    self._totals.sums.opened(1 if item is _OPENED else -1)
                 elif is_read:
                     ended.append(item.resolve())
                 else:
@@ -295,11 +297,10 @@ class Accumulator(TotalsView):
             self._unpriced.popleft()
 
     def _warn(self) -> None:
-        """Say what has no price, to somebody who reads: while calls are counted, a warning may be an error."""
+        """Say what has no price, once, to a reader: while calls are counted, a warning may be an error."""
         while self._unsaid:
             model, reason = self._unsaid.popleft()
-            msg = f"token_meter counted tokens of {model!r} whose price is not known: {reason}"
-            warnings.warn(msg, UnpricedWarning, stacklevel=4)
+            warn_user(f"token_meter counted tokens of {model!r} whose price is not known: {reason}", UnpricedWarning)
 
     def price_of(self, call: Call) -> Price:
         """What *call* costs by this meter's price book."""

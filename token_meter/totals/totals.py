@@ -82,6 +82,10 @@ class Totals:
             self.priced_calls += calls
             self.cost = add_usd(self.cost, cost)
 
+    def opened(self, streams: int) -> None:
+        """Add open streams, or take them off. One that was opened before a fork may be closed after it."""
+        self.open_streams = max(0, self.open_streams + streams)
+
     def copy(self) -> Totals:
         twin = Totals()
         twin.__dict__.update(self.__dict__)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 CALLERS = frozenset({
-    "anthropic", "cerebras", "fireworks", "groq", "httpx", "httpx2", "openai", "perplexity", "together", "vcr",
+    "aiobotocore", "aiohttp", "anthropic", "botocore", "cerebras", "dspy", "fireworks", "google.genai", "groq", "grpc",
+    "httpx", "httpx2", "openai", "perplexity", "requests", "together", "vcr",
 })  # fmt: skip
 """Every package that a transport or a provider's gate patches and that a program imports by its own name.
 

@@ -30,6 +30,7 @@ class GateSeam(ModuleSeam):
         runtime: Runtime,
         admission: Admission,
         rows: Iterable[GateRow],
+        missed: Callable[[PlannedCall, Any], None],
     ) -> None:
         self._rows: dict[str, tuple[GateRow, ...]] = {}
         for row in rows:
@@ -37,6 +38,7 @@ class GateSeam(ModuleSeam):
         self.modules = tuple(self._rows)
         super().__init__(stack, runtime)
         self._admission = admission
+        self._missed = missed
 
     def _patch_module(self, module: ModuleType) -> None:
         for row in self._rows[module.__name__]:
@@ -57,7 +59,7 @@ class GateSeam(ModuleSeam):
                 warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
     def _sync(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, admission = self._stack, self._runtime, self._admission
+        stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
 
         # The signature differs between versions (1.58 has `remaining_retries` in third place).
         @wraps(original)
@@ -65,12 +67,14 @@ class GateSeam(ModuleSeam):
             current = stack.get()
             if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return original(client, *args, **kwargs)
-            ticket = admission.enter(read(client, args, kwargs))
+            call = read(client, args, kwargs)
+            ticket = admission.enter(call)
             stack.set((*current, ticket))
             try:
-                if ticket.is_due:
-                    ticket.run()
+                ticket.ask()
                 answer = original(client, *args, **kwargs)
+                if not ticket.was_seen:
+                    missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
                     raise
@@ -78,8 +82,6 @@ class GateSeam(ModuleSeam):
             finally:
                 _take_out(stack, ticket)
                 ticket.leave()
-                if ticket.is_due:
-                    ticket.run()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer
@@ -87,28 +89,28 @@ class GateSeam(ModuleSeam):
         return request
 
     def _async(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, admission = self._stack, self._runtime, self._admission
+        stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
 
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
             if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return await original(client, *args, **kwargs)
-            ticket = admission.enter(read(client, args, kwargs))
+            call = read(client, args, kwargs)
+            ticket = admission.enter(call)
             stack.set((*current, ticket))
             try:
-                if ticket.is_due:
-                    await ticket.arun()
+                await ticket.aask()
                 answer = await original(client, *args, **kwargs)
+                if not ticket.was_seen:
+                    missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
                     raise
                 raise ticket.deferred from error
             finally:
                 _take_out(stack, ticket)
-                ticket.leave()
-                if ticket.is_due:
-                    await ticket.arun()
+                await ticket.aleave()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer

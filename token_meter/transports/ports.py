@@ -140,30 +140,31 @@ class Ticket(Protocol):
     """One logical call between the gate and its return; stands in the context variable meanwhile.
 
     Attributes:
-        deferred: what shall be raised instead of the answer, once the SDK is done with the call.
+        deferred: the exception to raise instead of the answer, once the SDK is done with the call.
+        was_seen: a seam saw a request of the call.
     """
 
     deferred: BaseException | None
+    was_seen: bool
 
-    @property
-    def is_due(self) -> bool:
-        """Whether a budget's store has to be asked or told; then the gate calls `run`, or awaits `arun`."""
+    def ask(self) -> None:
+        """Ask the stores of budgets for the call. Raises only a refusal."""
 
-    def run(self) -> None:
-        """Ask the store for the call, or tell it of its end. Raises only a refusal."""
-
-    def arun(self) -> Awaitable[None]:
+    def aask(self) -> Awaitable[None]:
         """The same, awaited."""
 
     def leave(self) -> None:
-        """The call returned, or raised. Never raises."""
+        """The call returned, or raised: tell the stores of budgets. Never raises."""
+
+    def aleave(self) -> Awaitable[None]:
+        """The same, awaited."""
 
 
 class Admission(Protocol):
     """Who decides whether a call may leave."""
 
     def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler is over a call that starts with this stack. Never raises."""
+        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises."""
 
     def enter(self, call: PlannedCall) -> Ticket:
         """Let a call in, or raise the refusal and nothing else."""

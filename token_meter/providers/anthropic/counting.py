@@ -86,6 +86,18 @@ def _unseen(request: Mapping[str, Any], answer: Answer, model: str | None) -> li
     return ["reasoning"] if answer.reasoned or "thinking" in request else []
 
 
+_HOSTED = ("web_search", "web_fetch", "code_execution", "advisor", "tool_search", "mcp_toolset")
+"""How the types of tools begin that the provider runs itself (https://docs.anthropic.com/en/docs/agents-and-tools,
+2026-11)."""
+
+
+def _has_known_size(request: Mapping[str, Any], unseen: tuple[str, ...]) -> bool:
+    """No documents, and no tools that the provider runs and whose results only it sees."""
+    tools = request.get("tools")
+    kinds = [str(tool.get("type")) for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else []
+    return not (unseen or request.get("mcp_servers") or any(kind.startswith(_HOSTED) for kind in kinds))
+
+
 def _old_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
     prompt = request.get("prompt")
     return Counted(n(prompt) if isinstance(prompt, str) else 0, approximate=("another tokenizer",))
@@ -95,5 +107,5 @@ def _old_cap(request: Mapping[str, Any]) -> int | None:
     return positive(request.get("max_tokens_to_sample"))
 
 
-MESSAGES = CountingRules(_prompt, _cap, _answer, _unseen)
+MESSAGES = CountingRules(_prompt, _cap, _answer, _unseen, _has_known_size)
 COMPLETE = CountingRules(_old_prompt, _old_cap, _answer)

@@ -15,7 +15,7 @@ from token_meter.estimate.models import family_of
 from token_meter.estimate.rules import Counted, Counter, CountingRules, positive
 from token_meter.providers.openai.counting.answer import count_answer, is_whole
 from token_meter.providers.openai.counting.prompt import Kind, count_prompt
-from token_meter.providers.openai.counting.read import Called
+from token_meter.providers.openai.counting.read import Called, mappings, text_in
 from token_meter.providers.openai.counting.read_chat import read_chat
 from token_meter.providers.openai.counting.read_responses import read_responses
 from token_meter.types import Answer
@@ -71,6 +71,21 @@ def _effort(request: Mapping[str, Any]) -> str | None:
     return effort if isinstance(effort, str) else None
 
 
+_BOUNDED = frozenset({"custom tools", "reasoning items"})
+"""What cannot be read, and has no more tokens than its bytes say."""
+
+
+def _has_known_size(request: Mapping[str, Any], unseen: tuple[str, ...]) -> bool:
+    """No earlier turns, stored prompts, files or hosted tools, nothing spoken, and no model that always searches."""
+    if not _BOUNDED.issuperset(unseen) or _dropped(request, Answer(), None)[:1] == ["audio out"]:
+        return False
+    model = request.get("model")
+    if isinstance(model, str) and ("-search-" in model or "deep-research" in model):
+        return False
+    thoughts = (item for item in mappings(request.get("input")) if item.get("type") == "reasoning")
+    return "reasoning items" not in unseen or all(text_in(item, "encrypted_content") for item in thoughts)
+
+
 def _chat_cap(request: Mapping[str, Any]) -> int | None:
     cap = positive(request.get("max_completion_tokens")) or positive(request.get("max_tokens"))
     return None if cap is None else cap * (positive(request.get("n")) or 1)
@@ -119,9 +134,11 @@ def _no_cap(request: Mapping[str, Any]) -> int | None:
     return 0
 
 
-CHAT = CountingRules(partial(count_request, "chat"), _chat_cap, partial(_answer, "chat"), _unseen_output)
+CHAT = CountingRules(
+    partial(count_request, "chat"), _chat_cap, partial(_answer, "chat"), _unseen_output, _has_known_size
+)
 RESPONSES = CountingRules(
-    partial(count_request, "responses"), _responses_cap, partial(_answer, "responses"), _unseen_output
+    partial(count_request, "responses"), _responses_cap, partial(_answer, "responses"), _unseen_output, _has_known_size
 )
 COMPLETIONS = CountingRules(_completions_prompt, _completions_cap, partial(_answer, "completions"), _dropped)
 EMBEDDINGS = CountingRules(_embeddings_prompt, _no_cap, _no_answer, has_output=False)

@@ -1,0 +1,106 @@
+"""Modules made by hand in the place of libraries that are not installed here: a class whose method passes calls."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+CHAT = "https://api.openai.com/v1/chat/completions"
+GEMINI = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:generateContent"
+LM15 = "dspy._vendor.lm15.transports"
+
+
+def put_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> ModuleType:
+    """A module, as if it had been imported."""
+    module = ModuleType(name)
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+def answers(status: int = 200) -> SimpleNamespace:
+    return SimpleNamespace(status=status, status_code=status)
+
+
+class Aiohttp:
+    """As aiohttp.ClientSession."""
+
+    _base_url = None
+
+    async def _request(self, method: str, str_or_url: str, **_: Any) -> Any:
+        return answers()
+
+
+class Requests:
+    """As requests.Session; a redirect is a `send` inside of `send`."""
+
+    redirects = 0
+
+    def send(self, request: Any, **_: Any) -> Any:
+        if self.redirects:
+            self.redirects -= 1
+            return self.send(request)
+        return answers(getattr(request, "status", 200))
+
+
+class Boto:
+    """As botocore's client of one service."""
+
+    def __init__(self, service: str = "bedrock-runtime") -> None:
+        asked = SimpleNamespace(http={"method": "POST", "requestUri": "/model/{modelId}/converse"})
+        model = SimpleNamespace(service_name=service, operation_model=lambda name: asked)
+        self.meta = SimpleNamespace(service_model=model, region_name="eu-west-1")
+
+    def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
+        return {}
+
+
+class AioBoto(Boto):
+    """As aiobotocore's."""
+
+    async def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
+        return {}
+
+
+class Rpc:
+    """As grpc's callable for one method."""
+
+    def __init__(self, method: Any = b"/xai_api.Chat/GetCompletion") -> None:
+        self._method = method
+
+    def __call__(self, request: Any) -> Any:
+        return object()
+
+    def with_call(self, request: Any) -> Any:
+        return object(), object()
+
+    def future(self, request: Any) -> Any:
+        return object()
+
+
+class Lm15:
+    """As DSPy's own transport."""
+
+    def stream(self, request: Any) -> Any:
+        return answers()
+
+
+class AsyncLm15:
+    """The same for asyncio."""
+
+    async def _do_stream(self, request: Any) -> Any:
+        return answers()
+
+
+class Live:
+    """As google-genai's Live API."""
+
+    def connect(self, **_: Any) -> Any:
+        return object()
+
+
+def posted(url: str = CHAT, **more: Any) -> SimpleNamespace:
+    return SimpleNamespace(method="POST", url=url, **more)

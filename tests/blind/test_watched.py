@@ -1,0 +1,189 @@
+"""Transports that are not read: a call through them is never a silent zero."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.blind import modules
+from token_meter import BlindSpotWarning, BudgetExceededError, meter
+
+
+class Way(NamedTuple):
+    """A transport, and one paid call through it."""
+
+    what: str
+    module: str
+    members: dict[str, Any]
+    ask: Callable[[], Any]
+
+
+RPC = {
+    "_UnaryUnaryMultiCallable": type("A", (modules.Rpc,), dict(vars(modules.Rpc))),
+    "_UnaryStreamMultiCallable": type("B", (modules.Rpc,), dict(vars(modules.Rpc))),
+    "_SingleThreadedUnaryStreamMultiCallable": type("C", (modules.Rpc,), dict(vars(modules.Rpc))),
+}
+VERTEX = "/google.cloud.aiplatform.v1.PredictionService/GenerateContent"
+WAYS = [
+    Way("aiohttp", "aiohttp.client", {"ClientSession": modules.Aiohttp},
+        lambda: modules.Aiohttp()._request("POST", modules.GEMINI)),
+    Way("requests", "requests.sessions", {"Session": modules.Requests},
+        lambda: modules.Requests().send(modules.posted())),
+    Way("boto3", "botocore.client", {"BaseClient": modules.Boto},
+        lambda: modules.Boto()._make_api_call("Converse", {})),
+    Way("aiobotocore", "aiobotocore.client", {"AioBaseClient": modules.AioBoto},
+        lambda: modules.AioBoto()._make_api_call("Converse", {})),
+    Way("DSPy's own transport", f"{modules.LM15}._sync", {"StdlibTransport": modules.Lm15},
+        lambda: modules.Lm15().stream(modules.posted())),
+    Way("DSPy's own transport", f"{modules.LM15}._async", {"StdlibAsyncTransport": modules.AsyncLm15},
+        lambda: modules.AsyncLm15()._do_stream(modules.posted())),
+    Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]()(0)),
+    Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]().with_call(0)),
+    Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryStreamMultiCallable"](VERTEX)(0)),
+    Way("Gemini's Live API", "google.genai.live", {"AsyncLive": modules.Live}, lambda: modules.Live().connect()),
+]  # fmt: skip
+
+
+def _ask(way: Way) -> None:
+    answer = way.ask()
+    if inspect.iscoroutine(answer):
+        asyncio.run(answer)
+
+
+def _ask_twice(way: Way) -> None:
+    for _ in range(2):
+        _ask(way)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.module)
+def test_f131_a_paid_call_through_a_transport_that_is_not_read_is_unmeasured_and_named(way, monkeypatch):
+    """Each call counts; the transport is said once, in words that say what to do."""
+    modules.put_in(monkeypatch, way.module, **way.members)
+
+    with pytest.warns(BlindSpotWarning, match=way.what) as said, meter() as cb:
+        _ask_twice(way)
+
+    assert (cb.successful_requests, cb.unmeasured_calls, cb.is_complete) == (2, 2, False)
+    assert [spot.what for spot in cb.blind_spots] == [way.what]
+    assert len(said) == 1
+    assert said[0].filename == __file__
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.module)
+def test_f131_a_limit_refuses_a_call_through_a_transport_that_is_not_read(way, monkeypatch):
+    """Its cost cannot be known, so that no limit on it could hold; a limit on calls counts it."""
+    modules.put_in(monkeypatch, way.module, **way.members)
+
+    for limits in ({"max_cost": "0.01"}, {"max_calls": 0}):
+        with pytest.raises(BudgetExceededError), meter(**limits):
+            _ask(way)
+
+
+def test_f132_dspys_own_sockets_are_no_silent_zero(monkeypatch):
+    """Until they are read: with OpenAI too."""
+    modules.put_in(monkeypatch, f"{modules.LM15}._sync", StdlibTransport=modules.Lm15)
+
+    with pytest.warns(BlindSpotWarning, match="DSPy"), meter() as cb:
+        modules.Lm15().stream(modules.posted())
+
+    assert (cb.unmeasured_calls, cb.is_complete) == (1, False)
+
+
+WOLVES = [
+    ("another service of AWS", lambda: modules.Boto("s3")._make_api_call("GetObject", {})),
+    ("a host that is no provider's", lambda: modules.Requests().send(modules.posted("https://example.com/v1/things"))),
+    ("a free path", lambda: modules.Requests().send(modules.posted("https://api.openai.com/v1/files"))),
+    ("another gRPC service", lambda: RPC["_UnaryUnaryMultiCallable"](b"/helloworld.Greeter/SayHello")(0)),
+    ("a list of models", lambda: RPC["_UnaryUnaryMultiCallable"](b"/xai_api.Models/ListLanguageModels")(0)),
+]
+
+
+@pytest.mark.parametrize(("what", "act"), WOLVES, ids=[what for what, _ in WOLVES])
+def test_what_is_no_paid_call_is_no_blind_spot(what, act, monkeypatch):
+    """A transport carries much else."""
+    for way in WAYS:
+        modules.put_in(monkeypatch, way.module, **way.members)
+
+    with meter() as cb:
+        act()
+
+    assert (cb.blind_spots, cb.unmeasured_calls, cb.is_complete) == ((), 0, True)
+
+
+def test_a_transport_under_one_that_is_read_counts_once(monkeypatch):
+    """httpx may be carried by aiohttp, and a redirect is a request inside of a request."""
+    modules.put_in(monkeypatch, "aiohttp.client", ClientSession=modules.Aiohttp)
+    modules.put_in(monkeypatch, "requests.sessions", Session=modules.Requests)
+
+    class OverAiohttp(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await modules.Aiohttp()._request("POST", str(request.url))
+            return httpx.Response(200, json={"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=OverAiohttp()) as client:
+            await client.post(modules.CHAT, json={"model": "m"})
+
+    with meter(on_unpriced="ignore") as cb:
+        asyncio.run(ask())
+
+    assert (cb.successful_requests, cb.total_tokens, cb.blind_spots) == (1, 3, ())
+
+    session = modules.Requests()
+    session.redirects = 2
+    with pytest.warns(BlindSpotWarning), meter() as cb:
+        session.send(modules.posted())
+
+    assert cb.unmeasured_calls == 1
+
+
+def test_a_call_that_failed_is_a_failed_request_and_not_an_unmeasured_one(monkeypatch):
+    """Its status says so."""
+    modules.put_in(monkeypatch, "requests.sessions", Session=modules.Requests)
+
+    with pytest.warns(BlindSpotWarning), meter() as cb:
+        modules.Requests().send(modules.posted(status=429))
+
+    assert (cb.failed_requests, cb.unmeasured_calls) == (1, 0)
+
+
+def test_f131_under_warnings_as_errors_the_call_passes_and_the_log_says_it(monkeypatch, recwarn, caplog):
+    """The observer never harms the observed."""
+    import warnings
+
+    modules.put_in(monkeypatch, "requests.sessions", Session=modules.Requests)
+    with warnings.catch_warnings(), meter() as cb:
+        warnings.simplefilter("error")
+        modules.Requests().send(modules.posted())
+
+    assert cb.unmeasured_calls == 1
+    assert "requests" in caplog.text
+
+
+def test_f131_an_exception_of_the_transport_is_the_callers_own(monkeypatch):
+    """And the call may have been paid."""
+
+    class Broken:
+        def send(self, request: Any) -> Any:
+            raise ConnectionResetError("gone")
+
+    modules.put_in(monkeypatch, "requests.sessions", Session=Broken)
+    with pytest.warns(BlindSpotWarning), meter() as cb, contextlib.suppress(ConnectionResetError):
+        Broken().send(modules.posted())
+
+    assert (cb.failed_requests, cb.unmeasured_calls) == (1, 1)
+
+
+def test_outside_of_every_meter_a_watched_call_costs_one_look(monkeypatch):
+    """Nothing is read."""
+    modules.put_in(monkeypatch, "requests.sessions", Session=modules.Requests)
+    with meter():
+        pass
+
+    assert modules.Requests().send(object()).status == 200

@@ -1,0 +1,55 @@
+"""Warnings at the line of the program that they concern: not ours, not the SDK's, not Python's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from types import FrameType
+from typing import Any
+
+_log = logging.getLogger("token_meter")
+_OURS = os.path.dirname(__file__) + os.sep
+_PYTHONS = os.path.dirname(os.__file__) + os.sep
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+def warn_user(text: str, category: type[Warning], *, repeat: bool = False) -> None:
+    """Issue a warning at the line of the user's program that led here.
+
+    With *repeat* an equal text at the same line is shown again, as two meters of one name may each have something to
+    say; else Python shows it once.
+    """
+    frame = _users_frame()
+    names: dict[str, Any] = {} if frame is None else frame.f_globals
+    warnings.warn_explicit(
+        text,
+        category,
+        filename="token_meter" if frame is None else frame.f_code.co_filename,
+        lineno=1 if frame is None else frame.f_lineno,
+        module=str(names.get("__name__") or "token_meter"),
+        registry=None if repeat else names.setdefault("__warningregistry__", {}),
+    )
+
+
+def tell_user(text: str, category: type[Warning]) -> None:
+    """Issue a warning where none may raise, such as inside a call of an SDK: one that was made an error is logged."""
+    try:
+        warn_user(text, category)
+    except Warning:
+        _log.warning("token_meter: %s", text)
+
+
+def _users_frame() -> FrameType | None:
+    """The innermost frame of the program; where all of it is installed, the innermost that is not ours."""
+    frame: FrameType | None = sys._getframe(2)
+    outer = None
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if not path.startswith((_OURS, "<frozen")):
+            outer = outer or frame
+            if not path.startswith(_PYTHONS) and not any(part in path for part in _INSTALLED):
+                return frame
+        frame = frame.f_back
+    return outer

@@ -1,0 +1,38 @@
+"""SDKs of models whose calls no transport of ours reads. A row goes when its transport comes.
+
+Where a transport is only watched (`transports/watched.py`), that a call is made is seen, and it counts as unmeasured:
+an SDK that is not called is then no blind spot. Where its transport is not watched, the import alone is one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class UnseenSdk(NamedTuple):
+    """An SDK that has calls which are not read.
+
+    Attributes:
+        module: the module that is there when the SDK is imported.
+        carriers: the modules of the transports that it may use, as `transports/watched.py` names them.
+        has_seen_ways: it also uses a transport that is read; it is unseen only by way of those.
+    """
+
+    module: str
+    carriers: tuple[str, ...]
+    has_seen_ways: bool = False
+
+
+_GRPC = ("grpc._channel", "grpc.aio._channel")
+_REQUESTS = ("requests.sessions", "aiohttp.client")
+
+# Read in the SDKs' own sources, newest and one older line, 2026-11-27.
+UNSEEN_SDKS = (
+    UnseenSdk("xai_sdk", _GRPC),
+    UnseenSdk("google.generativeai", (*_GRPC, "requests.sessions")),
+    UnseenSdk("vertexai.generative_models", _GRPC),
+    UnseenSdk("vertexai.preview.generative_models", _GRPC),
+    UnseenSdk("google.genai", ("aiohttp.client", "google.genai.live"), has_seen_ways=True),
+    UnseenSdk("voyageai", _REQUESTS),
+    UnseenSdk("dspy._vendor.lm15.transports", ("dspy._vendor.lm15.transports._sync",)),
+)

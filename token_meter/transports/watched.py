@@ -1,0 +1,256 @@
+"""Transports that are not read yet: that a call is made is seen, so that it is never a silent zero.
+
+The runtime is asked about such a call as about any other, and knows by host and path whether it is paid for: a limit
+can refuse it, and it counts as unmeasured. A row goes when its transport is read.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import re
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from types import ModuleType
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+from token_meter.blind_spots import BlindSpot
+from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.ports import Key, ObservedAttempt, Runtime
+
+_Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
+
+PLACED: set[str] = set()
+"""The modules whose calls are watched now."""
+
+
+class Watch(NamedTuple):
+    """Where the requests of a transport pass.
+
+    Attributes:
+        module: the full name of the module that holds the class.
+        owner: the class.
+        method: the method that makes one request.
+        read: where the request goes, from `(object, args, kwargs)` of *method*; `None` for what is no request.
+        what: the transport's name for people.
+        is_async: the method is a coroutine function.
+    """
+
+    module: str
+    owner: str
+    method: str
+    read: _Read
+    what: str
+    is_async: bool = False
+
+
+class WatchedRequest:
+    """A request of which little but its address is known."""
+
+    __slots__ = ("body", "client", "key")
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, key: Key, client: Any, body: Callable[[], bytes] = bytes) -> None:
+        self.key = key
+        self.client = client
+        self.body = body
+
+    def with_body(self, content: bytes) -> Any | None:
+        """None can be made."""
+        return None
+
+
+class WatchSeam(ModuleSeam):
+    """Patches what *rows* name, also when it is imported later."""
+
+    def __init__(
+        self,
+        stack: contextvars.ContextVar[tuple[Any, ...]],
+        runtime: Runtime,
+        blind: Callable[[ObservedAttempt, BlindSpot], None],
+        attempt_kind: int,
+    ) -> None:
+        self._rows: dict[str, tuple[Watch, ...]] = {}
+        for row in WATCHES:
+            self._rows[row.module] = (*self._rows.get(row.module, ()), row)
+        self.modules = tuple(self._rows)
+        super().__init__(stack, runtime)
+        self._blind = blind
+        self._attempt_kind = attempt_kind
+
+    def uninstall(self) -> None:
+        super().uninstall()
+        PLACED.clear()
+
+    def _patch_module(self, module: ModuleType) -> None:
+        try:
+            for row in self._rows[module.__name__]:
+                make = self._async if row.is_async else self._sync
+                self._patches.put(getattr(module, row.owner), row.method, partial(make, row))
+            PLACED.add(module.__name__)
+        except Exception:
+            self._runtime.internal_error("install watch")
+
+    def _begin(self, row: Watch, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedAttempt | None:
+        """The attempt that this call is; `None` when it is none, or another one's transport."""
+        current = self._stack.get()
+        if not (current or self._runtime.is_listening) or not self._live:
+            return None
+        if current and current[-1].kind == self._attempt_kind:
+            return None
+        try:
+            key = row.read(owner, args, kwargs)
+        except Exception:
+            self._runtime.internal_error("watch")
+            return None
+        attempt = None if key is None else self._runtime.on_request(WatchedRequest(key, owner))
+        if attempt is not None:
+            self._blind(attempt, _spot(row))
+        return attempt
+
+    def _sync(self, row: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+        stack = self._stack
+
+        @wraps(original)
+        def request(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+            attempt = self._begin(row, owner, args, kwargs)
+            if attempt is None:
+                return original(owner, *args, **kwargs)
+            if attempt.has_pending_events:
+                attempt.dispatch()
+            current = stack.get()
+            stack.set((*current, attempt))
+            try:
+                answer = original(owner, *args, **kwargs)
+            except BaseException as error:
+                attempt.failed(error, was_sent=True)
+                raise
+            finally:
+                if stack.get()[-1:] == (attempt,):
+                    stack.set(current)
+                if attempt.has_pending_events:
+                    attempt.dispatch()
+            _ended(attempt, answer)
+            if attempt.has_pending_events:
+                attempt.dispatch()
+            return answer
+
+        return request
+
+    def _async(self, row: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
+        stack = self._stack
+
+        @wraps(original)
+        async def request(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+            attempt = self._begin(row, owner, args, kwargs)
+            if attempt is None:
+                return await original(owner, *args, **kwargs)
+            if attempt.has_pending_events:
+                await attempt.adispatch()
+            current = stack.get()
+            stack.set((*current, attempt))
+            try:
+                answer = await original(owner, *args, **kwargs)
+            except BaseException as error:
+                attempt.failed(error, was_sent=True)
+                raise
+            finally:
+                if stack.get()[-1:] == (attempt,):
+                    stack.set(current)
+                if attempt.has_pending_events:
+                    await attempt.adispatch()
+            _ended(attempt, answer)
+            if attempt.has_pending_events:
+                await attempt.adispatch()
+            return answer
+
+        return request
+
+
+def _ended(attempt: ObservedAttempt, answer: Any) -> None:
+    """The answer is there and is not read."""
+    status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
+    attempt.respond(status if isinstance(status, int) else 200, "", streamed=False)
+    attempt.body(b"")
+
+
+def _spot(row: Watch) -> BlindSpot:
+    why = f"calls through {row.what} are seen and not read, so that each counts as unmeasured"
+    return BlindSpot(row.what, why, "Count them by cb.record(...), or use the SDK's httpx client where it has one")
+
+
+def _key(method: str, url: str) -> Key:
+    parts = urlsplit(url)
+    return method.upper(), parts.scheme, parts.hostname or "", parts.port, parts.path
+
+
+def _aiohttp(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+    """Of `_request(method, str_or_url, ...)`; a session may have a base URL."""
+    method, url = args[0] if args else kwargs["method"], args[1] if len(args) > 1 else kwargs["str_or_url"]
+    base = getattr(session, "_base_url", None)
+    if base is not None and "://" not in str(url):
+        return _key(method, f"{str(base).rstrip('/')}/{str(url).lstrip('/')}")
+    return _key(method, str(url))
+
+
+def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+    """Of `send(request, ...)`, or `stream(request)`."""
+    request = args[0] if args else kwargs["request"]
+    return _key(request.method, request.url)
+
+
+def _aws(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
+    """Of `_make_api_call(operation_name, api_params)`; only of the services that run models."""
+    service = client.meta.service_model
+    if service.service_name not in ("bedrock-runtime", "bedrock-agent-runtime"):
+        return None
+    asked = service.operation_model(args[0] if args else kwargs["operation_name"]).http
+    # The service's own host, also where an endpoint of one's own stands in front of it.
+    host = f"{service.service_name}.{client.meta.region_name}.amazonaws.com"
+    return asked["method"], "https", host, None, asked["requestUri"].partition("?")[0]
+
+
+def _grpc(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
+    """Of a callable that grpc makes for one method of a service; only of the methods that run models."""
+    method = call._method
+    path = method.decode() if isinstance(method, bytes) else str(method)
+    found = _PAID_RPC.match(path)
+    return None if found is None else ("POST", "grpc", _RPC_HOSTS[str(found.lastgroup)], None, path)
+
+
+def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+    return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
+
+
+_PAID_RPC = re.compile(
+    r"/(?:(?P<xai>xai_api\.(?:Chat/(?:GetCompletion|StartDeferred|Compact)|Sample/|Embedder/|Image/|Documents/"
+    r"|Video/(?:Generate|Extend)|BatchMgmt/Add))"
+    r"|(?P<gemini>google\.ai\.generativelanguage\.\w+\.(?:GenerativeService|PredictionService)/(?!Count))"
+    r"|(?P<vertex>google\.cloud\.aiplatform\.\w+\.PredictionService/))"
+)
+"""The methods that cost money (xai_sdk 1.21, google-generativeai, google-cloud-aiplatform 2.7, 2026-11)."""
+_RPC_HOSTS = {
+    "xai": "api.x.ai", "gemini": "generativelanguage.googleapis.com", "vertex": "aiplatform.googleapis.com",
+}  # fmt: skip
+
+_LM15 = "dspy._vendor.lm15.transports"
+_BLOCKING = "grpc._channel"
+
+WATCHES = (
+    Watch("aiohttp.client", "ClientSession", "_request", _aiohttp, "aiohttp", is_async=True),
+    Watch("requests.sessions", "Session", "send", _prepared, "requests"),
+    Watch("botocore.client", "BaseClient", "_make_api_call", _aws, "boto3"),
+    Watch("aiobotocore.client", "AioBaseClient", "_make_api_call", _aws, "aiobotocore", is_async=True),
+    Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
+    Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", _prepared, "DSPy's own transport", is_async=True),
+    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
+    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "with_call", _grpc, "gRPC"),
+    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "future", _grpc, "gRPC"),
+    Watch(_BLOCKING, "_UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
+    Watch(_BLOCKING, "_SingleThreadedUnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
+    Watch("grpc.aio._channel", "UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
+    Watch("grpc.aio._channel", "UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
+    Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
+)
+"""All that is watched. Read in the libraries' sources: aiohttp 3.14, requests 2.34, botocore 1.43, grpcio 1.82, DSPy
+3.4, google-genai 3.6, 2026-11-27."""

@@ -17,7 +17,7 @@ from token_meter._failures import internal_error
 from token_meter._fork import in_child
 from token_meter.exceptions import BudgetStoreError, BudgetWarning
 from token_meter.stores import Answer, AsyncBudgetStore, BudgetStore, LeaseRequest, Settlement, StoreAsk, StoreError
-from token_meter.stores.protocol import LATE_MS, REPEAT_MS, Window
+from token_meter.stores.protocol import LATE_MS, LEASE_MS, REPEAT_MS, Window
 
 PAUSE_S = 1.0
 """For how long a store that failed is not asked again: one caller in this time waits for it, the others do not."""
@@ -169,7 +169,7 @@ class StoreClient:
 
     def _admission(self, id: str, asks: Callable[[int], tuple[StoreAsk, ...]]) -> Plan[Answer]:
         for _ in range(_TRIES):
-            answer = yield from self._step(LeaseRequest(id, asks(self.now_ms())))
+            answer = yield from self._step(LeaseRequest(id, asks(self.now_ms()), LEASE_MS))
             if answer.status == "flushed":
                 msg = (
                     f"the budget store {self.store.label} has lost what it knew: it was emptied, or restarted without "

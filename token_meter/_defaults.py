@@ -9,12 +9,17 @@ is named, or when a call is priced.
 from __future__ import annotations
 
 import os
+import sys
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from token_meter._aside import begin, is_on_loop
 from token_meter.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from token_meter.prices import PriceBook
+    from token_meter.types import Call
 
 _configured: PriceBook | None = None
 _of_host: PriceBook | None = None
@@ -117,6 +122,33 @@ def default_book() -> PriceBook:
     from token_meter.prices import DEFAULT_BOOK
 
     return DEFAULT_BOOK
+
+
+def is_list_loaded() -> bool:
+    """Whether the public prices are there, so that any price is found at once."""
+    public = sys.modules.get("token_meter.prices._public")
+    return public is not None and getattr(public, "_get_snapshot", None) is not None
+
+
+def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None:
+    """What has to be loaded before *call* has a price by *book* or the default one; `None`: nothing."""
+    if is_list_loaded():
+        return None
+    if book is None:
+        prices = sys.modules.get("token_meter.prices")
+        if getattr(prices, "DEFAULT_BOOK", None) is None:  # another thread may be importing it
+            return lambda: (default_book().slow_part(call) or int)()
+        book = default_book()
+    return book.slow_part(call)
+
+
+def is_put_off(book: PriceBook | None, groups: deque[list[Call]]) -> bool:
+    """Whether an event loop would wait for the price list; a thread then begins to load it, for later calls."""
+    waiting = groups.copy() if is_on_loop() else None
+    loads = slow_part(book, waiting[0][0]) if waiting else None
+    if loads is not None:
+        begin(loads)
+    return loads is not None
 
 
 def _look() -> PriceBook | None:

@@ -21,6 +21,7 @@ from tests.blind import modules
 from tests.conftest import CHAT_BODY, sdk_http
 from token_meter import BlindSpot, BlindSpotWarning, BudgetExceededError, Meter, meter
 from token_meter.ledger import read_run
+from token_meter.providers.unseen import UNSEEN_SDKS
 from token_meter.report import parse_target, render, summarise
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
@@ -37,6 +38,15 @@ UNSEEN = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def no_carriers(monkeypatch):
+    """No transport that is watched is imported; other tests of this process may have imported some."""
+    for sdk in UNSEEN_SDKS:
+        for carrier in sdk.carriers:
+            monkeypatch.delitem(sys.modules, carrier, raising=False)
+
+
+@pytest.mark.usefixtures("no_carriers")
 @pytest.mark.parametrize("name", UNSEEN)
 def test_f131_an_sdk_whose_transport_cannot_be_seen_is_a_blind_spot(name, monkeypatch):
     """Its import is enough where its transport is not watched."""
@@ -57,6 +67,7 @@ def test_f131_an_sdk_whose_transport_cannot_be_seen_is_a_blind_spot(name, monkey
     assert (len(said), said[0].filename) == (1, __file__)
 
 
+@pytest.mark.usefixtures("no_carriers")
 @pytest.mark.parametrize("name", UNSEEN)
 def test_f131_an_sdk_that_is_imported_while_the_block_is_open_is_one_too(name, monkeypatch):
     """It may be imported by the function that calls it."""

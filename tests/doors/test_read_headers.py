@@ -43,7 +43,7 @@ def _fails(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) 
 ASK = Api("ask", Format(read_headers=_counts), paths=("heads/ask",))
 ROWS = (
     Provider("heads", hosts=("llm.heads.example",), apis=(ASK,)),
-    Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge),
+    Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge, states_usd=True),
 )
 
 
@@ -150,6 +150,15 @@ def test_the_same_header_of_another_host_says_nothing() -> None:
         _sync("https://other.heads.example/v1/chat/completions", answer, streamed=False)
 
     assert (cb.total_tokens, [made.tokens.provider_cost for made in cb.calls]) == (7, [None])
+
+
+def test_a_charge_is_believed_only_where_the_provider_states_dollars() -> None:
+    register(Provider("headgate", hosts=("gate.heads.example",), read_headers=_charge))
+    with meter(on_unpriced="ignore") as cb:
+        answer = httpx.Response(200, json=CHAT_BODY, headers={"x-heads-cost": "0.25"})
+        _sync(GATE, answer, streamed=False)
+
+    assert (cb.cost, cb.cost_is_known) == (0, False)
 
 
 def test_handlers_hear_of_what_the_headers_said() -> None:

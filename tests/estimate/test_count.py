@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.estimate.truth import BY_NAME, o200k
 from token_meter.estimate import count, count_stream, count_text
 from token_meter.estimate.count import counter
+from token_meter.estimate.plain import PlainEncoding
 from token_meter.estimate.vocab import encoding
 
 PROSE = "The quick brown fox jumps over the lazy dog, and then it rests.\n" * 3000
@@ -214,6 +215,7 @@ PIECES = (
     " |  |\n|\r\n|\n\n|\t|/|//|a|The|ing|'s|'S|.|!|...|é|e\u0301|\u0301|中|文|。|😀|1|1234|½|"
     "\u00a0|\u2028|\u200b|\x85|\x1c|_|{\n"
 )
+PLAIN = {name: PlainEncoding(name) for name in ("o200k_base", "cl100k_base")}
 WORDS = st.sampled_from(PIECES.split("|"))
 TEXTS = st.lists(WORDS, max_size=60).map("".join) | st.text(max_size=60)
 
@@ -240,3 +242,12 @@ def test_a_join_costs_no_more_than_the_words_that_it_joins(model: str, first: st
 
     at_most = len(joined.encode("utf-8", "surrogatepass"))
     assert together <= count_text(first, model).tokens + count_text(second, model).tokens + at_most
+
+
+@given(text=TEXTS)
+@example(text="<|endoftext|>\ud800 good \udfff")
+@example(text="\u5929\u5730\u7384\u9ec3\u5b87\u5b99\u6d2a\u8352" * 9 + "x" * 400 + " " * 90 + "\U0001f600\u200d" * 20)
+@pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
+def test_f169_what_counts_beside_an_event_loop_counts_as_tiktoken_does(name: str, text: str) -> None:
+    """Its engine holds every thread while it loads, so it is not loaded while a loop runs."""
+    assert PLAIN[name].count(text) == len(encoding(name).encode(text, disallowed_special=()))

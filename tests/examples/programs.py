@@ -17,7 +17,7 @@ from token_meter.simulator import Bill, Simulator
 
 ROOT = Path(token_meter.__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-PACE = {"tasks": 0.2, "customers": 0.4}
+PACE = {"tasks": 0.2, "customers": 2}
 """Programs whose prints depend on who waits longer; all others do not wait."""
 NEEDS = {"chain": "loguru", "customers": "websockets"}
 """Programs that need more than token-meter[simulator]."""

@@ -20,7 +20,7 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _EMPTY_PIECE = re.compile(r"^获取花卉数据: token: \n", re.MULTILINE)
 _THEIR_COLUMN = re.compile(r"^(.{30,36}?)  +[\d,]+(?=  +[\d,]+[ ~] )", re.MULTILINE)
 
-programs.PACE["langchain_customers"] = 0.4  # which customer is served last depends on who waits
+programs.PACE["langchain_customers"] = 2  # which customer is served last depends on who waits
 
 
 def run(name: str, folder: Path) -> Run:

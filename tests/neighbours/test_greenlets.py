@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETUP = {
     "gevent": "from gevent import monkey; monkey.patch_all()",
     # trio, which httpcore looks for, does not load under eventlet's sockets.
-    "eventlet": "import eventlet; eventlet.monkey_patch(); sys.modules['trio'] = None",
+    "eventlet": "sys.modules['trio'] = None; import eventlet; eventlet.monkey_patch()",
 }
 
 WAYS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -45,3 +46,27 @@ async def test_f167_retries_of_a_mock_are_mocked(request: pytest.FixtureRequest)
     mock.add_response(url=URL, json=CHAT_BODY)
 
     assert await sources_of(transport=retries.RetryTransport()) == ["mock", "mock"]
+
+
+@pytest.mark.parametrize("library", ["pook", "mocket"])
+def test_f167_what_a_library_answers_below_the_client_is_mocked(library: str) -> None:
+    """pook puts a transport of its own in the place of the client's, mocket a socket. Both know the legacy library."""
+    pytest.importorskip(library, reason=WHY)
+    if library == "pook":
+        import pook
+
+        pook.post(URL, response_json=CHAT_BODY)
+        mock = pook.use()
+    else:
+        from mocket import Mocketizer
+        from mocket.mocks.mockhttp import Entry
+
+        mock = Mocketizer()
+    with mock, meter(keep_calls=True) as cb, httpx.Client(verify=False) as client:
+        if library == "mocket":
+            Entry.single_register(
+                Entry.POST, URL, body=json.dumps(CHAT_BODY), headers={"content-type": "application/json"}
+            )
+        client.post(URL, json=ASK)
+
+    assert (cb.total_tokens, [call.source for call in cb.calls]) == (15, ["mock"])

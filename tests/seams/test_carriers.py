@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -146,6 +147,24 @@ def test_f167_a_patched_transport_is_mocked(library: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(library.HTTPTransport, "handle_request", lambda *_: made)
 
     assert source(library.Client()) == "mock"
+
+
+class _OfMocket:
+    """A socket as mocket's are: of a class in its package."""
+
+
+_OfMocket.__module__ = "mocket.socket"
+
+
+@LIBRARIES
+@pytest.mark.parametrize("wrapped", [False, True], ids=["", "by an event loop"])
+def test_f167_a_stream_without_a_real_socket_is_mocked(library: Any, wrapped: bool) -> None:
+    """pook's is `None`; mocket's has a socket of its own."""
+    socket = SimpleNamespace(_sock=_OfMocket()) if wrapped else _OfMocket()
+    mocket = SimpleNamespace(get_extra_info={"socket": socket}.get)
+    for stream in (None, mocket):
+        made = answer(library, extensions={"network_stream": stream})
+        assert source(library.Client(transport=library.MockTransport(lambda _, made=made: made))) == "mock"
 
 
 @LIBRARIES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from token_meter._meter.block import Meter
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import CONTEXT_STACK, METER
+from token_meter.runtime.hub import HUB
 
 __all__ = ["Meter", "current", "meter", "unattributed", "uninstall"]
 
@@ -32,7 +33,6 @@ def uninstall() -> None:
     Where another library has patched on top of ours, our function stays and only passes calls on.
     """
     from token_meter._meter.blind_notes import told
-    from token_meter.runtime.hub import HUB
 
     HUB.uninstall()
     told.clear()

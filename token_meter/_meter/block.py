@@ -11,8 +11,10 @@ from token_meter._defaults import book_of, given_book
 from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
+from token_meter._meter.waits import Waiting
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
+from token_meter.runtime.hub import HUB  # 40 ms: here rather than in a block, which may stand on an event loop
 from token_meter.totals.totals import SubTotal
 
 if TYPE_CHECKING:
@@ -25,24 +27,11 @@ if TYPE_CHECKING:
     from token_meter.context.subscriber import Subscriber
     from token_meter.ledger import Ledger
     from token_meter.prices import PriceBook
-    from token_meter.runtime.hub import Hub
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_found_hub: Hub | None = None
 
-
-def _hub() -> Hub:
-    """The process's hub. Loaded with the first meter that opens, because it imports all transports and providers."""
-    global _found_hub
-    if _found_hub is None:
-        from token_meter.runtime.hub import HUB
-
-        _found_hub = HUB
-    return _found_hub
-
-
-class Meter(Recorder, SightedAccumulator):
+class Meter(Recorder, Waiting, SightedAccumulator):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -149,7 +138,7 @@ class Meter(Recorder, SightedAccumulator):
     # The block.
 
     def __enter__(self) -> Meter:
-        _hub().open(self)
+        HUB.open(self)
         push(self)
         self.was_opened = True
         self._look_around()
@@ -160,12 +149,12 @@ class Meter(Recorder, SightedAccumulator):
     ) -> None:
         if not remove(self) and not self.is_carried and self.scope == "context":
             self._left_elsewhere()
-        if _hub().close(self):
+        if HUB.close(self):
             self._look_around()
             self._read_up()
             if self.sink is not None:
                 self._close_sink(self.sink)
-        _hub().dispatch_late()
+        HUB.dispatch_late()
 
     async def __aenter__(self) -> Meter:
         return self.__enter__()
@@ -194,7 +183,7 @@ class Meter(Recorder, SightedAccumulator):
             if self._inbox:
                 self._fold_in_passing()
         except Exception:
-            _hub().internal_error("fold")
+            HUB.internal_error("fold")
 
     @staticmethod
     def _close_sink(sink: Sink) -> None:
@@ -202,7 +191,7 @@ class Meter(Recorder, SightedAccumulator):
         try:
             sink.close()
         except Exception:
-            _hub().internal_error("sink")
+            HUB.internal_error("sink")
 
     def __call__(self, function: F) -> F:
         """Meter every call of *function* with a new meter of the same settings; inside, `current()` returns it."""

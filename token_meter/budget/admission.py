@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from token_meter._failures import internal_error
 from token_meter.context.endpoint import ENDPOINTS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from token_meter.budget.limits import CallForecast, MeterBudget
     from token_meter.budget.shared_call import SharedCall
     from token_meter.context.endpoint import Endpoint
-    from token_meter.transports.ports import PlannedCall
+    from token_meter.transports.ports import Key, PlannedCall
 
 REFUSALS = (BudgetExceededError, BudgetStoreError, TokenMeterWarning)
 """The exceptions that a hook may raise: a refusal, and a warning that the user has turned into an error."""
@@ -145,6 +146,27 @@ class CallTicket:
 class AdmissionController:
     """Checks the limits once a call: at the SDK's gate, or at its first request if it did not pass a gate."""
 
+    def slow_part(self, request: Planned) -> Callable[[], CallForecast | None] | None:
+        """What has to be loaded and counted before the limits are checked; `None`: nothing that takes long.
+
+        It may run in another thread, never raises, and gives the forecast of the call.
+        """
+        try:
+            stack = CONTEXT_STACK.get()
+            budgets = limits_of(SCOPES.of(stack))
+            if not budgets or any(entry.kind == TICKET and entry.is_checked for entry in stack):
+                return None
+            endpoint = ENDPOINTS[request.key]
+            if endpoint is None or endpoint.route.action != "create":
+                return None
+            body = request.body() if any(budget.needs_tokens for budget in budgets) else b""
+            if not (_is_slow(endpoint, body) or any(budget.is_slow(endpoint, body) for budget in budgets)):
+                return None
+            return partial(_prepared, endpoint, body, budgets)
+        except Exception:
+            internal_error("gate")
+            return None
+
     def concerns(self, stack: tuple[Any, ...]) -> bool:
         """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam."""
         try:
@@ -156,15 +178,15 @@ class AdmissionController:
             internal_error("gate")
             return False
 
-    def enter(self, call: PlannedCall) -> CallTicket:
-        """Admit a call of the SDK, or raise the refusal."""
+    def enter(self, call: PlannedCall, forecast: CallForecast | None = None) -> CallTicket:
+        """Admit a call of the SDK, or raise the refusal. *forecast* is what `slow_part` gave."""
         ticket = CallTicket(is_entered=True, client=call.client)
         try:
             budgets = limits_of(SCOPES.of(CONTEXT_STACK.get()))
             if budgets:
                 endpoint = ENDPOINTS[call.key]
                 if endpoint is not None and endpoint.route.action == "create":
-                    self._check(ticket, endpoint, call.body, budgets)
+                    self._check(ticket, endpoint, call.body, budgets, forecast)
         except REFUSALS:
             raise
         except Exception:
@@ -194,11 +216,17 @@ class AdmissionController:
         return ticket
 
     def _check(
-        self, ticket: CallTicket, endpoint: Endpoint, body: Callable[[], bytes], budgets: tuple[MeterBudget, ...]
+        self,
+        ticket: CallTicket,
+        endpoint: Endpoint,
+        body: Callable[[], bytes],
+        budgets: tuple[MeterBudget, ...],
+        forecast: CallForecast | None = None,
     ) -> None:
         from token_meter.budget.account import admit
 
-        forecast = _forecast(endpoint, body() if any(budget.needs_tokens for budget in budgets) else b"")
+        if forecast is None:
+            forecast = _forecast(endpoint, body() if any(budget.needs_tokens for budget in budgets) else b"")
         asks = [budget.ask(forecast) for budget in budgets]
         ticket.size_unknown = forecast.tokens is None
         admission = admit(asks)
@@ -233,6 +261,36 @@ def shared_call(budgets: Sequence[MeterBudget], asks: Sequence[Ask] | None) -> S
 def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:
     """The limits that apply to a call, outermost first. `CallScope` has them as the Protocol `Limits`."""
     return cast("tuple[MeterBudget, ...]", scope.budgets)
+
+
+class Planned(Protocol):
+    """A call that is not sent yet: `PlannedCall`, or `OutgoingRequest`."""
+
+    @property
+    def key(self) -> Key:
+        """Its destination."""
+
+    def body(self) -> bytes:
+        """Its body."""
+
+
+def _is_slow(endpoint: Endpoint, body: bytes) -> bool:
+    """Whether to count the tokens of *body* would hold up an event loop."""
+    if not body or endpoint.route.api.rules is None:
+        return False
+    from token_meter.estimate import is_quick
+
+    return not is_quick(len(body), endpoint.route.model or read_request(body).model)
+
+
+def _prepared(endpoint: Endpoint, body: bytes, budgets: tuple[MeterBudget, ...]) -> CallForecast | None:
+    try:
+        forecast = _forecast(endpoint, body)
+        for budget in budgets:
+            budget.prepare(forecast)
+    except Exception:  # the check itself says what is wrong
+        return None
+    return forecast
 
 
 def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from token_meter._defaults import is_list_loaded
 from token_meter._money import EXACT, plus
 from token_meter._text import WHERE_PRICES_GO, visible
 from token_meter._warn import warn_user
@@ -15,6 +16,7 @@ from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, sho
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Usage
+from token_meter.wire import read_request
 
 if TYPE_CHECKING:
     from token_meter.budget.shared import Budget
@@ -128,6 +130,30 @@ class MeterBudget:
     def _all_limits(self) -> tuple[Amounts, ...]:
         return (self.account.limits, *(budget.limits for budget in self.shared))
 
+    @property
+    def _needs_price(self) -> bool:
+        return self._meter.on_unpriced == "raise" or any(limits.cost is not None for limits in self._all_limits())
+
+    def is_slow(self, endpoint: Endpoint, body: bytes) -> bool:
+        """Whether to check a call would hold up an event loop: for a price list, or for estimates of earlier calls."""
+        limits = self.account.limits
+        if (limits.cost is not None or limits.tokens is not None) and self._meter.is_far_behind(
+            priced=limits.cost is not None
+        ):
+            return True
+        if is_list_loaded() or not body:
+            return False
+        if not self._needs_price and not self.shared:  # which are told what each call cost
+            return False
+        model = read_request(body).model
+        return self._meter.slow_part(CallForecast(endpoint, model, None, None, None).as_call(Usage(), None)) is not None
+
+    def prepare(self, forecast: CallForecast) -> None:
+        """Do what a check would wait for."""
+        self._meter.catch_up()
+        if self._needs_price or self.shared:
+            self._cost(forecast)
+
     def ask(self, forecast: CallForecast) -> Ask:
         """What a call wants to reserve in this budget.
 
@@ -139,7 +165,7 @@ class MeterBudget:
         )
         wanted = Amounts(None, forecast.tokens, 1)
         on_unpriced = self._meter.on_unpriced
-        if all(limits.cost is None for limits in self._all_limits()) and on_unpriced != "raise":
+        if not self._needs_price:
             return Ask(self.account, wanted, enforced)
         cost, reason = self._cost(forecast)
         if reason is not None and on_unpriced != "ignore":

@@ -6,30 +6,32 @@ thread, the garbage collector, after the block. The first way to end wins; the o
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
+from token_meter._aside import is_on_loop
 from token_meter._failures import internal_error
 from token_meter.call.background import BACKGROUND
+from token_meter.call.errands import Errands
+from token_meter.call.put_off import PutOff
 from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
 from token_meter.transports.ports import takes_nothing
-from token_meter.types import Call, Outcome, Reading, Source, Usage
+from token_meter.types import Answer, Call, Outcome, Reading, Source, Usage
 from token_meter.wire import RequestInfo, read_headers, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
     from token_meter.call.stream_usage import UsageChunkFilter
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.ports import Recipient
     from token_meter.context.scope import CallScope
     from token_meter.context.subscriber import Subscriber
-    from token_meter.events.dispatcher import EventDispatcher
     from token_meter.transports.ports import OutgoingRequest
     from token_meter.wire import StreamReader
 
@@ -37,16 +39,14 @@ NOTHING = Reading()
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})  # asyncio, trio
 
 
-class AttemptLifecycle:
+class AttemptLifecycle(Errands):
     """One call as those see it who wait for its end: meters, sinks, handlers, its gate."""
 
     # What most calls never set is on the class: making one takes half the time.
     kind = ATTEMPT
-    ticket: CallTicket | None = None
     replacement_request: Any | None = None
     chunk_filter: UsageChunkFilter | None = None
     inner: list[tuple[str | None, Usage | None]] | None = None
-    events_out: EventDispatcher | None = None
     wants_body = False
     _reader: StreamReader | None = None
     _status: int | None = None
@@ -65,6 +65,7 @@ class AttemptLifecycle:
     _settled: Call | PendingEstimate | None = None
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
+    _is_awaited = True  # a transport dispatches right after the end
     is_replay = False  # a cassette answered
     is_signed = True  # whether it surely is a call of the api that its path names
     stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
@@ -120,41 +121,32 @@ class AttemptLifecycle:
             except Exception:
                 internal_error("sink")
 
-    @property
-    def has_pending_events(self) -> bool:
-        """Whether the store of a budget has to be asked or told, or handlers wait to be told."""
-        is_due = self.ticket is not None and self.ticket.is_due
-        return is_due or (self.events_out is not None and bool(self.events_out.pending))
-
-    def dispatch(self) -> None:
-        """Ask or tell stores and handlers, in the caller's thread."""
-        if self.ticket is not None and self.ticket.is_due:
-            self.ticket.ask(self.dismiss)
-        if self.events_out is not None:
-            self.events_out.dispatch()
-
-    async def adispatch(self) -> None:
-        """Ask or tell stores and handlers, in the caller's task."""
-        if self.ticket is not None and self.ticket.is_due:
-            await self.ticket.aask(self.dismiss)
-        if self.events_out is not None:
-            await self.events_out.adispatch()
-
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
-        if pending is not None and (self.events_out is not None or self._sink_tokens):
+        shared = None if self.ticket is None else self.ticket.shared
+        tells = self.events_out is not None or self._sink_tokens or shared is not None
+        if pending is not None and tells and not (self._is_awaited and pending.is_slow and is_on_loop()):
             call, pending = pending.resolve(), None
-        if self.ticket is not None and self.ticket.shared is not None:
-            self.ticket.shared.count(call if pending is None else pending)
+        if shared is not None:
+            shared.count(call if pending is None else pending)
         for meter in self.meters:
             meter.add(call if pending is None else pending)
+        if tells:
+            tell = partial(self._tell, error, partial(answer_of, self, self._reader, body))
+            if pending is None:
+                tell(call)
+            else:
+                self._put_off = PutOff(pending, tell, self.events_out)
+
+    def _tell(self, error: BaseException | None, answer: Callable[[], Answer | None], call: Call) -> None:
+        self._put_off = None
         for sink, mark in zip(self.call_scope.sinks, self._sink_tokens, strict=False):
             try:
                 sink.on_end(call, mark)
             except Exception:
                 internal_error("sink")
         if self.events_out is not None:
-            self.events_out.ended(call, error, lambda: answer_of(self, body))
+            self.events_out.ended(call, error, answer)
 
     # How it ends.
 
@@ -176,6 +168,7 @@ class AttemptLifecycle:
 
     def abandoned(self) -> None:
         """The answer was dropped without being closed (told by the garbage collector)."""
+        self._is_awaited = False
         self._leave("abandoned")
         if self.events_out is not None and self.events_out.pending:
             LATE.append(self.events_out)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter._fork import in_child
+from token_meter.estimate.count import is_quick
 from token_meter.estimate.rules import CountingRules
 from token_meter.types import Answer, Call, Certainty, Usage
 
@@ -119,9 +120,9 @@ class PendingEstimate:
             _memory.add(-self.size)
 
     @property
-    def is_large(self) -> bool:
-        """Whether `resolve` would take its time."""
-        return bool(self._source) and self.size > SMALL
+    def is_slow(self) -> bool:
+        """Whether `resolve` would hold up an event loop: much is to be counted, or a vocabulary to be loaded."""
+        return bool(self._source) and not is_quick(self.size, self.call.model)
 
     def resolve(self) -> Call:
         """The call with what it probably used. Two threads at once come to the same."""

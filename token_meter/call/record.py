@@ -19,6 +19,7 @@ from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
+    from token_meter.wire import StreamReader
 
 _DONE = (None, "complete")
 _ROUTER = b"router"
@@ -154,8 +155,8 @@ def source_of(attempt: EndedAttempt) -> Source:
     return "mock" if is_stand_in(getattr(attempt._request.client, "_transport", None)) else "live"
 
 
-def answer_of(attempt: EndedAttempt, body: bytes | None) -> Answer | None:
-    """What the call said, as far as it was seen."""
-    if attempt._reader is not None:
-        return attempt._reader.answer()
+def answer_of(attempt: EndedAttempt, reader: StreamReader | None, body: bytes | None) -> Answer | None:
+    """What the call said, as far as *reader* saw it, or as *body* has it."""
+    if reader is not None:
+        return reader.answer()
     return read_answer(attempt.endpoint.route.api.format, body) if body and attempt.wants_body else None

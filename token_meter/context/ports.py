@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from token_meter.blind_spots import BlindSpot
@@ -131,6 +132,15 @@ class Recipient(Protocol):
 
     def price_of(self, call: Call) -> Price:
         """What a call costs by this meter's price book."""
+
+    def slow_part(self, call: Call) -> Callable[[], object] | None:
+        """What has to be loaded before *call* has a price; `None`: nothing."""
+
+    def is_far_behind(self, *, priced: bool) -> bool:
+        """Whether a reader of its sums would hold up an event loop."""
+
+    def catch_up(self) -> None:
+        """Do what a reader would wait for."""
 
     def priced(self, call: Call) -> Call:
         """A call with its price by this meter's price book."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from token_meter.estimate.count import Count, count_stream, count_text
+from token_meter.estimate.count import Count, count_stream, count_text, is_quick
 from token_meter.estimate.models import resolve_encoding
 from token_meter.estimate.rules import Counted, Counter, CountingRules
 from token_meter.estimate.usage import Estimate, estimate_usage, prompt_tokens, reserve_tokens
@@ -16,6 +16,7 @@ __all__ = [
     "count_stream",
     "count_text",
     "estimate_usage",
+    "is_quick",
     "prompt_tokens",
     "reserve_tokens",
     "resolve_encoding",

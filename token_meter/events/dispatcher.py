@@ -6,17 +6,18 @@ its reader, and at the end. Events of a call that ends in the garbage collector 
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from token_meter._aside import is_on_loop
 from token_meter._defaults import default_book
 from token_meter._failures import internal_error
 from token_meter.context.stack import CONTEXT_STACK, SUPPRESSED, push, remove
 from token_meter.context.subscriber import CHAT_START, END, ERROR, SLOW_S, START, TOKEN, Subscriber, logger
 from token_meter.events.helper_loop import LOOP
+from token_meter.events.price_lists import load_for
 from token_meter.events.prompts import messages_of, prompts_of
 from token_meter.exceptions import LLMCallError
 from token_meter.types import Answer, Call
@@ -125,14 +126,25 @@ class EventDispatcher:
         while LATE:
             late = LATE.popleft()
             try:
+                await late._load()
                 await late._adispatch()
             except Exception as error:
                 _unheard(error)
         try:
+            await self._load()
             await self._adispatch()
         except BaseException as error:
             if self._is_refused(error):
                 await self._adispatch()
+            raise
+
+    async def _load(self) -> None:
+        ends = ((event.what, (event.keywords or {}).get("response")) for event in self.pending)
+        calls = [found for end in ends for found in end if isinstance(found, Call)]
+        try:
+            await load_for(self._meter, calls)
+        except BaseException:  # the caller goes without its answer; handlers are told with the next call
+            LATE.append(self)
             raise
 
     def dispatch_late(self) -> None:
@@ -156,7 +168,7 @@ class EventDispatcher:
                         result = subscriber.call(name, args, keywords)
                         if hasattr(type(result), "__await__"):
                             LOOP.run(result)
-                        if perf_counter() - begun > SLOW_S and _is_in_loop():
+                        if perf_counter() - begun > SLOW_S and is_on_loop():
                             subscriber.report_slow(perf_counter() - begun, name)
                     except Exception as error:
                         deferred_error = self._raised(subscriber, name, error) or deferred_error
@@ -305,8 +317,3 @@ def dispatch_late() -> None:
 def _unheard(error: Exception) -> None:
     """Log a handler's exception after the call has returned to its caller."""
     logger.warning("token_meter: a handler raised %s after its call was over", type(error).__qualname__)
-
-
-def _is_in_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook, UnreadableBook
 from token_meter.prices._by_model import BY_MODEL
-from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER
+from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER, forget_hosts, know_hosts
 from token_meter.prices._rates import Rates
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ __all__ = [
     "Rates",
     "UnreadableBook",
     "describe",
+    "forget_hosts",
+    "know_hosts",
     "known_models",
     "known_providers",
     "nearest",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
+from operator import attrgetter
 from typing import Any, NoReturn
 
 from token_meter.exceptions import ConfigError
@@ -22,6 +24,8 @@ from token_meter.types import Call, Price, Usage
 _LOG = logging.getLogger("token_meter")
 _KEPT = 4096
 _new = tuple.__new__
+_KEY = ("base_url", "host", "provider", "response_model", "request_model", "service_tier", "processing", "api")
+_key = attrgetter(*_KEY)
 _ON_UNPRICED = ("warn", "raise", "ignore")
 
 
@@ -167,6 +171,12 @@ class PriceBook:
             provider = None
         return call._replace(price=self.price(call), provider=provider)
 
+    def slow_part(self, call: Call) -> Callable[[], object] | None:
+        """What has to be loaded before `price` of *call*; `None`: nothing."""
+        is_stated = call.tokens.provider_cost is not None and self._believes(call)
+        is_known = is_stated or _public.current() is not None or _key(call) in self._memo.entries
+        return None if is_known else partial(self._entry, call)
+
     def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         """Return what calls like *call* cost with each of *usages*; their rates are looked up once. Never raises."""
         entry, believes = self._entry(call), self._believes(call)
@@ -243,10 +253,7 @@ class PriceBook:
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""
         try:
-            key = (
-                call.base_url, call.host, call.provider, call.response_model, call.request_model,
-                call.service_tier, call.processing, call.api,
-            )  # fmt: skip
+            key = _key(call)
             memo = self._memo
             if memo.snapshot is not (snapshot := _public.current()):
                 memo = _Memo(snapshot)

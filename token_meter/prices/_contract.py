@@ -14,7 +14,7 @@ from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
-from token_meter.prices._hosts import REGIONAL, STATES_DOLLARS, Place, PlaceMap, known_provider, place_of
+from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of, states_usd
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
@@ -58,7 +58,7 @@ class Terms(NamedTuple):
         """Whether the charge that the answer states is one in US dollars; what was recorded by hand is."""
         where = call.base_url or call.host
         provider = self.provider_of(where) or call.provider
-        return provider in STATES_DOLLARS or (where is None and provider is None)
+        return states_usd(provider) or (where is None and provider is None)
 
     def find(self, call: Call) -> Entry:
         """Resolve the provider, the model, the tier and the rates of a call.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
@@ -72,6 +73,26 @@ _BEDROCK = re.compile(r"bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com")
 _VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com")
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 
+_registered: dict[str, tuple[tuple[str, ...], bool]] = {}
+
+
+def know_hosts(provider: str, hosts: tuple[str, ...], *, states_usd: bool) -> None:
+    """Note the hosts of a provider that a program has registered, and whether its answers state what they cost."""
+    _registered[provider] = (hosts, states_usd)
+    known_provider.cache_clear()
+
+
+def forget_hosts(provider: str) -> None:
+    """Discard what `know_hosts` has noted."""
+    _registered.pop(provider, None)
+    known_provider.cache_clear()
+
+
+def states_usd(provider: str | None) -> bool:
+    """Whether answers of this provider state what a call cost, in US dollars."""
+    return provider in STATES_DOLLARS or (provider in _registered and _registered[provider][1])
+
+
 REGIONAL = frozenset(f"{region}.api.openai.com" for region in ("us", "eu", "au", "in", "jp"))
 """OpenAI's hosts with data residency, where newer models cost 10 % more."""
 
@@ -123,7 +144,9 @@ def known_provider(url: str) -> str | None:
         _, dot, parent = parent.partition(".")
     if _BEDROCK.fullmatch(host):
         return "aws"
-    return "google" if _VERTEX.fullmatch(host) else None
+    if _VERTEX.fullmatch(host):
+        return "google"
+    return next((id for id, (known, _) in _registered.items() if any(fnmatchcase(host, one) for one in known)), None)
 
 
 class PlaceMap(Generic[T]):

@@ -49,6 +49,7 @@ def snapshot() -> object:
     if _get_snapshot is None:
         from genai_prices.data_snapshot import get_snapshot
 
+        get_snapshot()  # loads it: a thread that finds the function must not wait
         _get_snapshot = get_snapshot
     return _get_snapshot()
 

@@ -42,6 +42,7 @@ class Provider(NamedTuple):
         marks: names of request headers that only this provider's SDKs send, in lower case.
         gates: the gates of its SDKs.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
+        states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.
     """
 
     id: str
@@ -51,3 +52,4 @@ class Provider(NamedTuple):
     marks: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
     read_headers: HeaderReader | None = None
+    states_usd: bool = False

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
+from token_meter.prices import forget_hosts, know_hosts
 from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
@@ -53,6 +54,7 @@ class Registry:
             msg = f"register() takes a token_meter.Provider, not {provider!r}"
             raise ConfigError(msg)
         self.providers[provider.id] = provider
+        know_hosts(provider.id, provider.hosts, states_usd=provider.states_usd)
         self._rebuild()
         for tell in self.changed:
             tell()
@@ -60,6 +62,7 @@ class Registry:
     def unregister(self, id: str) -> None:
         """Remove the provider *id*, if it is registered."""
         if self.providers.pop(id, None) is not None:
+            forget_hosts(id)
             self._rebuild()
             for tell in self.changed:
                 tell()

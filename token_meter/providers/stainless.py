@@ -20,11 +20,12 @@ def read_options(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 class _OptionsCall:
     """A call of an SDK whose request is not built yet."""
 
-    __slots__ = ("_options", "client")
+    __slots__ = ("_body", "_options", "client")
 
     def __init__(self, client: Any, options: Any) -> None:
         self.client = client
         self._options = options
+        self._body = b""
 
     @property
     def key(self) -> Key:
@@ -36,7 +37,11 @@ class _OptionsCall:
         return str(self._options.method).upper(), url.scheme, url.host, url.port, url.path
 
     def body(self) -> bytes:
-        """The body that the SDK will send, as JSON; for a form, its fields."""
+        """The body that the SDK will send, as JSON; for a form, its fields. It is made once."""
+        self._body = self._body or self._made()
+        return self._body
+
+    def _made(self) -> bytes:
         data = getattr(self._options, "json_data", None)
         more = getattr(self._options, "extra_json", None)
         if isinstance(more, Mapping):

@@ -46,6 +46,7 @@ class Hub:
         self._lock = threading.RLock()
         self._subscriber_count = 0
         self._admission = AdmissionController()
+        self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
         self._gate = self._gates()
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)

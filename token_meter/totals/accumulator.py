@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from token_meter._defaults import default_book
+from token_meter._defaults import default_book, is_put_off
 from token_meter._fork import in_child
 from token_meter._warn import warn_user
 from token_meter.exceptions import ConfigError, UnpricedWarning
@@ -219,7 +219,7 @@ class Accumulator(TotalsView):
 
     def _price_in_passing(self) -> None:
         """Let not too many calls wait for their price where nobody reads a cost."""
-        if len(self._unpriced) > _PRICE_AT and not self._pricing:
+        if len(self._unpriced) > _PRICE_AT and not self._pricing and not is_put_off(self._book, self._unpriced):
             with self._own_lock():
                 waiting = (self._charged_count, tuple(self._unpriced))
             self._price(*waiting)

@@ -14,6 +14,7 @@ from functools import partial, wraps
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import Admission, GateRow, PlannedCall, Runtime, Ticket
@@ -97,7 +98,8 @@ class GateSeam(ModuleSeam):
             if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
                 return await original(client, *args, **kwargs)
             call = read(client, args, kwargs)
-            ticket = admission.enter(call)
+            slow = admission.slow_part(call)
+            ticket = admission.enter(call) if slow is None else admission.enter(call, await aside(slow))
             stack.set((*current, ticket))
             try:
                 await ticket.aask()

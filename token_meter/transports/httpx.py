@@ -14,11 +14,12 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
+from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.patching.binding import home_of
 from token_meter.transports.httpx_body import Taps
 from token_meter.transports.module_seam import ModuleSeam
-from token_meter.transports.ports import Key, ObservedAttempt, Runtime
+from token_meter.transports.ports import Key
 
 # A request that raised one of these never reached the server, so it was not billed.
 _NEVER_SENT = frozenset({
@@ -131,7 +132,7 @@ class HttpSeam(ModuleSeam):
             if type(current) is _SelfTest:
                 current.seen += 1
                 return original(client, *args, **kwargs) if is_librarys else current.answer
-            attempt = _on_request(runtime, client, args, kwargs)
+            attempt = runtime.on_request(HttpxRequest(args[0] if args else kwargs.get("request"), client))
             if attempt is None:
                 return original(client, *args, **kwargs)
             if attempt.has_pending_events:
@@ -173,7 +174,10 @@ class HttpSeam(ModuleSeam):
             if type(current) is _SelfTest:
                 current.seen += 1
                 return await original(client, *args, **kwargs) if is_librarys else current.answer
-            attempt = _on_request(runtime, client, args, kwargs)
+            outgoing = HttpxRequest(args[0] if args else kwargs.get("request"), client)
+            if (slow := runtime.slow_part(outgoing)) is not None:
+                await aside(slow)
+            attempt = runtime.on_request(outgoing)
             if attempt is None:
                 return await original(client, *args, **kwargs)
             if attempt.has_pending_events:
@@ -231,12 +235,6 @@ class HttpSeam(ModuleSeam):
         finally:
             coroutine.close()
         return sync.seen, asyn.seen
-
-
-def _on_request(runtime: Runtime, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedAttempt | None:
-    """Ask upstairs about the request, which callers may give by position or by name; budgets refuse here."""
-    request = args[0] if args else kwargs.get("request")
-    return runtime.on_request(HttpxRequest(request, client))
 
 
 def _give_back(response: Any, sent: Any, request: Any) -> None:

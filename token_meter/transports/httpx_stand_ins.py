@@ -26,8 +26,9 @@ def stand_in(client: Any, response: Any, *, is_local: bool) -> Source | None:
     if is_local and response.headers.get("server") == SIMULATOR:
         return "mock"
     extensions = getattr(response, "extensions", None) or {}
-    if "network_stream" in extensions:
-        return None
+    carrier = extensions.get("network_stream")  # None of pook (2.1)
+    if carrier is not None:
+        return "mock" if _is_mockets(carrier) else None
     if _is_cached(extensions):
         return "replay"
     transport = _transport(client, response)
@@ -45,6 +46,12 @@ def _is_cached(extensions: Any) -> bool:
     """Whether hishel had the answer (`from_cache` until 0.1, `hishel_from_cache` in 1, `caching` in 2)."""
     kept = (extensions.get("from_cache"), extensions.get("hishel_from_cache"))
     return any(kept) or bool(getattr(extensions.get("caching"), "from_cache", False))
+
+
+def _is_mockets(stream: Any) -> bool:
+    """Whether a socket of mocket (3.15), which an event loop may wrap, has carried what mocket made up."""
+    socket = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
+    return any(type(one).__module__.startswith("mocket.") for one in (socket, getattr(socket, "_sock", None)))
 
 
 def _transport(client: Any, response: Any) -> Any:

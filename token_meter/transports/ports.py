@@ -129,6 +129,9 @@ class Runtime(Protocol):
     def is_listening(self) -> bool:
         """Whether requests outside of all blocks are observed too (process-wide meters, attached clients)."""
 
+    def slow_part(self, request: OutgoingRequest) -> Callable[[], object] | None:
+        """What takes its time before `on_request`, to be done in another thread; `None` when nothing does."""
+
     def on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
         """Observe a request before it is sent. `None` when no meter counts it. Raises only a budget's refusal."""
 
@@ -166,8 +169,11 @@ class Admission(Protocol):
     def concerns(self, stack: tuple[Any, ...]) -> bool:
         """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises."""
 
-    def enter(self, call: PlannedCall) -> Ticket:
-        """Let a call in, or raise the refusal and nothing else."""
+    def slow_part(self, request: PlannedCall) -> Callable[[], Any] | None:
+        """What takes its time before `enter`; `None` when nothing does. Never raises, and nor does what it returns."""
+
+    def enter(self, call: PlannedCall, forecast: Any = None) -> Ticket:
+        """Let a call in, or raise the refusal and nothing else. *forecast* is what the slow part returned."""
 
 
 class GateRow(Protocol):

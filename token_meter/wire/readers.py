@@ -9,11 +9,12 @@ from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
 from token_meter.wire.events import is_events
+from token_meter.wire.form import read_form_request
 from token_meter.wire.format import Format, HeaderReader
 from token_meter.wire.framing import several
 from token_meter.wire.json_scan import parse_object
 from token_meter.wire.numbers import NumberReader
-from token_meter.wire.request import RequestInfo, read_form_request, read_json_request
+from token_meter.wire.request import RequestInfo, read_json_request
 from token_meter.wire.stream import StreamReader
 
 _log = logging.getLogger("token_meter")

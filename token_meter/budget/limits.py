@@ -194,9 +194,10 @@ class MeterBudget:
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
         model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
-        named = {f"its {self._options.get('cost', 'max_cost')}": self.account.limits.cost}
-        named |= {f"budget {budget.name!r}": budget.limits.cost for budget in self.shared}
-        option, limit = next((row for row in named.items() if row[1] is not None), ("", None))
+        mine = f"its {self._options.get('cost', 'max_cost')}"
+        named = [(mine, self.account.limits.cost)]
+        named += [(budget.described() or mine, budget.limits.cost) for budget in self.shared]
+        option, limit = next((row for row in named if row[1] is not None), ("", None))
         why = "on_unpriced='raise'" if limit is None else f"{option} of {shown('cost', limit)} could not be enforced"
         ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (

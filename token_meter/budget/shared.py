@@ -14,7 +14,7 @@ from token_meter._money import EXACT
 from token_meter.budget.account import Amounts, parse_limits, shown
 from token_meter.budget.periods import Period
 from token_meter.budget.store_client import CLIENTS, StoreClient
-from token_meter.exceptions import ConfigError, LedgerError
+from token_meter.exceptions import BudgetStoreError, ConfigError, LedgerError
 from token_meter.stores import BudgetStore, StoreAsk, StoreState, Units, Window
 from token_meter.stores.addresses import store_at
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from token_meter.types import Call
 
 _NANO = 9
-_LARGEST_NANO = 2**53 - 1
-"""Redis compares amounts as doubles, which are exact up to here: 9.0 million dollars."""
 
 
 class BudgetState(NamedTuple):
@@ -69,6 +67,9 @@ class Budget:
         ConfigError: an argument is not valid, or the store's package is not installed.
     """
 
+    largest = 2**53 - 1
+    """Redis compares amounts as doubles, which are exact up to here: 9.0 million dollars."""
+
     def __init__(
         self,
         name: str,
@@ -99,8 +100,8 @@ class Budget:
         self._limit = Units(
             None if limits.cost is None else nano_of(limits.cost, up=False), limits.tokens, limits.calls
         )
-        if any(amount is not None and amount > _LARGEST_NANO for amount in self._limit):
-            msg = f"budget {name!r}: a limit may be at most $9,000,000, or {_LARGEST_NANO:,} tokens or calls"
+        if any(amount is not None and amount > self.largest for amount in self._limit):
+            msg = f"budget {name!r}: a limit may be at most $9,000,000, or {self.largest:,} tokens or calls"
             raise ConfigError(msg)
         self.definition = json.dumps(
             {**{f"max_{field}": str(x) for field, x in limits._asdict().items() if x is not None}, "per": per, "tz": tz}
@@ -164,11 +165,15 @@ class Budget:
         found.is_needed = self.is_needed or other.is_needed
         return found
 
+    def store_failed(self, error: BudgetStoreError) -> None:
+        """Say that calls are sent while the store does not answer, once in each outage."""
+        self.client.warn("down", f"{error}".replace("The call was not sent", "Calls are sent all the same"))
+
     def counts(self, call: Call) -> bool:
         """Whether what *call* used counts against this budget."""
         return True
 
-    def field_over(self, state: StoreState) -> str | None:
+    def field_over(self, state: StoreState, wanted: Amounts) -> str | None:
         """A field that is spent, for a budget that reserves nothing: the store has not looked at it."""
         return None
 

@@ -157,7 +157,8 @@ class SharedCall:
                         raise
                     if not self._windows.get(client):
                         self._asks(client, mine, client.now_ms())
-                    client.warn("down", f"{error}".replace("The call was not sent", "Calls are sent all the same"))
+                    for ask in mine:
+                        ask.budget.store_failed(error)
                 else:
                     if answer.status == "refused":
                         del self._windows[client]  # it holds nothing there
@@ -180,7 +181,7 @@ class SharedCall:
                 raise ask.owner.shared_refusal(ask.budget, excess)
             ask.owner.shared_passed(ask.budget, excess)
         for ask, state in zip(mine, answer.states, strict=True):
-            over = ask.budget.field_over(state) if ask.is_enforced else None
+            over = ask.budget.field_over(state, ask.wanted) if ask.is_enforced else None
             if over is not None:
                 raise ask.owner.shared_refusal(ask.budget, self._excess(ask, state, over))
             ask.owner.check_shared_threshold(ask.budget, state)

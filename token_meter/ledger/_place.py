@@ -25,7 +25,9 @@ UNWRITTEN = ".unwritten"
 """The suffix of marks: empty files that a process leaves when it could not write a record."""
 
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
-_OURS = re.compile(r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|.*" + re.escape(UNWRITTEN))
+_OURS = re.compile(
+    r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|\.?budgets\.db.*|.*" + re.escape(UNWRITTEN)
+)
 """Names of runs, and of the files in them, as we give them."""
 
 # Only we make a shard: never follow another user's link there, never share a file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from traceback import extract_tb
 
 _log = logging.getLogger("token_meter")
 
@@ -13,8 +14,8 @@ internal_errors: dict[str, int] = {}
 
 def internal_error(where: str) -> None:
     """Count the current exception; log it once for each *where*, without its text, which may quote a body."""
-    count = internal_errors.get(where, 0)
-    internal_errors[where] = count + 1
-    if count == 0:
-        kind = sys.exc_info()[0]
-        _log.warning("token_meter: internal error in %s (%s); the call itself is untouched", where, kind)
+    internal_errors[where] = internal_errors.get(where, 0) + 1
+    if internal_errors[where] == 1:
+        kind, _, trace = sys.exc_info()
+        place = [f"{at.filename}:{at.lineno}" for at in extract_tb(trace)[-1:]]
+        _log.warning("token_meter: internal error in %s (%s, %s); the call is untouched", where, kind, *place or "-")

@@ -16,21 +16,26 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 
 
 def warn_user(text: str, category: type[Warning], *, repeat: bool = False) -> None:
-    """Issue a warning at the line of the user's program that led here.
+    """Issue a warning at the line of the user's program that led here. Raises nothing but the warning itself.
 
     With *repeat* an equal text at the same line is shown again, as two meters of one name may each have something to
     say; else Python shows it once.
     """
     frame = _users_frame()
     names: dict[str, Any] = {} if frame is None else frame.f_globals
-    warnings.warn_explicit(
-        text,
-        category,
-        filename="token_meter" if frame is None else frame.f_code.co_filename,
-        lineno=1 if frame is None else frame.f_lineno,
-        module=str(names.get("__name__") or "token_meter"),
-        registry=None if repeat else names.setdefault("__warningregistry__", {}),
-    )
+    try:
+        warnings.warn_explicit(
+            text,
+            category,
+            filename="token_meter" if frame is None else frame.f_code.co_filename,
+            lineno=1 if frame is None else frame.f_lineno,
+            module=str(names.get("__name__") or "token_meter"),
+            registry=None if repeat else names.setdefault("__warningregistry__", {}),
+        )
+    except Warning:
+        raise  # a filter has made it an error
+    except Exception:  # noqa: BLE001 - what shows warnings fails: a daemon has closed stderr, say
+        _log.warning("token_meter: %s", text)
 
 
 def tell_user(text: str, category: type[Warning]) -> None:

@@ -309,6 +309,8 @@ QUIET: list[Callable[[], Any]] = [
     lambda: subprocess.run([sys.executable, "-m", "pip", "--version"], check=True, capture_output=True),
     lambda: subprocess.run([sys.executable, "--version"], check=True, capture_output=True),
     lambda: subprocess.run(["true"], check=True, preexec_fn=_nothing),
+    lambda: subprocess.run(map(str, ["true"]), check=True),  # it can be read once, and that is for `Popen`
+    lambda: subprocess.run(args=iter([sys.executable, "--version"]), check=True, capture_output=True),
 ]
 
 

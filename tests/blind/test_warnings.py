@@ -133,3 +133,20 @@ def test_a_warning_of_a_thread_or_a_task_is_at_the_line_that_called(client, show
 
     told = [warning for warning in shown if warning.category is BudgetWarning]
     assert [warning.filename for warning in told] == [__file__] * 2
+
+
+def _fails(*_: Any, **__: Any) -> None:
+    raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("read", [lambda cb: cb.cost, lambda cb: cb.is_complete, lambda cb: cb.by_model])
+def test_a_warning_that_cannot_be_shown_goes_to_the_log(read, monkeypatch, caplog):
+    """A daemon has closed stderr, for which Python raises a ValueError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", _fails)
+        with meter() as cb:
+            cb.record("acme-7b", prompt_tokens=1, completion_tokens=1)
+        read(cb)
+
+    assert "acme-7b" in caplog.text

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.blind import modules
-from token_meter import BlindSpotWarning, BudgetExceededError, meter
+from token_meter import BlindSpotWarning, BudgetExceededError, Meter, meter
+from token_meter.runtime.hub import HUB
 
 
 class Way(NamedTuple):
@@ -164,6 +165,78 @@ def test_f131_under_warnings_as_errors_the_call_passes_and_the_log_says_it(monke
 
     assert cb.unmeasured_calls == 1
     assert "requests" in caplog.text
+
+
+def _error(name: str, **members: Any) -> Exception:
+    return type(name, (Exception,), members)()
+
+
+PLACES: list[Any] = [
+    ("requests.sessions", "Session", modules.Requests, "send", (modules.posted(),)),
+    ("aiohttp.client", "ClientSession", modules.Aiohttp, "_request", ("POST", modules.GEMINI)),
+    ("botocore.client", "BaseClient", modules.Boto, "_make_api_call", ("Converse", {})),
+    ("aiobotocore.client", "AioBaseClient", modules.AioBoto, "_make_api_call", ("Converse", {})),
+]
+SAID = {"ResponseMetadata": {"HTTPStatusCode": 429}}
+
+
+@pytest.mark.parametrize(
+    ("error", "unmeasured"),
+    [
+        (_error("ConnectTimeout"), 0),
+        (_error("ClientConnectorError"), 0),
+        (_error("NoCredentialsError"), 0),
+        (_error("ClientError", response=SAID), 0),
+        (_error("ClientResponseError", status=503), 0),
+        (_error("ClientError", response={}), 1),
+        (_error("ReadTimeout"), 1),
+        (_error("ServerDisconnectedError", status="none"), 1),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place[0])
+def test_a_call_that_was_refused_or_never_left_used_no_tokens(place, error, unmeasured, monkeypatch):
+    """Its exception says so; any other one leaves open what was paid."""
+    module, name, base, method, asked = place
+
+    def fails(*_: Any) -> Any:
+        raise error
+
+    async def afails(*_: Any) -> Any:
+        raise error
+
+    is_async = inspect.iscoroutinefunction(getattr(base, method))
+    cls = type(name, (base,), {method: afails if is_async else fails})
+    modules.put_in(monkeypatch, module, **{name: cls})
+    with pytest.warns(BlindSpotWarning), meter() as cb, contextlib.suppress(type(error)):
+        _ask(Way("", module, {}, lambda: getattr(cls(), method)(*asked)))
+
+    assert (cb.failed_requests, cb.unmeasured_calls) == (1, unmeasured)
+
+
+class Moody:
+    """An answer that does not like to be looked at."""
+
+    @property
+    def status(self) -> int:
+        raise RuntimeError("not yet")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.module)
+@pytest.mark.parametrize("harm", ["answer", "note"])
+def test_a_failure_of_ours_at_a_transport_that_is_not_read_changes_nothing_for_the_caller(way, harm, monkeypatch):
+    """It costs a count or a word at most."""
+    modules.put_in(monkeypatch, way.module, **way.members)
+    with contextlib.suppress(BlindSpotWarning), meter() as cb:
+        if harm == "answer":
+            monkeypatch.setattr(modules, "answers", lambda *_: Moody())
+        else:
+            monkeypatch.setattr(Meter, "note_blind_spot", lambda *_, **__: 1 / 0)
+        _ask(way)
+        monkeypatch.undo()
+
+    assert cb.unmeasured_calls == 1
+    HUB.internal_errors.clear()
 
 
 def test_f131_an_exception_of_the_transport_is_the_callers_own(monkeypatch):

@@ -61,6 +61,31 @@ def test_f146_a_report_says_which_of_several_runs_it_reads(data: Path, tmp_path:
     assert ["the latest of" in done.stderr for done in silent] == [False, False, False]
 
 
+def test_f146_no_command_names_an_option_that_it_does_not_have(data: Path, tmp_path: Path) -> None:
+    """A comparison reads the latest run, and says only that."""
+    (tmp_path / "base.json").write_text(tm("report", data, "--json", "--last", 1).stdout)
+    told = tm("diff", tmp_path / "base.json", data).stderr
+
+    assert ("the latest of 3 runs in" in told, "--all" in told) == (True, False)
+
+
+def test_f146_two_answers_to_one_question_are_refused(data: Path) -> None:
+    """`--all` would silently win."""
+    done = tm("report", data, "--all", "--last", 2)
+
+    assert (done.exit_code, "--last and --all exclude each other" in done.stderr) == (2, True)
+
+
+def test_f146_a_latest_run_without_a_call_hides_no_other(data: Path) -> None:
+    """`run something first` would be wrong: a command that failed at once has left an empty run."""
+    (data / "runs" / "29991231T000000-0ffd7ae6d").mkdir()
+    done = tm("report", data)
+
+    assert done.exit_code == 1
+    assert "the latest run in" in done.stderr
+    assert "recorded no call; more: --last N, --since DATE, --all" in done.stderr
+
+
 @pytest.mark.parametrize("when", ["yesterday", "7", "d", "2026-13-01", "-1d", "99999999d"])
 def test_f146_a_time_that_is_none_is_told(data: Path, when: str) -> None:
     """With what was expected."""

@@ -170,6 +170,13 @@ def test_another_code_than_three_may_be_asked_for(tm: Run) -> None:
     assert done.returncode == 9
 
 
+def test_a_run_without_a_python_of_ours_says_what_is_metered(tm: Run) -> None:
+    """Another interpreter than expected is the usual reason for no calls at all."""
+    done = tm("run", "true")
+
+    assert "0 LLM calls seen in 0 Python processes; only a Python that can import token_meter is metered" in done.stderr
+
+
 def test_the_users_own_sitecustomize_still_runs(tm: Run, project: Path) -> None:
     """Ours hands over to the one behind it on the path; options after the command are the command's."""
     (project / "site").mkdir()

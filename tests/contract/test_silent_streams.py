@@ -12,8 +12,9 @@ from openai import OpenAI
 from tests.conftest import sdk_http
 from tests.contract import shapes
 from token_meter import meter
-from token_meter.call import pending_estimate, record
+from token_meter.call import pending_estimate, record, stream_usage
 from token_meter.estimate import count_text
+from token_meter.runtime.hub import HUB
 
 
 async def _text_of(events: Any, limit: int | None = None) -> str:
@@ -107,6 +108,21 @@ async def test_stream_usage_hides_the_answer_whatever_the_bytes_look_like(make, 
 
     assert [_contents(event) for event in seen] == [_contents(event) for event in bare]
     assert cb.estimated_calls == 0
+
+
+@pytest.mark.parametrize("options", ["chunk=1", "line=crlf", "compress=gzip"])
+async def test_what_cannot_be_hidden_is_shown_and_nothing_is_lost(make, simulator, options, monkeypatch):
+    """A failure of ours amid the stream leaves the additional event in it."""
+    client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")
+    bare = await shapes.stream_without_usage(client)
+    with meter(stream_usage=True, on_unpriced="ignore") as cb:
+        monkeypatch.setattr(stream_usage, "is_report", lambda _: 1 / 0)
+        seen = await shapes.stream_without_usage(client)
+
+    assert [_contents(event) for event in seen[: len(bare)]] == [_contents(event) for event in bare]
+    assert len(seen) == len(bare) + 1
+    assert cb.estimated_calls == 0
+    assert HUB.internal_errors.pop("hide usage") == 1
 
 
 def _sent(requests: list[Any], *, refuse: bool = False) -> OpenAI:

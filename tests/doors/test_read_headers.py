@@ -193,3 +193,14 @@ def test_no_header_is_kept_or_shown(caplog: pytest.LogCaptureFixture) -> None:
     assert cb.total_tokens == 7 + 1500
     assert "ValueError" in caplog.text
     assert "canary" not in caplog.text + repr(cb) + str(cb) + "".join(kept)
+
+
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")
+def test_an_amount_in_the_body_of_a_gateway_is_not_believed() -> None:
+    """Its provider was registered without `states_usd`: in which currency the amount is, nothing says."""
+    register(Provider("headgate", hosts=("gate.heads.example",)))
+    answer = httpx.Response(200, json={**CHAT_BODY, "usage": {**CHAT_USAGE, "cost": 8}})
+    with meter() as cb:
+        _sync(GATE, answer, streamed=False)
+
+    assert (cb.total_tokens, cb.cost_is_known) == (7, False)

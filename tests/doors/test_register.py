@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.conftest import take_internal_errors
 from token_meter import (
     Api,
     BudgetExceededError,
@@ -69,6 +71,13 @@ STREAM = "".join(
 )
 
 
+class LoudHandler(CallbackHandler):
+    """Takes the pieces of streams."""
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        """Do nothing."""
+
+
 @pytest.fixture
 def toy() -> Iterator[None]:
     register(TOY)
@@ -109,6 +118,35 @@ def test_a_stream_is_counted_and_its_pieces_are_told(toy, post):
     assert cb.total_tokens == 12
     assert ends == [("ask", 12, Decimal("0.000014"))]
     assert pieces == ["hel", "lo"]
+
+
+def test_the_hosts_of_a_registered_provider_say_who_is_paid(toy, post):
+    """A price book has its rates only; its `hosts` are for what no provider owns, and come first where they speak."""
+    rates = [Rates("toy", "toy-1", input="1", output="2"), Rates("other", "toy-1", input="3", output="3")]
+    with meter(prices=PriceBook(rates), max_cost="0.002", warn_at=None, keep_calls=True) as cb:
+        post(URL, {"engine": "toy-1", "model": "toy-1"}, ANSWER)
+        with pytest.raises(BudgetExceededError):
+            post(URL, {"engine": "toy-1", "model": "toy-1"}, ANSWER)
+    with meter(prices=PriceBook(rates, hosts={"llm.toy.example": "other"})) as told:
+        post(URL, {"engine": "toy-1"}, ANSWER)
+
+    assert (cb.cost, cb.calls[0].provider, told.cost) == (Decimal("0.002"), "toy", Decimal("0.0045"))
+
+
+def test_a_function_of_a_provider_that_fails_is_named_by_its_line(post, caplog):
+    """The text of an exception may quote a body; where it was raised is no secret, and its author looks for it."""
+
+    def parts(event: dict[str, Any]) -> Iterator[ContentPart]:
+        yield ContentPart(event["words"])  # type: ignore[call-arg]
+
+    api = Api("ask", Format(usage=_usage, stream_parts=parts), paths=("toy/v2/ask",))
+    register(Provider("toy", hosts=("llm.toy.example",), apis=(api,)))
+    with meter(handlers=[LoudHandler()]):
+        post(URL, {}, STREAM)
+    unregister("toy")
+
+    assert take_internal_errors()
+    assert re.search(r"internal error in tokens \(.*TypeError.*test_register\.py:\d+\)", caplog.text)
 
 
 def test_a_call_is_limited(toy, post):

@@ -382,3 +382,24 @@ def test_a_priced_call_names_who_is_paid(base_url: str, provider: str | None) ->
 
     assert book.priced(call).provider == provider
     assert book.priced(call).price == book.price(call)
+
+
+_FIRST_PRICES = """
+from tests.prices.cases import a_call
+from token_meter.prices import PriceBook, _contract
+from token_meter.types import Usage
+
+looked_up, found = [], _contract.published
+_contract.published = lambda *words: looked_up.append(words) or found(*words)
+book = PriceBook()
+for _ in range(3):
+    assert book.price(a_call("gpt-4o-mini", Usage(5, 2, 7))).cost
+print(len(looked_up))
+"""
+
+
+def test_f165_the_first_price_of_a_process_is_looked_up_once() -> None:
+    """It loads the list, which is no reason to look again."""
+    done = subprocess.run([sys.executable, "-c", _FIRST_PRICES], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "1\n"

@@ -59,6 +59,26 @@ def test_f152_private_rates_and_factors_hold_there_too() -> None:
     assert price("gpt-4o", own).cost == 2 * (at_home("gpt-4o", "api.openai.com") or 0)
 
 
+@pytest.mark.parametrize(
+    ("model", "cost"), [("acme/acme-7b", 3), ("acme/acme-x9", 5), ("acme-x9", 5), ("acme/acme-8b", None)]
+)
+def test_f152_private_rates_are_found_by_prefix_and_by_pattern(model: str, cost: int | None) -> None:
+    """A gateway spells a private provider as it spells a maker, and `*` means there what it means elsewhere."""
+    own = PriceBook(
+        [Rates("acme", "acme-7b", input="3"), Rates("acme", "acme-x*", input="5")],
+        hosts={"https://gw.corp": "by-model"},
+    )
+
+    assert price(model, own).cost == cost
+
+
+def test_f152_a_pattern_takes_no_model_whose_maker_is_named() -> None:
+    """`*` of one provider is not a word about another's models."""
+    own = PriceBook([Rates("acme", "*", input="3")], hosts={"https://gw.corp": "by-model"})
+
+    assert price("openai/gpt-4o", own).cost == at_home("gpt-4o", "api.openai.com")
+
+
 @pytest.mark.parametrize("model", ["acme-7b", "acme/gpt-4o", "openai/acme-7b"])
 def test_f152_what_nobody_lists_has_no_price(model: str) -> None:
     """Nothing is guessed."""
@@ -105,3 +125,21 @@ def test_f155_a_provider_whom_something_prices_passes(tmp_path: Path, text: str)
     (tmp_path / "p.toml").write_text(text)
 
     assert CliRunner().invoke(main, ["prices", "check", str(tmp_path / "p.toml")]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "hosts", "said"),
+    [
+        ("opnai", "", "note: overrides of 'opnai'"), ("opnai", "", "did you mean 'openai'?"), ("openai", "", None),
+        ("acme", '[hosts]\n"gw.corp" = "acme"\n', None), ("acme", '[hosts]\n"gw.corp" = "by-model"\n', None),
+    ],
+)  # fmt: skip
+def test_f155_private_rates_that_no_host_leads_to_are_noted(
+    tmp_path: Path, provider: str, hosts: str, said: str | None
+) -> None:
+    """A slip, or the provider of a program: so it is a note, and the file is in order."""
+    (tmp_path / "p.toml").write_text(f'{hosts}[[overrides]]\nprovider = "{provider}"\nmodel = "m"\ninput = "1"\n')
+    done = CliRunner().invoke(main, ["prices", "check", str(tmp_path / "p.toml")])
+
+    assert (done.exit_code, "note: " in done.output) == (0, said is not None), done.output
+    assert (said or "") in done.output

@@ -92,6 +92,19 @@ def test_an_unknown_host_says_how_to_map_it() -> None:
     )
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "claude-opus-4-5", "grok-4", "acme-7b"])
+@pytest.mark.parametrize("host", ["llm.corp.example:8443", "api.vendor.example", "10.1.2.3:8000"])
+def test_f158_an_unknown_host_says_where_to_write_who_is_paid_and_guesses_nobody(host: str, model: str) -> None:
+    """Each place that takes a price file is named; no provider is, for the model's maker need not be the one."""
+    reason = DEFAULT_BOOK.price(a_call(model, ONE_INPUT, base_url=f"https://{host}/v1")).reason or ""
+
+    assert reason.startswith(f"host {host} has no known provider")
+    for place in ("meter(prices=", "TOKEN_METER_PRICES", "pyproject.toml", "--prices"):
+        assert place in reason
+    assert f'hosts = {{ "{host}" = "PROVIDER" }}' in reason
+    assert not any(provider in reason for provider in {*HOSTS.values()})
+
+
 def test_the_models_name_is_never_a_hint() -> None:
     """A local server may call its model gpt-4o; that does not make it cost what OpenAI takes."""
     assert DEFAULT_BOOK.price(a_call("gpt-4o", ONE_INPUT, base_url="http://localhost:8000/v1")).cost is None

@@ -243,7 +243,7 @@ def test_an_unpriced_model_is_refused_under_a_limit_on_cost(store: Any) -> None:
     server = Server()
     with (
         quiet(Budget("team", max_cost=1, store=store)),
-        pytest.raises(token_meter.UnpricedModelError, match="budget 'team' of "),
+        pytest.raises(token_meter.UnpricedModelError, match="budget .team. "),
     ):
         ask(server.sync(), model="acme-7b")
 

@@ -103,7 +103,15 @@ def test_f142_totals_are_read_under_other_names(said: dict[str, Any], usage: tup
     assert (counts["prompt_tokens"], counts["completion_tokens"], counts["total_tokens"]) == usage
 
 
-@pytest.mark.parametrize("usage", [{"total_tokens": 8}, {"total_tokens": 8, "prompt_tokens": None}, {"totalTokens": 8}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"total_tokens": 8},
+        {"total_tokens": 8, "prompt_tokens": None},
+        {"total_tokens": 8, "prompt_tokens": 0},
+        {"totalTokens": 8},
+    ],
+)
 def test_f142_a_total_of_embeddings_is_their_prompt(usage: dict[str, Any]) -> None:
     reading = read_body("embeddings", json.dumps({"object": "list", "data": [], "model": "m", "usage": usage}).encode())
 

@@ -69,6 +69,10 @@ class CallForecast(NamedTuple):
         )  # fmt: skip
 
 
+_BY_HAND = "make it within `with cb.suspended():` and count it by cb.record(...)"
+"""What helps where no price would: the call's tokens will not be known."""
+
+
 class MeterBudget:
     """The limits of one meter, and what happens when a call could exceed them."""
 
@@ -179,7 +183,9 @@ class MeterBudget:
         if forecast.is_free:
             return Decimal(0), None
         if not forecast.endpoint.route.api.is_metered:
-            return None, f"answers of {forecast.endpoint.route.api.name} never report their usage"
+            name = forecast.endpoint.route.api.name
+            is_read = name != "unknown"
+            return None, f"answers of {name} never report their usage" if is_read else "such answers are not read"
         price = self._meter.price_of
         if forecast.tokens is not None:
             usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)
@@ -193,7 +199,11 @@ class MeterBudget:
         return None, prices[0].reason or "no price"
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
-        model = visible(forecast.endpoint.route.model or forecast.model or "(unknown)")
+        endpoint = forecast.endpoint
+        model = endpoint.route.model or forecast.model
+        what = visible(endpoint.host) if model is None else repr(visible(model))
+        can_be_priced = model is not None and endpoint.route.api.is_metered
+        way = f"give its price in a price file ({WHERE_PRICES_GO})" if can_be_priced else _BY_HAND
         mine = f"its {self._options.get('cost', 'max_cost')}"
         named = [(mine, self.account.limits.cost)]
         named += [(budget.described() or mine, budget.limits.cost) for budget in self.shared]
@@ -201,8 +211,8 @@ class MeterBudget:
         why = "on_unpriced='raise'" if limit is None else f"{option} of {shown('cost', limit)} could not be enforced"
         ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (
-            f"{self._whose} refuses calls to {model!r}: their price is not known ({reason}), and {why}. "
-            f"The call was not sent: give its price in a price file ({WHERE_PRICES_GO}), or set {ignoring}"
+            f"{self._whose} refuses calls to {what}: their price is not known ({reason}), and {why}. "
+            f"The call was not sent: {way}, or set {ignoring}"
         )
         if enforced:
             self._note_refusal("price")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 
+from token_meter._failures import internal_error
+
 _ASKED = b'"stream_options":{"include_usage":true}'
 # A blank line, whichever way lines end; a lone CR may be the first half of a CRLF.
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
@@ -46,6 +48,14 @@ class UsageChunkFilter:
         if self._is_done:
             return chunk
         self._held += chunk
+        try:
+            return self._sifted()
+        except Exception:
+            internal_error("hide usage")
+            self._is_done = True
+            return self.rest()
+
+    def _sifted(self) -> bytes:
         kept = []
         start, searched = 0, len(self._held) - _LONGEST_BLANK + 1
         for blank in _BLANK.finditer(self._held, self._searched):

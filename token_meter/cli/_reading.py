@@ -13,6 +13,8 @@ from token_meter.exceptions import ConfigError, LedgerError
 if TYPE_CHECKING:
     from token_meter.config import Config
 
+_MORE = "; more: --last N, --since DATE, --all"
+
 period_options = (
     click.option(
         "--last", metavar="N", type=click.IntRange(1), help="The last N runs of a data directory, not just one."
@@ -80,13 +82,19 @@ def read(
         if path.endswith(".json"):
             msg = f"{path!r} is a finished report; give it alone, or give ledgers (*.jsonl, directories)"
             raise LedgerError(msg)
+    if last is not None and every_run:
+        msg = "--last and --all exclude each other"
+        raise ConfigError(msg)
     since_s = None if since is None else seconds_since(since)
     runs = None if every_run or (since is not None and last is None) else last or 1
     if not find_shards(paths, runs, since_s):
-        if since is not None and find_shards(paths):
-            msg = f"no calls since {since} in {', '.join(map(repr, paths))}"
-            raise LedgerError(msg)
         where = ", ".join(map(repr, paths))
+        if find_shards(paths, None):
+            which = f"the last {last} runs" if last and last > 1 else "the latest run"
+            msg = f"{which} in {where} recorded no call{_MORE if _has('last') else ''}"
+            if since is not None:
+                msg = f"no calls since {since} in {where}"
+            raise LedgerError(msg)
         msg = f"no recorded calls in {where}; run something first: token-meter run COMMAND, or pytest"
         raise LedgerError(msg)
     if runs == 1 and last is None:
@@ -108,8 +116,8 @@ def _tell_of_other_runs(paths: tuple[str, ...]) -> None:
     for path in paths:
         runs = run_dirs(path)
         if len(runs) > 1:
-            text = f"the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}; more: --last N, --since DATE, --all"
-            click.echo(f"token-meter: {text}", err=True)
+            more = _MORE if _has("last") else ""
+            click.echo(f"token-meter: the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}{more}", err=True)
 
 
 def seconds_since(text: str) -> float:
@@ -130,6 +138,12 @@ def seconds_since(text: str) -> float:
     except (ValueError, OverflowError, OSError):
         msg = f"--since must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
         raise ConfigError(msg) from None
+
+
+def _has(name: str) -> bool:
+    """Whether the command has the option: `diff` compares one run, and cannot be told to read more."""
+    context = click.get_current_context(silent=True)
+    return context is not None and name in context.params
 
 
 def _is_typed(name: str) -> bool:

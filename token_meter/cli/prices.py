@@ -25,7 +25,7 @@ def command() -> None:
 @_prices
 @wrapped
 def list_(provider: str, prices: str | None) -> None:
-    """List the models that have a price; names that end in * are patterns."""
+    """List the models that have a price; a name that ends in * is a pattern."""
     from token_meter.prices import known_models, known_providers
 
     book = _book(prices)
@@ -71,14 +71,18 @@ def check(file: str) -> None:
     """Check a file of private prices. Exits with 2 when something in it is not valid."""
     from token_meter._text import suggestion
     from token_meter.exceptions import ConfigError
-    from token_meter.prices import BY_MODEL, PriceBook, known_providers, unknown_providers
+    from token_meter.prices import BY_MODEL, PriceBook, known_providers, unknown_providers, unreached_providers
+    from token_meter.report._formatting import counted
 
     book = PriceBook.from_file(file)
     known = [*known_providers(book=book), BY_MODEL]
     for place, provider in unknown_providers(book).items():
         msg = f"{file}: hosts: {place!r} is paid to {provider!r}, whom nothing prices{suggestion(provider, known)}"
         raise ConfigError(msg)
-    click.echo(f"{file}: ok, {len(book.overrides)} overrides; reports will say: {book.version}")
+    for provider in unreached_providers(book):
+        hint = suggestion(provider, known_providers())
+        click.echo(f"note: overrides of {provider!r} count where hosts, or a program, names it as paid{hint}", err=True)
+    click.echo(f"{file}: ok, {counted(len(book.overrides), 'override')}; reports will say: {book.version}")
 
 
 @command.command("export")

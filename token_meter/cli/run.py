@@ -84,7 +84,8 @@ def command(
         click.echo(f"token_meter: {missing}: this report lacks calls or their ends", err=True)
     elif not summary.totals.calls:
         n = summary.run.processes
-        click.echo(f"token_meter: 0 LLM calls seen in {n} Python process{'' if n == 1 else 'es'}", err=True)
+        lacking = "" if n else "; only a Python that can import token_meter is metered"
+        click.echo(f"token_meter: 0 LLM calls seen in {n} Python process{'' if n == 1 else 'es'}{lacking}", err=True)
     _run.deliver(summary, wanted, view, show, only_files=not summary.totals.calls or bool(given["quiet"]))
     if verdict.exit_code:
         click.echo(verdict.headline, err=True)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
@@ -109,6 +109,8 @@ def _is_server(process: Any) -> bool:
 def _is_python(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Whether *args* of `Popen` start a Python program that may call a model."""
     given = args[0] if args else kwargs.get("args", ())
+    if isinstance(given, Iterator):
+        return False  # `Popen` takes one too, and it can be read once only
     words = [given] if isinstance(given, str | bytes | os.PathLike) else list(given)
     named = [os.fsdecode(word) for word in words]
     if not named:

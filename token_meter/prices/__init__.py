@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         known_providers,
         nearest,
         unknown_providers,
+        unreached_providers,
     )
 
 __all__ = [
@@ -35,12 +36,15 @@ __all__ = [
     "known_providers",
     "nearest",
     "unknown_providers",
+    "unreached_providers",
 ]
 
 DEFAULT_BOOK = PriceBook()
 """The book of list prices, without private rates."""
 
-_LISTING = frozenset({"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers"})
+_LISTING = frozenset(
+    {"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers", "unreached_providers"}
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -254,11 +254,9 @@ class PriceBook:
         """Find the rates for *call*, cached as long as they are valid."""
         try:
             key = _key(call)
-            memo = self._memo
-            if memo.snapshot is not (snapshot := _public.current()):
-                memo = _Memo(snapshot)
-                object.__setattr__(self, "_memo", memo)
-            entry = memo.entries.get(key)
+            if self._memo.snapshot is not (snapshot := _public.current()):
+                object.__setattr__(self, "_memo", _Memo(snapshot))
+            entry = self._memo.entries.get(key)
             if entry is None or not entry.since <= call.started_s < entry.until:
                 entry = self._remember(key, call)
         except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
@@ -267,10 +265,11 @@ class PriceBook:
 
     def _remember(self, key: tuple[str | None, ...], call: Call) -> Entry:
         entry = self._resolve(call)
-        entries = self._memo.entries
-        if len(entries) >= _KEPT:
-            entries.clear()
-        entries[key] = entry
+        if self._memo.snapshot is None:  # maybe this look-up has loaded the list
+            object.__setattr__(self, "_memo", _Memo(_public.current()))
+        if len(self._memo.entries) >= _KEPT:
+            self._memo.entries.clear()
+        self._memo.entries[key] = entry
         return entry
 
     def _resolve(self, call: Call) -> Entry:

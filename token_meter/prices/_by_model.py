@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from token_meter.prices import _overlay
 from token_meter.prices._lookup import published
 from token_meter.prices._rate_card import UnpriceableError
 
@@ -27,18 +28,22 @@ def maker_of(model: str, at_s: float, own: Iterable[tuple[str, str]] = ()) -> tu
     """Return who lists a model, and its name there: `anthropic/claude-...` says it, else the first that has a price.
 
     Args:
-        own: provider and model of private rates; these count first.
+        own: provider and model (or its pattern) of private rates; these count first.
 
     Raises:
-        UnpriceableError: nobody lists it.
+        UnpriceableError: no maker lists it.
     """
+    own = tuple(own)
     for provider, name in own:
         if name == model:
             return provider, model
     prefix, slash, rest = model.partition("/")
     named = _ALSO.get(prefix, prefix)
-    if slash and named in MAKERS:
+    if slash and (named in MAKERS or any(provider == named for provider, _ in own)):
         return named, rest
+    for provider, name in own:
+        if _overlay.matches(name, model):
+            return provider, model
     for provider in MAKERS:
         try:
             published(provider, model, "", "", at_s)

@@ -96,7 +96,7 @@ class Terms(NamedTuple):
         return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
 
     def maker_of(self, call: Call) -> str | None:
-        """Who is paid for a call to a host that goes by the model; `None` when nobody lists it."""
+        """Who is paid for a call to a host that goes by the model; `None` when no maker lists it."""
         try:
             model, _ = self._model(call, call.base_url or call.host or "")
             return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]

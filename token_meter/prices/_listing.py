@@ -103,6 +103,14 @@ def unknown_providers(book: PriceBook) -> dict[str, str]:
     return {str(place): provider for place, provider in book._terms.hosts.rows if provider not in known}
 
 
+def unreached_providers(book: PriceBook) -> list[str]:
+    """The providers of private rates that no host leads to: a slip, or `register(Provider(...))` will name the host."""
+    said = {provider for _, provider in book._terms.hosts.rows}
+    if BY_MODEL in said:
+        return []
+    return sorted({row.provider for row in book.overrides} - {*known_providers(), *HOSTS.values(), *said})
+
+
 def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:
     """Return up to *n* priced names similar to *model*, as a hint in messages; never used to price a call."""
     names = [name for name in known_models(provider, book=book) if not name.endswith("*")]

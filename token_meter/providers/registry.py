@@ -56,16 +56,12 @@ class Registry:
         self.providers[provider.id] = provider
         know_hosts(provider.id, provider.hosts, states_usd=provider.states_usd)
         self._rebuild()
-        for tell in self.changed:
-            tell()
 
     def unregister(self, id: str) -> None:
         """Remove the provider *id*, if it is registered."""
         if self.providers.pop(id, None) is not None:
             forget_hosts(id)
             self._rebuild()
-            for tell in self.changed:
-                tell()
 
     def _rebuild(self) -> None:
         self.apis: dict[str, Api] = {}
@@ -73,6 +69,8 @@ class Registry:
             for api in provider.apis:
                 self.apis.setdefault(api.name, api)
         self._routes = Routes(self.providers.values())
+        for tell in self.changed:
+            tell()
 
     def route_of(self, method: str, path: str) -> Route | None:
         """The route of a request, by its path without query; `None` when no api has it."""

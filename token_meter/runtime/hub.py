@@ -207,15 +207,8 @@ class Hub:
         """Failures of ours by place; each cost a count at most, never a call."""
         return _failures.internal_errors
 
-    @staticmethod
-    def internal_error(where: str) -> None:
-        """Count a failure of ours."""
-        _failures.internal_error(where)
-
-    @staticmethod
-    def dispatch_late() -> None:
-        """Tell handlers of calls that ended where none could be told."""
-        dispatch_late()
+    internal_error = staticmethod(_failures.internal_error)
+    dispatch_late = staticmethod(dispatch_late)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()

@@ -1,7 +1,7 @@
-"""Where a call can still be refused: `request` of openai's base clients. It knows no limits and no tokens.
+"""Where a call can still be refused: the method of an SDK that is one logical call. It knows no limits and no tokens.
 
-`request` is entered once a logical call, outside the SDK's retry loop. What is raised here reaches the caller as it
-is; up to openai 2 whatever is raised further in, by `send`, is retried and comes out as an `APIConnectionError`.
+It is entered once a logical call, outside the SDK's retry loop. What is raised here reaches the caller as it is; up to
+openai 2 whatever is raised further in, by `send`, is retried and comes out as an `APIConnectionError`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,14 @@ from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
 
+_NEVER_SENT = frozenset({
+    "ConnectTimeout", "InvalidURL", "InvalidSchema", "MissingSchema", "InvalidHeader", "ProxyError",  # requests
+    "ClientConnectorError",  # aiohttp
+    "ParamValidationError", "NoCredentialsError", "PartialCredentialsError", "EndpointConnectionError",
+    "ConnectTimeoutError", "ProxyConnectionError",  # botocore
+})  # fmt: skip
+"""Exceptions of calls that never reached a server, so that none was billed (the libraries' sources, 2026-11-27)."""
+
 PLACED: set[str] = set()
 """The modules whose calls are watched now."""
 
@@ -105,8 +113,32 @@ class WatchSeam(ModuleSeam):
             return None
         attempt = None if key is None else self._runtime.on_request(WatchedRequest(key, owner))
         if attempt is not None:
-            self._blind(attempt, _spot(row))
+            try:
+                self._blind(attempt, _spot(row))
+            except Exception:
+                self._runtime.internal_error("watch")
         return attempt
+
+    def _failed(self, attempt: ObservedAttempt, error: BaseException) -> None:
+        """The call ended with an exception, which may be how its library tells of an answer."""
+        try:
+            status = _status_in(error)
+        except Exception:
+            self._runtime.internal_error("watch")
+            status = None
+        if status is not None:
+            attempt.respond(status, "", streamed=False)
+        attempt.failed(error, was_sent=_NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__))
+
+    def _ended(self, attempt: ObservedAttempt, answer: Any) -> None:
+        """The answer is there and is not read. It may be anything, and looking at it may run anybody's code."""
+        try:
+            status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
+        except Exception:
+            self._runtime.internal_error("watch")
+            status = None
+        attempt.respond(status if isinstance(status, int) else 200, "", streamed=False)
+        attempt.body(b"")
 
     def _sync(self, row: Watch, original: Callable[..., Any]) -> Callable[..., Any]:
         stack = self._stack
@@ -123,14 +155,14 @@ class WatchSeam(ModuleSeam):
             try:
                 answer = original(owner, *args, **kwargs)
             except BaseException as error:
-                attempt.failed(error, was_sent=True)
+                self._failed(attempt, error)
                 raise
             finally:
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
                 if attempt.has_pending_events:
                     attempt.dispatch()
-            _ended(attempt, answer)
+            self._ended(attempt, answer)
             if attempt.has_pending_events:
                 attempt.dispatch()
             return answer
@@ -152,14 +184,14 @@ class WatchSeam(ModuleSeam):
             try:
                 answer = await original(owner, *args, **kwargs)
             except BaseException as error:
-                attempt.failed(error, was_sent=True)
+                self._failed(attempt, error)
                 raise
             finally:
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
                 if attempt.has_pending_events:
                     await attempt.adispatch()
-            _ended(attempt, answer)
+            self._ended(attempt, answer)
             if attempt.has_pending_events:
                 await attempt.adispatch()
             return answer
@@ -167,11 +199,12 @@ class WatchSeam(ModuleSeam):
         return request
 
 
-def _ended(attempt: ObservedAttempt, answer: Any) -> None:
-    """The answer is there and is not read."""
-    status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
-    attempt.respond(status if isinstance(status, int) else 200, "", streamed=False)
-    attempt.body(b"")
+def _status_in(error: BaseException) -> int | None:
+    """The status of the answer that *error* tells of: aiohttp's `status`, or in what botocore's `response` says."""
+    status = getattr(error, "status", None)
+    if status is None and isinstance(response := getattr(error, "response", None), dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status if type(status) is int and 400 <= status < 600 else None
 
 
 def _spot(row: Watch) -> BlindSpot:

@@ -26,6 +26,8 @@ OPENAI = Provider(
     # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Batches,
     # fine-tuning, containers, eval runs and realtime calls cost money that we cannot read yet: they are unmeasured.
     free=(
+        # The Agents SDK sends its traces here (openai-agents-python, tracing/processors.py, 2026-11).
+        "traces/**", "chat/completions/*",
         "files", "files/**", "uploads", "uploads/**", "vector_stores", "vector_stores/**", "assistants",
         "assistants/**", "threads", "threads/*", "threads/*/messages", "threads/*/messages/**", "conversations",
         "conversations/**", "responses/input_tokens", "responses/*/cancel", "realtime/client_secrets",

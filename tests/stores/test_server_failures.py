@@ -84,6 +84,19 @@ def test_a_server_that_hangs_holds_no_event_loop(
     assert gap < 0.2, "the loop stood still meanwhile"
 
 
+def test_a_loop_that_other_tasks_hold_up_blames_no_server(server: Server) -> None:
+    shared = RedisBudgetStore(f"{server.url}?namespace=busy")
+
+    async def main() -> str:
+        await shared.astep((), LeaseRequest("a", (ask(1),)))
+        asking = asyncio.create_task(shared.astep((), LeaseRequest("b", (ask(1),))))
+        await asyncio.sleep(0)
+        time.sleep(0.26)  # it has sent its request, and is let on when its time is over
+        return (await asking).status
+
+    assert asyncio.run(main()) == "done"
+
+
 def test_a_task_that_is_cancelled_while_it_asks_harms_no_other(own_server: Server, shared: RedisBudgetStore) -> None:
     async def main() -> str:
         await shared.astep((), LeaseRequest("a", (ask(1),)))

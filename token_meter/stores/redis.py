@@ -38,8 +38,7 @@ WAIT_S = 0.25
 
 _PLACES = 8
 """Connections of one event loop. A step takes a fraction of a millisecond, and opening a connection several."""
-_LATE_S = 0.02
-"""A timer that is later than this was held up by other tasks."""
+_TICKS = 5
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _generation = 0
 
@@ -169,18 +168,10 @@ class RedisBudgetStore:
                     return str(answer.decode())
 
     async def _arun(self, arguments: Sequence[str | int]) -> str:
-        """The same, awaited. A loop that other tasks hold up lets time pass that the server did not have: once more."""
         loop = asyncio.get_running_loop()
         with self._translated():
             of_loop = self._loops.get(loop) or await self._join(loop)
-            until = loop.time() + WAIT_S
-            try:
-                async with asyncio.timeout_at(until), of_loop.places:
-                    return await self._arun_over(of_loop, arguments)
-            except TimeoutError:
-                if loop.time() < until + _LATE_S:
-                    raise
-            async with asyncio.timeout(WAIT_S), of_loop.places:
+            async with _Patience(loop), of_loop.places:
                 return await self._arun_over(of_loop, arguments)
 
     async def _arun_over(self, of_loop: _OfLoop, arguments: Sequence[str | int]) -> str:
@@ -256,6 +247,30 @@ class _OfLoop:
         finally:
             while self.idle:
                 await self.idle.pop().disconnect()
+
+
+class _Patience:
+    """A timeout in ticks. Time in which other tasks hold up the loop, which the server did not have, is one of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._left = _TICKS
+        self._timeout = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+        self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+
+    def _tick(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+        else:
+            self._timeout.reschedule(self._loop.time())
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(*raised)  # raises the TimeoutError itself
 
 
 def _bulk(text: bytes) -> bytes:

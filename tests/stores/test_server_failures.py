@@ -84,6 +84,22 @@ def test_a_server_that_hangs_holds_no_event_loop(
     assert gap < 0.2, "the loop stood still meanwhile"
 
 
+def test_a_server_that_hangs_holds_none_of_many_tasks(own_server: Server, shared: RedisBudgetStore) -> None:
+    async def main() -> tuple[list[object], float]:
+        await shared.astep((), LeaseRequest("a", (ask(1),)))
+        own_server.hang()
+        started = time.perf_counter()
+        steps = (shared.astep((), LeaseRequest(f"b{n}", (ask(1),))) for n in range(40))
+        found = await asyncio.gather(*steps, return_exceptions=True)
+        waited = time.perf_counter() - started
+        own_server.go_on()
+        return [type(one) for one in found], waited
+
+    found, waited = asyncio.run(main())
+    assert found == [StoreError] * 40
+    assert waited < WAITS_S
+
+
 def test_a_loop_that_other_tasks_hold_up_blames_no_server(server: Server) -> None:
     shared = RedisBudgetStore(f"{server.url}?namespace=busy")
 

@@ -171,8 +171,16 @@ class RedisBudgetStore:
         loop = asyncio.get_running_loop()
         with self._translated():
             of_loop = self._loops.get(loop) or await self._join(loop)
-            async with _Patience(loop), of_loop.places:
-                return await self._arun_over(of_loop, arguments)
+            began = loop.time()
+            async with of_loop.places:
+                if of_loop.failed_s >= began:  # the steps before had no answer, nor has this one
+                    raise TimeoutError
+                try:
+                    async with _Patience(loop):
+                        return await self._arun_over(of_loop, arguments)
+                except TimeoutError:
+                    of_loop.failed_s = loop.time()
+                    raise
 
     async def _arun_over(self, of_loop: _OfLoop, arguments: Sequence[str | int]) -> str:
         while True:
@@ -239,6 +247,7 @@ class _OfLoop:
         self.pool = pool
         self.idle: deque[Any] = deque()
         self.places = asyncio.Semaphore(_PLACES)
+        self.failed_s = float("-inf")
         self.closing = self._close()
 
     async def _close(self) -> AsyncGenerator[None, None]:

@@ -82,6 +82,7 @@ class InRedis(Engine):
         super().__init__()
         self.namespace = f"test{next(_names)}"
         self.store = RedisBudgetStore(f"{server.url}?namespace={self.namespace}")
+        self.store._pool.connection_kwargs["socket_timeout"] = 10  # what is compared here is no time
         script = self.store._by_text.decode().split("\r\n")[4]
         clock = f"test_clock:{self.namespace}"
         faked = script.replace("redis.call('TIME')", f"redis.call('HMGET', '{clock}', 's', 'us')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,12 @@ def take_internal_errors() -> dict[str, int]:
     found = dict(internal_errors)
     internal_errors.clear()
     return found
+
+
+@pytest.fixture
+def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK that loads them for each client takes longer for that than a test for the rest."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 CHAT = "https://api.openai.com/v1/chat/completions"
-GEMINI = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:generateContent"
 LM15 = "dspy._vendor.lm15.transports"
 
 
@@ -23,27 +22,6 @@ def put_in(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> Module
 
 def answers(status: int = 200) -> SimpleNamespace:
     return SimpleNamespace(status=status, status_code=status)
-
-
-class Aiohttp:
-    """As aiohttp.ClientSession."""
-
-    _base_url = None
-
-    async def _request(self, method: str, str_or_url: str, **_: Any) -> Any:
-        return answers()
-
-
-class Requests:
-    """As requests.Session; a redirect is a `send` inside of `send`."""
-
-    redirects = 0
-
-    def send(self, request: Any, **_: Any) -> Any:
-        if self.redirects:
-            self.redirects -= 1
-            return self.send(request)
-        return answers(getattr(request, "status", 200))
 
 
 class Boto:
@@ -85,7 +63,7 @@ class Lm15:
     """As DSPy's own transport."""
 
     def stream(self, request: Any) -> Any:
-        return answers()
+        return answers(getattr(request, "status", 200))
 
 
 class AsyncLm15:

@@ -34,7 +34,7 @@ def whats(cb: Meter) -> list[str]:
 # SDKs.
 
 UNSEEN = [
-    "xai_sdk", "google.generativeai", "vertexai.generative_models", "voyageai", "dspy._vendor.lm15.transports",
+    "xai_sdk", "google.generativeai", "vertexai.generative_models", "dspy._vendor.lm15.transports",
 ]  # fmt: skip
 
 

@@ -42,6 +42,9 @@ ROWS = (
     Row("openai newest", "openai[aiohttp]"),
     Row("anthropic 0.49", "anthropic==0.49.*", ("providers",)),
     Row("anthropic newest", "anthropic", ("providers",)),
+    Row("google-genai 1.10", "google-genai==1.10.*", ("providers",)),
+    Row("google-genai 1.x", "google-genai<2", ("providers",)),
+    Row("google-genai newest", "google-genai", ("providers",)),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 

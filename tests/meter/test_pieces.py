@@ -57,7 +57,6 @@ def test_a_small_call_that_cannot_wait_is_estimated_at_once(little_room):
     made = pending("a rose")
 
     assert made.call.certainty == "estimated"
-    assert not made.is_large
 
 
 def test_a_large_call_that_cannot_wait_is_cut(little_room):
@@ -73,7 +72,6 @@ def test_a_guess_that_nobody_reads_gives_its_room_back():
     """Dropped with its meter."""
     held = pending_estimate._memory.held
     made = pending("a rose " * 40_000)
-    assert made.is_large
     assert pending_estimate._memory.held > held
     del made
 

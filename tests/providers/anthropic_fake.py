@@ -3,112 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import deque
-from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any
+
+from tests.providers.fake_server import CUT, HOLD, Asked, FakeServer, Reply
+
+__all__ = ["CUT", "HOLD", "Asked", "FakeAnthropic", "Reply"]
 
 MODEL = "claude-sonnet-4-6"
 SERVED = "claude-sonnet-4-6"
-HOLD: dict[str, Any] = {}
-"""Stands in a stream where it pauses until the test is over."""
-CUT: dict[str, Any] = {"cut": True}
-"""Stands in a stream where the connection breaks."""
 
 
-class Reply(NamedTuple):
-    """One answer: a body, or the events of a stream."""
-
-    status: int = 200
-    body: Any = None
-    events: tuple[dict[str, Any], ...] | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Asked(NamedTuple):
-    """One request that came."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-class FakeAnthropic:
+class FakeAnthropic(FakeServer):
     """The server, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.replies: deque[Reply] = deque()
-        self.asked: list[Asked] = []
-        self.over = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def will(self, *replies: Reply) -> None:
-        """Put in the next answers."""
-        self.replies.extend(replies)
-
-    def close(self) -> None:
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def _handler(fake: FakeAnthropic) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("content-length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            fake.asked.append(Asked(self.command, self.path, headers, json.loads(raw) if raw else {}))
-            reply = fake.replies.popleft() if fake.replies else Reply(500, {"type": "error"})
-            self.send_response(reply.status)
-            for name, value in reply.headers:
-                self.send_header(name, value)
-            if reply.events is None:
-                body = json.dumps(reply.body).encode()
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            else:
-                self._stream(reply.events)
-
-        do_POST = do_GET = _serve
-
-        def _stream(self, events: Iterable[dict[str, Any]]) -> None:
-            self.send_header("content-type", "text/event-stream; charset=utf-8")
-            self.send_header("transfer-encoding", "chunked")
-            self.end_headers()
-            for event in events:
-                if event is HOLD:
-                    fake.over.wait(20)
-                elif event is CUT:
-                    self.close_connection = True
-                    return
-                else:
-                    self._chunk(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-            self._chunk(b"")
-
-        def _chunk(self, data: bytes) -> None:
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-            self.wfile.flush()
-
-        def handle_one_request(self) -> None:
-            try:
-                super().handle_one_request()
-            except OSError:  # the client has gone
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    return Handler
 
 
 def usage(prompt: int = 107, completion: int = 43, **more: Any) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def asked(url: str, *, usage: bool = False, method: str = "POST", **options: Any
 @pytest.mark.parametrize(
     "url",
     [
-        f"{GOOGLE}:generateContent",
+        f"{GOOGLE}:predictLongRunning",
+        "https://generativelanguage.googleapis.com/v1beta/cachedContents",
         f"{BEDROCK}/converse",
         "https://api.cohere.com/v2/chat",
         "https://api.voyageai.com/v1/rerank",
@@ -50,7 +51,7 @@ def test_f131_a_paid_call_that_is_not_read_leaves_an_unmeasured_call_of_its_host
 def test_f131_a_limit_on_cost_refuses_a_call_that_is_not_read() -> None:
     """It could not hold."""
     with pytest.raises(UnpricedModelError, match=r"such answers are not read.*count it by cb\.record"):
-        asked(f"{GOOGLE}:generateContent", max_cost="0.01")
+        asked(f"{GOOGLE}:predictLongRunning", max_cost="0.01")
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,10 @@ def test_what_costs_nothing_is_no_call(method: str, url: str) -> None:
     assert (cb.calls, cb.is_complete) == ((), True)
 
 
-def test_an_apps_own_path_is_no_call_of_a_provider() -> None:
-    """`/v1/messages` is a path of many services."""
-    cb = asked("http://chat.internal/v1/messages")
+@pytest.mark.parametrize("path", ["v1/messages", "v1beta/interactions", "v1/models/rose:predict", "interactions"])
+def test_an_apps_own_path_is_no_call_of_a_provider(path: str) -> None:
+    """Many services have such paths."""
+    cb = asked(f"http://chat.internal/{path}")
 
     assert (cb.calls, cb.open_streams, cb.is_complete) == ((), 0, True)
 

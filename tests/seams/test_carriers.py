@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from tests.conftest import CHAT_BODY
-from token_meter import meter
+from token_meter import meter, uninstall
 from token_meter.prices import PriceBook
 from token_meter.simulator import Simulator
 
@@ -339,3 +339,71 @@ def test_f151_what_a_mapped_gateway_costs_is_spent(gateway: str) -> None:
 
     assert [cb.calls[0].source for cb in (outer, inner)] == ["live", "live"]
     assert inner.cost > 0
+
+
+# aiohttp and requests, by hand.
+
+
+async def over_aiohttp(url: str) -> None:
+    aiohttp = pytest.importorskip("aiohttp")
+    async with aiohttp.ClientSession() as session, session.post(url, json=ASK) as found:
+        assert (await found.json())["usage"]
+
+
+async def over_requests(url: str) -> None:
+    requests = pytest.importorskip("requests")
+    assert requests.post(url, json=ASK, timeout=30).json()["usage"]
+
+
+BY_HAND = pytest.mark.parametrize("ask", [over_aiohttp, over_requests], ids=["aiohttp", "requests"])
+
+
+async def source_of(ask: Any, gateway: str) -> str:
+    with meter(keep_calls=True, prices=MAPPED) as cb:
+        await ask(gateway)
+    (call,) = cb.calls
+    assert call.tokens.total_tokens
+    return call.source
+
+
+@BY_HAND
+async def test_f167_what_came_over_a_connection_is_live(ask: Any, gateway: str) -> None:
+    """By the answer's own parser."""
+    assert await source_of(ask, gateway) == "live"
+
+
+@BY_HAND
+@pytest.mark.parametrize("is_first", [True, False], ids=["meter first", "cassette first"])
+async def test_f167_a_cassette_over_any_library_is_a_replay(
+    ask: Any, gateway: str, tmp_path: Path, is_first: bool
+) -> None:
+    """Whoever of the two patched the library first."""
+    vcr = pytest.importorskip("vcr")
+    found = []
+    for _ in range(2):
+        if is_first:
+            with meter():
+                pass
+        with vcr.use_cassette(str(tmp_path / "tape.yaml")):
+            found.append(await source_of(ask, gateway))
+        uninstall()
+
+    assert found == ["live", "replay"]
+
+
+async def test_f167_an_answer_of_aiohttp_that_is_made_by_hand_is_mocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands in the place of a server."""
+    aiohttp = pytest.importorskip("aiohttp")
+    body = b'{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
+    made = SimpleNamespace(status=200, headers={}, _body=body)
+
+    async def answer(*_: Any, **__: Any) -> Any:
+        return made
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", answer)
+    with meter(keep_calls=True, on_unpriced="ignore") as cb:
+        async with aiohttp.ClientSession() as session:
+            assert await session._request("POST", "https://api.openai.com/v1/chat/completions", json=ASK) is made
+
+    assert [(call.source, call.tokens.total_tokens) for call in cb.calls] == [("mock", 3)]
+    uninstall()

@@ -41,7 +41,7 @@ def client(answer: Callable[[], int]) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def warm() -> None:
+def warm(patient: None) -> None:
     """Load here what a first call loads, once for all processes."""
     with Meter(budgets=[Budget("warm", max_cost=1, store=MemoryBudgetStore())], prices=BOOK):
         client(lambda: 1).post(URL, json=ASK)

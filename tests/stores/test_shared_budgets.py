@@ -6,19 +6,24 @@ import asyncio
 import gc
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import requests
 
 import token_meter
 from tests.budget.any_openai import ANSWER, ASK, BOOK, PROMPT, Server, library
+from tests.providers.fake_server import FakeServer, Reply
 from tests.stores import servers
 from token_meter import Budget, BudgetExceededError, BudgetStoreError, BudgetWarning, ConfigError, meter
 from token_meter.budget import store_client
 from token_meter.budget.account import Amounts
 from token_meter.budget.shared import client_of
+from token_meter.prices import PriceBook
 from token_meter.stores import MemoryBudgetStore, Units
 from token_meter.stores.redis import RedisBudgetStore
 
@@ -28,7 +33,7 @@ _names = iter(range(10_000))
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, patient: None) -> Iterator[Any]:
     """Each engine, with the real clock."""
     if request.param == "memory":
         yield MemoryBudgetStore()
@@ -207,6 +212,37 @@ def test_a_client_without_a_gate_is_limited_too(store: Any) -> None:
 
     assert server.seen == 2
     assert team.read().spent == Amounts(ONE_COST * 2, ONE * 2, 2)
+
+
+def test_every_transport_asks_and_tells_the_store(store: Any) -> None:
+    """aiohttp and requests by hand, on loopback: a call is refused before it is sent, and settled when it is read."""
+    team = Budget("team", max_calls=3, max_cost=1, store=store)
+    with closing(FakeServer()) as server:
+        url = f"{server.url}/v1/chat/completions"
+        usage = {"prompt_tokens": PROMPT, "completion_tokens": ANSWER, "total_tokens": ONE}
+        server.will(*[Reply(body={"object": "chat.completion", "model": "gpt-4o-mini", "usage": usage})] * 3)
+
+        async def main() -> None:
+            async with aiohttp.ClientSession() as session:
+                async with session.post(url, json=ASK) as answer:
+                    await answer.read()
+                    assert not team.client.has_waiting
+                async with session.post(url, json=ASK):
+                    pass  # an answer that is not read may be paid: it counts as it was reserved
+                requests.post(url, json=ASK, timeout=30)
+                assert not team.client.has_waiting
+                with pytest.raises(BudgetExceededError):
+                    await session.post(url, json=ASK)
+            with pytest.raises(BudgetExceededError):
+                requests.post(url, json=ASK, timeout=30)
+
+        with meter(budgets=[team], prices=PriceBook(hosts={f"{server.url}/v1": "openai"}), warn_at=None):
+            asyncio.run(main())
+
+    assert len(server.asked) == 3
+    state = team.read()
+    assert (state.spent.calls, state.held.calls) == (3, 0)
+    assert state.spent.cost == ONE_COST * 3
 
 
 def test_a_suspended_meter_lets_pass_and_counts(store: Any) -> None:

@@ -212,16 +212,36 @@ class SharedCall:
 
 
 def _used(ask: SharedAsk, calls: Sequence[Call]) -> Units:
-    """What the attempts of a call used of one budget. An attempt without a price counts as it was reserved."""
-    counted = [call for call in calls if ask.budget.counts(call)]
+    """What the attempts of a call used of one budget.
+
+    An attempt without a price counts as it was reserved. So does, at least, one whose answer nobody read to its end, of
+    which the provider may have made more than was seen.
+    """
     cost, tokens = Decimal(0), 0
-    for call in counted:
-        tokens += call.tokens.total_tokens or 0
-        if call.usage is not None:
-            try:
-                found = ask.owner.price_of(call)
-            except Exception:
-                internal_error("price for a store")
-                found = None
-            cost = add_usd(cost, found if found is not None else ask.wanted.cost or 0)
+    most = ask.wanted.cost or Decimal(0)
+    for call in calls:
+        if not ask.budget.counts(call):
+            continue
+        used, paid = call.tokens.total_tokens or 0, _price(ask, call)
+        if _may_be_more(call):
+            used, paid = max(used, ask.wanted.tokens or 0), max(paid or Decimal(0), most)
+        tokens += used
+        cost = add_usd(cost, most if paid is None else paid)
     return Units(nano_of(cost, up=False), tokens, 1)
+
+
+def _price(ask: SharedAsk, call: Call) -> Decimal | None:
+    if call.usage is None:
+        return Decimal(0)
+    try:
+        return ask.owner.price_of(call)
+    except Exception:
+        internal_error("price for a store")
+        return None
+
+
+def _may_be_more(call: Call) -> bool:
+    """Whether a call was sent that is not measured, was cancelled, or whose answer was dropped before it was read."""
+    if call.certainty in ("unmeasured", "exact"):
+        return call.certainty == "unmeasured"
+    return call.outcome == "cancelled" or (call.outcome != "complete" and not call.tokens.completion_tokens)

@@ -89,6 +89,7 @@ class Attempt(AttemptLifecycle):
     def body(self, data: bytes) -> None:
         """The whole body is there, decoded."""
         try:
+            self._reader = None  # pieces were expected, and it came as one
             if self._is_ok and not self.wants_body:
                 self.wants_body = is_events(data)  # speech as events: of a whole body the seam tells no type
             if self._allows_deferral(data) and self._defer(data):
@@ -137,6 +138,8 @@ class Attempt(AttemptLifecycle):
             self._attempt = 0 if request is None else attempt_number(request.headers)
         self._request = None
         for meter in self.call_scope.meters:
+            if self._counted_as_open:
+                meter.closed_stream()
             meter.add(self)
         return True
 

@@ -58,7 +58,11 @@ def call_of(
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
-        or (route.api.format.has_running_output and not (reading.ended and reading.error is None))
+        or (
+            route.api.format.has_running_output
+            and route.api.format.terminal
+            and not (reading.ended and not reading.error)
+        )
     ):
         certainty = "lower_bound"
     name = None

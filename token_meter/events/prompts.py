@@ -10,9 +10,9 @@ def messages_of(content: bytes) -> list[list[Any]]:
     body = _body(content)
     messages = body.get("messages")
     if not isinstance(messages, list):
-        given = body.get("input")
+        given = body.get("input", body.get("contents"))
         messages = given if isinstance(given, list) else [{"role": "user", "content": given}] if given else []
-    first = body.get("instructions") or body.get("system")
+    first = body.get("instructions") or body.get("system") or _instruction(body)
     return [[{"role": "system", "content": first}, *messages] if first else messages]
 
 
@@ -37,10 +37,16 @@ def _body(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _instruction(body: dict[str, Any]) -> str:
+    """The system's text where it is an object with parts."""
+    given = body.get("systemInstruction", body.get("system_instruction"))
+    return _text(given.get("parts")) if isinstance(given, dict) else _text(given)
+
+
 def _line(message: Any) -> str:
     if not isinstance(message, dict):
         return _text(message)
-    return f"{message.get('role') or message.get('type') or '?'}: {_text(message.get('content'))}"
+    return f"{message.get('role') or message.get('type') or '?'}: {_text(message.get('content', message.get('parts')))}"
 
 
 def _text(content: Any) -> str:

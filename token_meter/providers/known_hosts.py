@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from token_meter.providers.provider import Provider
 
-GOOGLE = Provider(
-    "google",
-    hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com", "*-aiplatform.googleapis.com"),
-    # https://ai.google.dev/api/tokens, /api/files, /api/caching (billed by hours of storage), 2026-11.
-    free=("**:countTokens", "**:computeTokens", "files", "files/**", "upload/**", "**/operations/**", "**:cancel"),
-)
 AWS = Provider(
     "aws",
     hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-agent-runtime.*.amazonaws.com"),
@@ -19,4 +13,4 @@ COHERE = Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai"), free=("to
 XAI = Provider("x-ai", hosts=("api.x.ai", "*.api.x.ai"), free=("tokenize-text", "files", "files/**"))
 VOYAGE = Provider("voyageai", hosts=("api.voyageai.com",))
 
-ROWS = (GOOGLE, AWS, COHERE, VOYAGE, XAI)
+ROWS = (AWS, COHERE, VOYAGE, XAI)

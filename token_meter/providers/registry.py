@@ -12,6 +12,7 @@ from token_meter.prices import forget_hosts, know_hosts
 from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
+from token_meter.providers.google import GOOGLE
 from token_meter.providers.openai import OPENAI
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
@@ -107,7 +108,7 @@ class Registry:
         return self.apis.get(name, UNKNOWN)
 
 
-PROVIDERS = Registry((OPENAI, ANTHROPIC, *compatible.ROWS, *known_hosts.ROWS))
+PROVIDERS = Registry((OPENAI, ANTHROPIC, GOOGLE, *compatible.ROWS, *known_hosts.ROWS))
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named
 register = PROVIDERS.register

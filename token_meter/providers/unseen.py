@@ -24,15 +24,13 @@ class UnseenSdk(NamedTuple):
 
 
 _GRPC = ("grpc._channel", "grpc.aio._channel")
-_REQUESTS = ("requests.sessions", "aiohttp.client")
 
 # Read in the SDKs' own sources, newest and one older line, 2026-11-27.
 UNSEEN_SDKS = (
     UnseenSdk("xai_sdk", _GRPC),
-    UnseenSdk("google.generativeai", (*_GRPC, "requests.sessions")),
+    UnseenSdk("google.generativeai", _GRPC),
     UnseenSdk("vertexai.generative_models", _GRPC),
     UnseenSdk("vertexai.preview.generative_models", _GRPC),
-    UnseenSdk("google.genai", ("aiohttp.client", "google.genai.live"), has_seen_ways=True),
-    UnseenSdk("voyageai", _REQUESTS),
+    UnseenSdk("google.genai", ("google.genai.live",), has_seen_ways=True),
     UnseenSdk("dspy._vendor.lm15.transports", ("dspy._vendor.lm15.transports._sync",)),
 )

@@ -64,19 +64,19 @@ class SQLiteBudgetStore:
     Args:
         path: the file; its directory must exist.
         clock: the time in milliseconds since the epoch.
-        wait_s: how long a step waits for other processes.
+        wait_s: how long a step waits for other processes; `WAIT_S` by default.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        wait_s: float = WAIT_S,
+        wait_s: float | None = None,
     ) -> None:
         self.label = f"sqlite:{os.fspath(path)}"
         self._path = Path(path)
         self._clock = clock
-        self._wait_s = wait_s
+        self._wait_s = WAIT_S if wait_s is None else wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._generation = _generation

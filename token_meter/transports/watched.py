@@ -21,8 +21,6 @@ from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
 
 _NEVER_SENT = frozenset({
-    "ConnectTimeout", "InvalidURL", "InvalidSchema", "MissingSchema", "InvalidHeader", "ProxyError",  # requests
-    "ClientConnectorError",  # aiohttp
     "ParamValidationError", "NoCredentialsError", "PartialCredentialsError", "EndpointConnectionError",
     "ConnectTimeoutError", "ProxyConnectionError",  # botocore
 })  # fmt: skip
@@ -217,15 +215,6 @@ def _key(method: str, url: str) -> Key:
     return method.upper(), parts.scheme, parts.hostname or "", parts.port, parts.path
 
 
-def _aiohttp(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
-    """Of `_request(method, str_or_url, ...)`; a session may have a base URL."""
-    method, url = args[0] if args else kwargs["method"], args[1] if len(args) > 1 else kwargs["str_or_url"]
-    base = getattr(session, "_base_url", None)
-    if base is not None and "://" not in str(url):
-        return _key(method, f"{str(base).rstrip('/')}/{str(url).lstrip('/')}")
-    return _key(method, str(url))
-
-
 def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     """Of `send(request, ...)`, or `stream(request)`."""
     request = args[0] if args else kwargs["request"]
@@ -270,8 +259,6 @@ _LM15 = "dspy._vendor.lm15.transports"
 _BLOCKING = "grpc._channel"
 
 WATCHES = (
-    Watch("aiohttp.client", "ClientSession", "_request", _aiohttp, "aiohttp", is_async=True),
-    Watch("requests.sessions", "Session", "send", _prepared, "requests"),
     Watch("botocore.client", "BaseClient", "_make_api_call", _aws, "boto3"),
     Watch("aiobotocore.client", "AioBaseClient", "_make_api_call", _aws, "aiobotocore", is_async=True),
     Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
@@ -285,5 +272,5 @@ WATCHES = (
     Watch("grpc.aio._channel", "UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
     Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
 )
-"""All that is watched. Read in the libraries' sources: aiohttp 3.14, requests 2.34, botocore 1.43, grpcio 1.82, DSPy
+"""All that is watched. Read in the libraries' sources: botocore 1.43, grpcio 1.82, DSPy
 3.4, google-genai 3.6, 2026-11-27."""

@@ -11,7 +11,6 @@ from token_meter.wire.framing import is_object, several
 from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse_object
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import text_of
-from token_meter.wire.usage_merge import merge
 
 NOTHING = Reading()
 _new = tuple.__new__
@@ -38,7 +37,7 @@ def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
     found = list(several(body, layout.framing))  # only now: most bodies are one object, and may be large
     if not found:
         return reading
-    ended = is_whole or text_of(found[-1].get("type")) in layout.terminal
+    ended = is_whole or layout.ends_with(found[-1])
     return reading_of(layout, found, is_whole=ended)
 
 
@@ -72,7 +71,7 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
     for event in events:
         reported, holder = layout.locate_usage(event)
         if reported and not (raw and _is_all_zero(reported)):
-            raw = merge(raw, reported) if raw else reported
+            raw = layout.merge(raw, reported) if raw else reported
             beside = holder
         about = _later(about, holder) if about else holder
         if "error" in event or "last_error" in event or event.get("type") == "error":

@@ -10,7 +10,6 @@ from token_meter.wire.format import Format, outer
 from token_meter.wire.framing import parted
 from token_meter.wire.json_scan import Object, fields, parse_object, start_of
 from token_meter.wire.numbers import NumberReader
-from token_meter.wire.safe_access import text_of
 
 BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
@@ -104,8 +103,7 @@ class _Stream:
             else:
                 event = parse_object(data)
             self._parsed[start] = event
-            terminal = self._format.terminal
-            if event is not None and (name in terminal or text_of(event.get("type")) in terminal):
+            if event is not None and (name in self._format.terminal or self._format.ends_with(event)):
                 self.is_terminated = True
         return self._parsed[start]
 

@@ -9,7 +9,8 @@ from token_meter.types import Reading, Usage
 from token_meter.wire.framing import Framing
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
-from token_meter.wire.safe_access import objects
+from token_meter.wire.safe_access import objects, text_of
+from token_meter.wire.usage_merge import merge
 
 
 class ContentPart(NamedTuple):
@@ -78,14 +79,16 @@ class Format(NamedTuple):
         body_parts: the visible parts of a whole body.
         finish: the finish reason in an event or a body.
         terminal: types of the events that end a stream.
+        finish_is_end: an event with a finish reason is the last one that reports usage.
+        merge: makes one usage object of two that a stream reported, the older first.
         statuses: what the answer's own `status` means: `complete`, `incomplete`, `failed` or `pending`.
         keys: outer keys of a body that matter; a big body is searched for them.
         optional_keys: outer keys of a big body that are read when they stand near an end.
         usage_key: the key under which the usage stands.
         read_headers: adds what the answer's headers say to what its body said; a header may hold anything, so numbers
             and names pass through the reader that is given (`numbers`) or `name_of`.
-        has_running_output: a stream says its input at the start and its output at the end: a stream that is left has an
-            exact prompt, and an output that is still to be counted.
+        has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
+            Where there are terminal events, only one of them makes the usage whole.
         framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
             `json_array`, `aws_events`, or a function that calls one of them.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
@@ -98,6 +101,8 @@ class Format(NamedTuple):
     body_parts: Callable[[Object], Iterator[ContentPart]] = no_parts
     finish: Callable[[Object], str | None] = no_finish
     terminal: frozenset[str] = frozenset()
+    finish_is_end: bool = False
+    merge: Callable[[Object, Object], Object] = merge
     statuses: Mapping[str, str] | None = None
     keys: tuple[str, ...] = ("usage", "model", "service_tier")
     optional_keys: tuple[str, ...] = ("id", "error")
@@ -106,6 +111,10 @@ class Format(NamedTuple):
     deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
+
+    def ends_with(self, event: Object) -> bool:
+        """Whether *event* is the last one of a stream that reports usage."""
+        return text_of(event.get("type")) in self.terminal or (self.finish_is_end and self.finish(event) is not None)
 
     @property
     def marks(self) -> tuple[bytes, ...]:

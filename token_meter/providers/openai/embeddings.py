@@ -15,7 +15,8 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     usage = usage_of(raw, numbers)
     if raw.get("completion_tokens") is None:
         # 0 is a fact here, not a default: the api generates nothing. Some report only the total, or a 0 beside it.
-        prompt = usage.prompt_tokens or usage.total_tokens or usage.prompt_tokens
+        prompt = usage.prompt_tokens or usage.total_tokens
+        prompt = usage.prompt_tokens if prompt is None else prompt
         total = prompt if usage.total_tokens is None else usage.total_tokens
         return usage._replace(prompt_tokens=prompt, completion_tokens=0, total_tokens=total)
     return usage

@@ -1,0 +1,116 @@
+"""Reads Google's usage objects. A count of 0 is left out of them, and each report of a stream states all that is known.
+
+Source: google-genai 3.6 and 1,100 recorded answers (2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from token_meter.types import Usage
+from token_meter.wire.json_scan import Object
+from token_meter.wire.numbers import MAX_COUNT, NumberReader
+from token_meter.wire.safe_access import objects, text_of
+
+
+class Names(NamedTuple):
+    """What an api calls its counts.
+
+    Attributes:
+        counts: the prompt, the prompt of the provider's own tools, the answer, thoughts, the total, what was cached.
+        parts: the lists of parts by modality: of the prompt, of the answer, of what was cached.
+        tokens: the count of a part.
+    """
+
+    counts: tuple[str, str, str, str, str, str]
+    parts: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+    tokens: str
+
+
+GENERATE = Names(
+    (
+        "promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount",
+        "cachedContentTokenCount",
+    ),
+    (
+        ("promptTokensDetails", "toolUsePromptTokensDetails"), ("candidatesTokensDetails",), ("cacheTokensDetails",),
+    ),
+    "tokenCount",
+)  # fmt: skip
+INTERACT = Names(
+    (
+        "total_input_tokens", "total_tool_use_tokens", "total_output_tokens", "total_thought_tokens", "total_tokens",
+        "total_cached_tokens",
+    ),
+    (
+        ("input_tokens_by_modality", "tool_use_tokens_by_modality"), ("output_tokens_by_modality",),
+        ("cached_tokens_by_modality",),
+    ),
+    "tokens",
+)  # fmt: skip
+
+# Some clients of Vertex ask for enums as numbers (23 of the recorded answers).
+_TEXT = frozenset({"TEXT", "text", 1})
+_KINDS: dict[object, str] = {
+    "IMAGE": "image",
+    "image": "image",
+    2: "image",
+    "AUDIO": "audio",
+    "audio": "audio",
+    4: "audio",
+}
+_TRAFFIC = {1: "on_demand", 2: "provisioned_throughput"}
+_NOTHING: dict[str, int] = {}
+_new = tuple.__new__
+
+
+def usage_of(raw: Object, numbers: NumberReader, names: Names = GENERATE) -> Usage:
+    """Read a usage. The tokens of the provider's own tools are part of the prompt, thoughts part of the completion."""
+    # Counts that are what they should be pass here without a call: this runs for every answer.
+    prompt, tools, made, thoughts, total, cached = [
+        value if type(value) is int and 0 <= value <= MAX_COUNT else numbers.count(value)
+        for value in map(raw.get, names.counts)
+    ]
+    if tools and prompt is not None:
+        prompt += tools
+    completion = made if thoughts is None else (made or 0) + thoughts
+    # What the total has beside one direction is the other one: its count may have been 0, and left out.
+    if total is None:
+        total = None if prompt is None or completion is None else prompt + completion
+    elif prompt is None:
+        prompt = max(0, total - (completion or 0))
+    elif completion is None:
+        completion = max(0, total - prompt)
+    ins, outs, kept = [_by_modality(raw, lists, names.tokens, numbers) for lists in names.parts]
+    # NamedTuple's own constructor takes twice as long.
+    return _new(Usage, (
+        prompt, completion, total, cached, None, None, thoughts, ins.get("audio"), outs.get("audio"), kept.get("audio"),
+        ins.get("image"), outs.get("image"), kept.get("image"), None, None, None, None, None,
+    ))  # fmt: skip
+
+
+def is_report(raw: Any, names: Names = GENERATE) -> bool:
+    """Whether an object states a count: the first events of a stream at Vertex state only the kind of traffic."""
+    return isinstance(raw, dict) and any(map(raw.__contains__, names.counts))
+
+
+def tier_of(raw: Object) -> str | None:
+    """The tier that served: `serviceTier`, or Vertex's kind of traffic (`ON_DEMAND`, `ON_DEMAND_FLEX`, ...)."""
+    named: Any = raw.get("serviceTier") or raw.get("trafficType")
+    if named is None:
+        return None
+    tier = _TRAFFIC.get(named, "") if type(named) is int else text_of(named).lower()
+    return None if not tier or "unspecified" in tier else tier.removeprefix("on_demand_")
+
+
+def _by_modality(raw: Object, lists: tuple[str, ...], tokens: str, numbers: NumberReader) -> dict[str, int]:
+    """The tokens of sound and of images in some lists of parts."""
+    found = _NOTHING
+    for name in lists:
+        for part in objects(raw.get(name)) if name in raw else ():
+            modality = part.get("modality")
+            kind = _KINDS.get(modality) if isinstance(modality, str | int) and modality not in _TEXT else None
+            number = None if kind is None else numbers.count(part.get(tokens))
+            if kind is not None and number is not None:
+                found = {**found, kind: found.get(kind, 0) + number}
+    return found

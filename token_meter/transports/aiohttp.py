@@ -1,0 +1,195 @@
+"""Where calls over aiohttp pass: `ClientSession._request`, redirects included. It knows no tokens and no meters.
+
+aiohttp may also carry the requests of httpx. Then the call has been seen further out, and passes here.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from token_meter._aside import aside
+from token_meter.exceptions import BlindSpotWarning
+from token_meter.transports.aiohttp_body import ContentTap
+from token_meter.transports.httpx_stand_ins import SIMULATOR
+from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.ports import Key, ObservedAttempt, Runtime
+from token_meter.types import Source
+
+# A request that raised one of these never reached the server, so it was not billed.
+_NEVER_SENT = frozenset({
+    "ClientConnectorError", "ConnectionTimeoutError", "ClientSSLError", "ServerFingerprintMismatch", "InvalidURL",
+    "TypeError", "ValueError",
+})  # fmt: skip
+
+
+class AiohttpRequest:
+    """A request of aiohttp, as the runtime reads it: the arguments of `_request(method, str_or_url, ...)`."""
+
+    __slots__ = ("_args", "_body", "_headers", "_key", "_options", "client")
+
+    def __init__(self, session: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.client = session
+        self._args = args
+        self._options = options
+        self._key: Key | None = None
+        self._headers: Mapping[str, str] | None = None
+        self._body: bytes | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the arguments say where it goes."""
+        try:
+            return bool(self.key)
+        except Exception:
+            return False
+
+    @property
+    def key(self) -> Key:
+        """Where it goes; a session may have a base URL."""
+        if self._key is None:
+            method, url = (
+                self._args[n] if len(self._args) > n else self._options[name]
+                for n, name in enumerate(("method", "str_or_url"))
+            )
+            url = self.client._build_url(url)
+            port = None if url.is_default_port() else url.explicit_port
+            self._key = method.upper(), url.scheme, url.host or "", port, url.path
+        return self._key
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, those of the session among them."""
+        if self._headers is None:
+            self._headers = self.client._prepare_headers(self._options.get("headers"))
+        return self._headers
+
+    def body(self) -> bytes:
+        """The bytes that are in memory, or what the session makes of `json=`; none of a form or a stream."""
+        if self._body is None:
+            data, json = self._options.get("data"), self._options.get("json")
+            if data is None and json is not None:
+                data = self.client._json_serialize(json)
+            if isinstance(data, str):
+                data = data.encode("utf-8", "surrogatepass")
+            self._body = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else b""
+        return self._body
+
+    def with_body(self, content: bytes) -> Any | None:
+        """None can be made."""
+        return None
+
+
+class AiohttpSeam(ModuleSeam):
+    """Patches `ClientSession._request`, also if aiohttp is imported later, and what vcrpy puts in its place."""
+
+    modules = ("aiohttp.client", "vcr.stubs.aiohttp_stubs")
+
+    def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
+        super().__init__(stack, runtime)
+        self._attempt_kind = attempt_kind
+
+    def _patch_module(self, module: ModuleType) -> None:
+        try:
+            if module.__name__ == "aiohttp.client":
+                self._patches.put(module.ClientSession, "_request", self._send)
+            else:
+                self._patches.put(module, "vcr_request", self._cassette)
+        except Exception as error:
+            self._runtime.internal_error("install")
+            version = getattr(sys.modules.get("aiohttp"), "__version__", "")
+            msg = (
+                f"token_meter cannot see calls made through aiohttp {version} ({type(error).__name__}: {error}), so "
+                "that totals may be too low; a newer token_meter may know this version."
+            )
+            warnings.warn(msg, BlindSpotWarning, stacklevel=2)
+
+    def _send(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        stack, runtime, attempt_kind = self._stack, self._runtime, self._attempt_kind
+
+        @wraps(original)
+        async def _request(session: Any, /, *args: Any, **kwargs: Any) -> Any:
+            current = stack.get()
+            if not (current or runtime.is_listening) or not self._live:
+                return await original(session, *args, **kwargs)
+            if current and current[-1].kind == attempt_kind:
+                return await original(session, *args, **kwargs)
+            request = AiohttpRequest(session, args, kwargs)
+            if not request.is_readable:  # the session finds the same fault in the arguments, and says it
+                return await original(session, *args, **kwargs)
+            if (slow := runtime.slow_part(request)) is not None:
+                await aside(slow)
+            attempt = runtime.on_request(request)
+            if attempt is None:
+                return await original(session, *args, **kwargs)
+            if attempt.has_pending_events:
+                await attempt.adispatch()
+            stack.set((*current, attempt))
+            try:
+                response = await original(session, *args, **kwargs)
+            except BaseException as error:
+                _failed(attempt, error)
+                if attempt.has_pending_events:
+                    await attempt.adispatch()
+                raise
+            finally:
+                # A coroutine that the collector closes ends in a foreign context, which is left as it is.
+                if stack.get()[-1:] == (attempt,):
+                    stack.set(current)
+            self._arrive(attempt, response)
+            if attempt.has_pending_events:
+                await attempt.adispatch()
+            return response
+
+        return _request
+
+    def _cassette(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Make what replaces `_request` in a cassette with our hook around it: it calls aiohttp's own."""
+
+        @wraps(original)
+        def vcr_request(*args: Any, **kwargs: Any) -> Any:
+            return self._send(original(*args, **kwargs))
+
+        return vcr_request
+
+    def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
+        """Read a body that is there already; put a tap on one that is still to come."""
+        try:
+            headers = response.headers
+            attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
+            if response._body is not None:  # a callback of the session has read it
+                attempt.respond(response.status, "", streamed=False, headers=headers)
+                attempt.body(response._body)
+                return
+            kind = headers.get("content-type", "")
+            attempt.respond(response.status, kind, streamed=True, headers=headers)
+            response.content = ContentTap(response.content, attempt, may_be_whole="event" not in kind)
+        except Exception:
+            self._runtime.internal_error("arrive")
+            attempt.abandoned()
+
+
+def _stand_in(response: Any, *, is_local: bool) -> Source | None:
+    """What answered instead of a server. Only an answer that came over a connection has a protocol."""
+    headers = response.headers
+    if is_local and headers.get("server") == SIMULATOR:
+        return "mock"
+    if getattr(response, "_protocol", None) is not None or "date" in headers:
+        return None
+    return "mock"
+
+
+def _failed(attempt: ObservedAttempt, error: BaseException) -> None:
+    """The request ended with *error*, which tells the answer's status where `raise_for_status` made it."""
+    status = getattr(error, "status", None)
+    if type(status) is int and status >= 400 and error.__cause__ is None:  # one with a cause is an unreadable answer
+        attempt.respond(status, "", streamed=False)
+    was_sent = _NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__)
+    if isinstance(error, RuntimeError) and "Session is closed" in str(error):
+        was_sent = False
+    attempt.failed(error, was_sent=was_sent)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.stores.conftest import InRedis
 from tests.stores.servers import Server
 from tests.stores.test_contract import TEAM, ask, reserve, settle, state
+from token_meter import Budget, BudgetWarning
 from token_meter.exceptions import ConfigError
 from token_meter.stores.protocol import Charge, LeaseRequest, Settlement, StoreError, Units
 from token_meter.stores.redis import RedisBudgetStore
@@ -192,6 +194,39 @@ def test_a_server_that_has_forgotten_the_script_gets_it_again(server: Server) ->
     assert asyncio.run(main()) == "done"
     shared.close()
     admin.close()
+
+
+@pytest.mark.parametrize("dropped", ["w:0:0:team", "l:a"], ids=["budget", "lease"])
+@pytest.mark.parametrize("is_noticed_by", ["settlement", "lease"])
+def test_a_server_that_drops_keys_has_lost_what_it_knew(
+    redis_engine: InRedis, dropped: str, is_noticed_by: str
+) -> None:
+    shared, prefix = redis_engine.store, f"{{token_meter:{redis_engine.namespace}}}:"
+    reserve(shared, "a", ask(10), lease_ms=1000)
+    reserve(shared, "b", ask(20))
+    epoch = shared.read([]).epoch
+    assert redis_engine._client.delete(prefix + dropped) == 1
+    if is_noticed_by == "lease":
+        redis_engine.advance(1000)
+    else:
+        settle(shared, "a", 7)
+
+    assert reserve(shared, "c", ask(1), epoch=epoch) == "flushed"
+    shared.put(TEAM, Units(0, 30, 1))
+    assert reserve(shared, "c", ask(1), epoch=epoch) == "done"
+    assert (state(shared).spent, state(shared).held) == (Units(0, 30, 1), Units(0, 21, 2))
+
+
+def test_a_server_that_may_drop_keys_is_warned_of_once(tmp_path: Path) -> None:
+    running = Server(tmp_path / "server", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    try:
+        budget = Budget("team", max_calls=1, store=running.url)
+        with pytest.warns(BudgetWarning, match=r"may drop budgets.*allkeys-lru.*noeviction") as told:
+            assert [budget.read().remaining.calls for _ in range(2)] == [1, 1]
+        assert len(told) == 1
+        budget.client.store.close()
+    finally:
+        running.kill()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])

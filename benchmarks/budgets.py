@@ -41,22 +41,24 @@ def shown(name: str, waits: list[float], cpu_s: float = 0.0) -> None:
 
 def step(store: Any, n: int = 3000) -> None:
     """One call's two steps, one after another."""
+    epoch = store.read(()).epoch  # as a process that has seen the store before
     waits, cpu = [], time.process_time()
     for i in range(n):
         began = time.perf_counter()
-        store.step((), LeaseRequest(f"s{i}", (ask(None),)))
-        store.step([Settlement(f"s{i}", (Charge(TEAM, Units(50, 60, 1)),))], None)
+        store.step((), LeaseRequest(f"s{i}", (ask(None),)), epoch)
+        store.step([Settlement(f"s{i}", (Charge(TEAM, Units(50, 60, 1)),))], None, epoch)
         waits.append(time.perf_counter() - began)
     shown("step", waits, time.process_time() - cpu)
 
 
 async def astep(store: Any, n: int = 3000) -> None:
     """The same, awaited."""
+    epoch = store.read(()).epoch
     waits, cpu = [], time.process_time()
     for i in range(n):
         began = time.perf_counter()
-        await store.astep((), LeaseRequest(f"a{i}", (ask(None),)))
-        await store.astep([Settlement(f"a{i}", (Charge(TEAM, Units(50, 60, 1)),))], None)
+        await store.astep((), LeaseRequest(f"a{i}", (ask(None),)), epoch)
+        await store.astep([Settlement(f"a{i}", (Charge(TEAM, Units(50, 60, 1)),))], None, epoch)
         waits.append(time.perf_counter() - began)
     shown("step, awaited", waits, time.process_time() - cpu)
 
@@ -73,6 +75,20 @@ def ping(address: str, n: int = 3000) -> None:
         waits.append(time.perf_counter() - began)
     shown("redis-py's PING", waits, time.process_time() - cpu)
     client.close()
+
+
+async def aping(address: str, n: int = 3000) -> None:
+    """The same, awaited."""
+    import redis.asyncio
+
+    client = redis.asyncio.Redis.from_url(address)
+    waits, cpu = [], time.process_time()
+    for _ in range(n):
+        began = time.perf_counter()
+        await client.ping()
+        waits.append(time.perf_counter() - began)
+    shown("redis-py's PING, awaited", waits, time.process_time() - cpu)
+    await client.aclose()
 
 
 def in_processes(work: Callable[[int, Any], Any], n: int) -> list[Any]:
@@ -166,6 +182,7 @@ def main() -> None:
 
         print(address)
         ping(address)
+        asyncio.run(aping(address))
         store: Any = store_at(f"{address}?namespace=step{time.time_ns()}")
         step(store)
         asyncio.run(astep(store))

@@ -1,7 +1,7 @@
 """One command and its answer over an open connection of redis-py, which has connected and signed in.
 
-redis-py's own way of sending and parsing takes longer for a step than the server does. The attributes of connections that
-are used here are the same from redis-py 5.0.8 to 8.1 (2026-11).
+redis-py's own way of sending and parsing takes longer for a step than the server does. The attributes of connections
+that are used here are the same from redis-py 5.0.8 to 8.1 (2026-11).
 """
 
 from __future__ import annotations

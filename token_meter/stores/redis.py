@@ -1,8 +1,7 @@
 """Budgets in Redis 6.2 or later, or Valkey, for many machines. Needs the package `redis` (extra `token-meter[redis]`).
 
 Each step is one run of `budget.lua`. The client's own retries are off: a step that is repeated has the same id, and a
-caller waits for one answer, not for ten. Connections are redis-py's; the way to them is shorter than its client, which
-takes longer for a command than the server for the script.
+caller waits for one answer, not for ten. Connections are redis-py's; what goes over them is ours (`talk.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from token_meter.stores.protocol import (
     checked,
 )
 from token_meter.stores.script import answer_of, head, lease_of, step_arguments, window_of
+from token_meter.stores.talk import ServerError, atell, tell
 
 WAIT_S = 0.25
 """How long a step waits for the server."""
@@ -152,20 +152,20 @@ class RedisBudgetStore:
                 except IndexError:
                     connection, is_new = self._pool.make_connection(), True
                 try:
-                    connection.send_packed_command([self._packed(arguments)], check_health=False)
+                    if is_new:
+                        connection.connect()
                     try:
-                        answer = connection.read_response()
-                    except self._errors.NoScriptError:
-                        self._is_loaded = False
-                        connection.send_packed_command([self._packed(arguments)], check_health=False)
-                        answer = connection.read_response()
+                        answer = tell(connection, self._packed(arguments))
+                    except ServerError as error:
+                        self._forgot_script(error)
+                        answer = tell(connection, self._packed(arguments))
                 except BaseException as error:
                     connection.disconnect()
-                    if is_new or not isinstance(error, self._errors.ConnectionError):
+                    if is_new or not isinstance(error, ConnectionError):
                         raise
                 else:
                     self._idle.append(connection)
-                    return str(answer.decode())
+                    return answer.decode()
 
     async def _arun(self, arguments: Sequence[str | int]) -> str:
         loop = asyncio.get_running_loop()
@@ -189,20 +189,26 @@ class RedisBudgetStore:
             except IndexError:
                 connection, is_new = of_loop.pool.make_connection(), True
             try:
-                await connection.send_packed_command([self._packed(arguments)], check_health=False)
+                if is_new:
+                    await connection.connect()
                 try:
-                    answer = await connection.read_response()
-                except self._errors.NoScriptError:
-                    self._is_loaded = False
-                    await connection.send_packed_command([self._packed(arguments)], check_health=False)
-                    answer = await connection.read_response()
+                    answer = await atell(connection, self._packed(arguments))
+                except ServerError as error:
+                    self._forgot_script(error)
+                    answer = await atell(connection, self._packed(arguments))
             except BaseException as error:
                 await connection.disconnect(nowait=True)
-                if is_new or not isinstance(error, self._errors.ConnectionError):
+                if is_new or not isinstance(error, ConnectionError):
                     raise
             else:
                 of_loop.idle.append(connection)
-                return str(answer.decode())
+                return answer.decode()
+
+    def _forgot_script(self, error: ServerError) -> None:
+        """Send the script once more, if that is what the server misses; else its error is the answer."""
+        if not str(error).startswith("NOSCRIPT"):
+            raise error
+        self._is_loaded = False
 
     def _packed(self, arguments: Sequence[str | int]) -> bytes:
         line = "".join([f"{argument}\n" for argument in arguments]).encode()
@@ -215,7 +221,7 @@ class RedisBudgetStore:
         errors = self._errors
         try:
             yield
-        except (errors.RedisError, OSError) as error:
+        except (errors.RedisError, ServerError, OSError) as error:
             is_late = isinstance(error, (TimeoutError, errors.TimeoutError))
             msg = f"no answer within {WAIT_S} s" if is_late else str(error) or type(error).__name__
             raise StoreError(msg) from error

@@ -52,7 +52,7 @@ VENDORS = re.compile(
     re.IGNORECASE,
 )
 """Providers, SDKs, and what stands around them."""
-ROOMS_OF_VENDORS = ("providers", "transports", "prices", "estimate", "_vocab", "simulator")
+ROOMS_OF_VENDORS = ("providers", "transports", "prices", "estimate", "_vocab", "simulator", "otel")
 """Where their names belong."""
 EXCEPTIONS = {
     ("__init__.py", "openai"): "get_openai_callback, the name under which programs know such a counter",

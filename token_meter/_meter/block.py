@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from token_meter.budget.account import Amounts
     from token_meter.budget.limits import MeterBudget, Suspension
+    from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
     from token_meter.context.subscriber import Subscriber
     from token_meter.ledger import Ledger
@@ -46,6 +47,7 @@ class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=Me
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
         max_tokens: the same in tokens, of prompts and answers together.
         max_calls: the same in calls; an SDK's retries belong to one call.
+        budgets: limits that processes and machines share (`token_meter.Budget`); the call must fit into each of them.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
         warn_at: the share of a limit at which a `BudgetWarning` is issued, once for each limit; `None` issues none.
         prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, the process's
@@ -82,6 +84,7 @@ class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=Me
         max_cost: Decimal | str | float | None = None,
         max_tokens: int | str | None = None,
         max_calls: int | str | None = None,
+        budgets: Iterable[Budget] = (),
         on_exceed: Literal["raise", "warn"] = "raise",
         warn_at: float | None = 0.8,
         prices: PriceBook | str | os.PathLike[str] | None = None,
@@ -117,15 +120,16 @@ class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=Me
             "name": name, "tags": self.tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
             "keep_calls": keep_calls, "scope": scope,
             "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls,
-            "on_exceed": on_exceed, "warn_at": warn_at, "stream_usage": stream_usage, "ledger": ledger,
+            "budgets": budgets, "on_exceed": on_exceed, "warn_at": warn_at,
+            "stream_usage": stream_usage, "ledger": ledger,
         }  # fmt: skip
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self.depth = 0
         self._keep_calls = keep_calls
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
-        if is_bounded or on_exceed != "raise" or warn_at != 0.8:
-            self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
+        if is_bounded or budgets != () or on_exceed != "raise" or warn_at != 0.8:
+            self._limit((max_cost, max_tokens, max_calls), budgets, on_exceed, warn_at)
         if ledger is not None:
             from token_meter._meter.sink import sink_of
 
@@ -213,15 +217,19 @@ class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=Me
 
     # Limits.
 
-    def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
+    def _limit(self, amounts: tuple[Any, Any, Any], budgets: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._money import parse_share
         from token_meter.budget.account import Amounts, parse_limits
         from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
-        limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
-        if limits is not None or self.on_unpriced == "raise":
+        limits, share = parse_limits(*amounts), parse_share(warn_at)
+        if limits is not None or budgets != () or self.on_unpriced == "raise":
             self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
+        if self.budget is not None and budgets != ():
+            from token_meter.budget.shared import budgets_of
+
+            self.budget.shared = self._settings["budgets"] = budgets_of(budgets)
 
     @property
     def remaining(self) -> Amounts:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "html": "write a report for a browser",
     "history": "what the last runs came to",
     "count": "tokens and price of a text before it is sent",
+    "budget": "budgets that processes and machines share",
     "prices": "the price tables",
     "baseline": "a committed report to compare with",
     "debug": "settings with their origin, data, versions",

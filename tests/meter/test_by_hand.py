@@ -69,12 +69,12 @@ def test_a_tree_shows_who_used_what():
         _used(whole, 7)
 
     assert whole.tree().splitlines() == [
-        "report                         332 tokens       $0.00004980",
-        "├─ plan                        100 tokens       $0.00001500",
-        "├─ answer × 3                  225 tokens       $0.00003375",
-        "│  ├─ tool × 3                 150 tokens       $0.00002250",
-        "│  └─ (outside of these)        75 tokens       $0.00001125",
-        "└─ (outside of these)            7 tokens       $0.00000105",
+        "report                            332 tokens       $0.00004980",
+        "├─ plan                           100 tokens       $0.00001500",
+        "├─ answer × 3                     225 tokens       $0.00003375",
+        "│  ├─ tool × 3                    150 tokens       $0.00002250",
+        "│  └─ (outside of these)           75 tokens       $0.00001125",
+        "└─ (outside of these)               7 tokens       $0.00000105",
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_tree_holds_the_meters_of_gathered_tasks():
 
 
 def test_a_tree_is_honest_where_a_price_is_unknown():
-    with meter("all", on_unpriced="ignore") as cb, meter("odd") as odd:
+    with meter("all", on_unpriced="ignore") as cb, meter("odd", on_unpriced="ignore") as odd:
         _used(odd, 10, "no-such-model")
 
     assert [line.split()[-1] for line in cb.tree().splitlines()] == ["unknown", "unknown"]

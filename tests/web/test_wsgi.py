@@ -42,7 +42,12 @@ class Shop:
         self.client = simulator.client(max_retries=0)
         self._ended: Queue[Meter] = Queue()
         self.app = MeterMiddleware(
-            self._answer, tags=_customer, done=lambda environ, cb: self._ended.put(cb), warn_at=None, **settings
+            self._answer,
+            tags=_customer,
+            done=lambda environ, cb: self._ended.put(cb),
+            warn_at=None,
+            on_unpriced="ignore",
+            **settings,
         )
 
     def ended(self, requests: int = 1) -> list[Meter]:

@@ -286,7 +286,7 @@ class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=Me
         return line(self)
 
     def _repr_html_(self) -> str:
-        from token_meter._meter.rendering import card
+        from token_meter._meter.card import card
 
         return card(self)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
+from token_meter._meter.analysis import Analysis
 from token_meter._meter.by_hand import ByHand, adopt
 from token_meter._meter.mistakes import Helpful, MeterType
 from token_meter._meter.recording import Recorder
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Meter(ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
+class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and

@@ -40,6 +40,7 @@ KEYS: dict[str, Key] = {
     "enabled": Key("flag", True),
     "prices": Key("text"),
     "data_dir": Key("text", ".token_meter"),
+    "store": Key("text"),
     "unpriced": Key(("ignore", "warn", "fail"), "warn"),
     "subprocess": Key("flag", False),
     "labels": Key("table", {}),
@@ -121,13 +122,22 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
 
 
-def price_file() -> tuple[str, str] | None:
-    """The price file of a program that no command line configures, and what names it.
+class Named(NamedTuple):
+    """A text setting of a program: its value, what names it, and the directory that a path in it is relative to."""
+
+    value: str
+    origin: str
+    directory: Path
+
+
+def program_setting(key: str) -> Named | None:
+    """A text setting of a program that no command line configures, of the environment or pyproject.toml.
 
     A pyproject.toml that is not valid otherwise is not this program's affair.
     """
-    if path := os.environ.get(f"{PREFIX}PRICES"):
-        return os.path.abspath(path), f"{PREFIX}PRICES"
+    variable = PREFIX + key.upper()
+    if value := os.environ.get(variable):
+        return Named(value, variable, Path.cwd())
     try:
         pyproject = find_pyproject()
         text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
@@ -135,10 +145,16 @@ def price_file() -> tuple[str, str] | None:
             return None
         import tomllib
 
-        named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+        named = tomllib.loads(text)["tool"]["token_meter"][key]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    return (str(pyproject.parent / named), str(pyproject)) if isinstance(named, str) else None
+    return Named(named, str(pyproject), pyproject.parent) if isinstance(named, str) else None
+
+
+def price_file() -> tuple[str, str] | None:
+    """The price file of a program that no command line configures, and what names it."""
+    named = program_setting("prices")
+    return None if named is None else (os.path.join(named.directory, named.value), named.origin)
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:

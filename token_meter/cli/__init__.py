@@ -19,10 +19,12 @@ _COMMANDS = {
     "html": "write a report for a browser",
     "history": "what the last runs came to",
     "count": "tokens and price of a text before it is sent",
+    "budget": "budgets that processes and machines share",
     "prices": "the price tables",
     "baseline": "a committed report to compare with",
     "debug": "settings with their origin, data, versions",
     "clean": "remove recorded runs",
+    "ledger": "keep the record of a service in bounds",
     "demo": "the lesson's dialogue through the real SDK, metered, next to the server's own bill",
     "simulator": "serve the OpenAI protocol on this machine, with a bill",
 }

@@ -27,8 +27,11 @@ AWS = Provider(
         "sessions",
         "sessions/**",
     ),
-    # Every SDK of AWS numbers its calls; Anthropic's says its language.
-    marks=("amz-sdk-invocation-id", "x-stainless-lang"),
+    marks=(  # every SDK of AWS numbers its calls; Anthropic's has clients of its own for Bedrock
+        "amz-sdk-invocation-id",
+        "user-agent: AnthropicBedrock/",
+        "user-agent: AsyncAnthropicBedrock/",
+    ),
     # aiobotocore wraps every exception of its transport.
     gates=(
         Gate("botocore.client", "BaseClient", None, "_make_api_call", read_operation, has_stubs=True),

@@ -62,6 +62,7 @@ EXCEPTIONS = {
     ("types.py", "langchain"): "names and arguments of a handler's methods are its own",
     ("context/subscriber.py", "langchain"): "methods that its base class defines do nothing",
     ("wire/framing.py", "amazon"): "the page that describes the framing stands there",
+    ("cli/_fresh_prices.py", "litellm"): "the help says whose lists of prices can be given",
     ("cli/demo.py", "openai"): "the demo is a program that uses the SDK",
     ("cli/simulator.py", "openai"): "the simulator's command says which protocol it serves",
     ("cli/__init__.py", "openai"): "the same, in the list of commands",

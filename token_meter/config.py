@@ -19,6 +19,9 @@ PREFIX = "TOKEN_METER_"
 OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
 """Our environment variables other than settings."""
 
+PRICE_LIST = "token-meter-prices.json"
+"""The file of `token-meter prices update`, unless it is told another."""
+
 LIMITS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
 """The limits by their option names, and the sums that they limit."""
 ON_EXCEED = ("warn", "fail", "stop")
@@ -109,6 +112,8 @@ def load_config(
         if value not in (None, "", []):
             settings[key] = Setting(_checked(key, value, "the ini file"), "ini")
     settings.update(_from_environment(os.environ if environment is None else environment))
+    if "prices" not in settings and (path := updated_list(None if pyproject is None else Path(pyproject))) is not None:
+        settings["prices"] = Setting(str(path), PRICE_LIST)
     for key, value in (given or {}).items():
         if value not in (None, (), []):
             settings[key] = Setting(_checked(key, value, "the command line"), "command line")
@@ -128,17 +133,32 @@ def price_file() -> tuple[str, str] | None:
     """
     if path := os.environ.get(f"{PREFIX}PRICES"):
         return os.path.abspath(path), f"{PREFIX}PRICES"
+    pyproject = None
     try:
         pyproject = find_pyproject()
         text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
-        if pyproject is None or "token_meter" not in text:
-            return None
-        import tomllib
+        named = None
+        if pyproject is not None and "token_meter" in text:
+            import tomllib
 
-        named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+            named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return None
-    return (str(pyproject.parent / named), str(pyproject)) if isinstance(named, str) else None
+        named = None
+    if pyproject is not None and isinstance(named, str):
+        return str(pyproject.parent / named), str(pyproject)
+    found = updated_list(pyproject)
+    return None if found is None else (str(found), PRICE_LIST)
+
+
+def updated_list(pyproject: Path | None) -> Path | None:
+    """The list that `token-meter prices update` keeps for a project, where no setting names a price file."""
+    path = place_of_list(pyproject)
+    return path if path.is_file() else None
+
+
+def place_of_list(pyproject: Path | None) -> Path:
+    """Where that list is kept: beside the pyproject.toml, or in the working directory of a program without one."""
+    return (Path.cwd() if pyproject is None else pyproject.resolve().parent) / PRICE_LIST
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:

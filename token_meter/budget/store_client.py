@@ -172,9 +172,9 @@ class StoreClient:
             answer = yield from self._step(LeaseRequest(id, asks(self.now_ms()), LEASE_MS))
             if answer.status == "flushed":
                 msg = (
-                    f"the budget store {self.store.label} has lost what it knew: it was emptied, has dropped keys, or was "
-                    "restarted without its file. The call was not sent: set its budgets with `token-meter budget seed NAME "
-                    "--from LEDGER`, or accept that they start from zero with `token-meter budget set NAME`"
+                    f"the budget store {self.store.label} has lost what it knew: it was emptied, has dropped keys, or "
+                    "was restarted without its file. The call was not sent: set its budgets with `token-meter budget "
+                    "seed NAME --from LEDGER`, or let them start from zero with `token-meter budget set NAME`"
                 )
                 raise BudgetStoreError(msg)
             if answer.status != "moved":

@@ -111,6 +111,8 @@ class StoreClient:
             BudgetStoreError: the store does not answer.
         """
         self.settle()
+        if monotonic() < self._closed_until_s:
+            raise BudgetStoreError(self._told(self._failure))
         for _ in range(_TRIES):
             asked = window(self.now_ms())
             try:

@@ -26,8 +26,8 @@ _FACTOR = Decimal(100)
 )
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
 @click.option("--bill", "files", metavar="FILE", multiple=True,
-              help="A bill: what --save wrote, pages of OpenAI's or Anthropic's usage and costs, OpenRouter's activity, "
-              "a FOCUS export (CSV); repeatable.")  # fmt: skip
+              help="A bill: what --save wrote, pages of OpenAI's or Anthropic's usage and costs, "
+              "OpenRouter's activity, a FOCUS export (CSV); repeatable.")  # fmt: skip
 @click.option("--openai", "live", flag_value="openai", help="Ask OpenAI for it, with OPENAI_ADMIN_KEY.")
 @click.option("--anthropic", "live", flag_value="anthropic", help="Ask Anthropic for it, with ANTHROPIC_ADMIN_KEY.")
 @click.option("--base-url", metavar="URL", help="Ask there.")

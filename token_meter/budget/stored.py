@@ -130,4 +130,5 @@ class StoredBudgets:
 
     def _failed(self, error: StoreError) -> BudgetStoreError:
         told = f"{error}".rstrip(".")
-        return BudgetStoreError(f"the budget store {self._store.label} cannot be used: {told}; start it, or name another")
+        msg = f"the budget store {self._store.label} cannot be used: {told}; start it, or name another"
+        return BudgetStoreError(msg)

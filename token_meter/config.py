@@ -12,15 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._price_place import PRICE_LIST, list_in_place
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 
 PREFIX = "TOKEN_METER_"
 OWN_VARIABLES = ("TOKEN_METER_RUN_DIR", "TOKEN_METER_RUN_CONFIG", "TOKEN_METER_CONTEXT", "TOKEN_METER_CONFIG")
 """Our environment variables other than settings."""
-
-PRICE_LIST = "token-meter-prices.json"
-"""The file of `token-meter prices update`, unless it is told another."""
 
 LIMITS = {"max_cost": "cost", "max_spend": "spent", "max_tokens": "tokens", "max_calls": "calls"}
 """The limits by their option names, and the sums that they limit."""
@@ -43,6 +41,7 @@ KEYS: dict[str, Key] = {
     "enabled": Key("flag", True),
     "prices": Key("text"),
     "data_dir": Key("text", ".token_meter"),
+    "store": Key("text"),
     "unpriced": Key(("ignore", "warn", "fail"), "warn"),
     "subprocess": Key("flag", False),
     "labels": Key("table", {}),
@@ -112,8 +111,9 @@ def load_config(
         if value not in (None, "", []):
             settings[key] = Setting(_checked(key, value, "the ini file"), "ini")
     settings.update(_from_environment(os.environ if environment is None else environment))
-    if "prices" not in settings and (path := updated_list(None if pyproject is None else Path(pyproject))) is not None:
-        settings["prices"] = Setting(str(path), PRICE_LIST)
+    kept = list_in_place(lambda: None if pyproject is None else Path(pyproject))
+    if "prices" not in settings and kept is not None:
+        settings["prices"] = Setting(str(kept), PRICE_LIST)
     for key, value in (given or {}).items():
         if value not in (None, (), []):
             settings[key] = Setting(_checked(key, value, "the command line"), "command line")
@@ -126,39 +126,41 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
 
 
-def price_file() -> tuple[str, str] | None:
-    """The price file of a program that no command line configures, and what names it.
+class Named(NamedTuple):
+    """A text setting of a program: its value, what names it, and the directory that a path in it is relative to."""
+
+    value: str
+    origin: str
+    directory: Path
+
+
+def program_setting(key: str) -> Named | None:
+    """A text setting of a program that no command line configures, of the environment or pyproject.toml.
 
     A pyproject.toml that is not valid otherwise is not this program's affair.
     """
-    if path := os.environ.get(f"{PREFIX}PRICES"):
-        return os.path.abspath(path), f"{PREFIX}PRICES"
-    pyproject = None
+    variable = PREFIX + key.upper()
+    if value := os.environ.get(variable):
+        return Named(value, variable, Path.cwd())
     try:
         pyproject = find_pyproject()
         text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
-        named = None
-        if pyproject is not None and "token_meter" in text:
-            import tomllib
+        if pyproject is None or "token_meter" not in text:
+            return None
+        import tomllib
 
-            named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+        named = tomllib.loads(text)["tool"]["token_meter"][key]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        named = None
-    if pyproject is not None and isinstance(named, str):
-        return str(pyproject.parent / named), str(pyproject)
-    found = updated_list(pyproject)
-    return None if found is None else (str(found), PRICE_LIST)
+        return None
+    return Named(named, str(pyproject), pyproject.parent) if isinstance(named, str) else None
 
 
-def updated_list(pyproject: Path | None) -> Path | None:
-    """The list that `token-meter prices update` keeps for a project, where no setting names a price file."""
-    path = place_of_list(pyproject)
-    return path if path.is_file() else None
-
-
-def place_of_list(pyproject: Path | None) -> Path:
-    """Where that list is kept: beside the pyproject.toml, or in the working directory of a program without one."""
-    return (Path.cwd() if pyproject is None else pyproject.resolve().parent) / PRICE_LIST
+def price_file() -> tuple[str, str] | None:
+    """The price file of a program that no command line configures, and what names it."""
+    if (named := program_setting("prices")) is not None:
+        return os.path.join(named.directory, named.value), named.origin
+    path = list_in_place(find_pyproject)
+    return None if path is None else (str(path), PRICE_LIST)
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:

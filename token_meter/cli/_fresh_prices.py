@@ -75,7 +75,8 @@ def update(source: str | None, to: str | None, day: date | None, force: bool) ->
 
 def _list_in_use() -> tuple[Path, str | None]:
     """The file to keep the list in, and, where nothing would read it there, what to write so that it counts."""
-    from token_meter.config import PRICE_LIST, find_pyproject, place_of_list
+    from token_meter._price_place import PRICE_LIST, place_of_list
+    from token_meter.config import find_pyproject
     from token_meter.prices._list_file import MARK, text_of
 
     config = config_from({})

@@ -72,6 +72,7 @@ class GateSeam(ModuleSeam):
             ticket = admission.enter(call)
             stack.set((*current, ticket))
             try:
+                ticket.ask()
                 answer = original(client, *args, **kwargs)
                 if not ticket.was_seen:
                     missed(call, ticket)
@@ -101,6 +102,7 @@ class GateSeam(ModuleSeam):
             ticket = admission.enter(call) if slow is None else admission.enter(call, await aside(slow))
             stack.set((*current, ticket))
             try:
+                await ticket.aask()
                 answer = await original(client, *args, **kwargs)
                 if not ticket.was_seen:
                     missed(call, ticket)
@@ -110,7 +112,7 @@ class GateSeam(ModuleSeam):
                 raise ticket.deferred from error
             finally:
                 _take_out(stack, ticket)
-                ticket.leave()
+                await ticket.aleave()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from token_meter.providers.provider import Provider
 
-AWS = Provider(
-    "aws",
-    hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-agent-runtime.*.amazonaws.com"),
-    free=("model/**/count-tokens", "guardrail/**", "knowledgebases/*/retrieve", "sessions", "sessions/**"),
-)
 XAI = Provider("x-ai", hosts=("api.x.ai", "*.api.x.ai"), free=("tokenize-text", "files", "files/**"))
 
-ROWS = (AWS, XAI)
+ROWS = (XAI,)

@@ -25,6 +25,7 @@ from token_meter.providers import PROVIDERS
 from token_meter.runtime import forks  # noqa: F401  # it waits for forks
 from token_meter.runtime.blind import child_started, missed, not_read
 from token_meter.transports.aiohttp import AiohttpSeam
+from token_meter.transports.botocore import BotocoreSeam
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
 from token_meter.transports.httpx import HttpSeam
@@ -51,7 +52,7 @@ class Hub:
         self._admission = AdmissionController()
         self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
-        self._carriers = (AiohttpSeam(CONTEXT_STACK, self, ATTEMPT), RequestsSeam(CONTEXT_STACK, self, ATTEMPT))
+        self._carriers = [seam(CONTEXT_STACK, self, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam)]
         self._translations = TranslationSeam(CONTEXT_STACK, self)
         self._gate = self._gates()
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)

@@ -198,3 +198,7 @@ class GateRow(Protocol):
     @property
     def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
         """Reads where a call goes, and its body."""
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether an answer may come without a request."""

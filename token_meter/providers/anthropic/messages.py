@@ -57,3 +57,8 @@ MESSAGES = Api(
     is_chat=True,
     needs_sign=True,
 )
+MESSAGES_AT_VERTEX = MESSAGES._replace(
+    paths=tuple(f"publishers/anthropic/models/{{model}}:{method}" for method in ("rawPredict", "streamRawPredict")),
+    needs_sign=False,
+)
+"""Vertex serves the same format, with the model in a path that is nobody else's. A token count there is free."""

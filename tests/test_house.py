@@ -40,10 +40,11 @@ CORE = (
 """What a plain call passes through without handlers, budgets, ledger or reports, until its tokens are read, and the
 rows that it is read by; ARCHITECTURE.md says the same. Protocols (`ports.py`) are passed by no call."""
 DOORS_OF_THE_CORE = {
-    "_defaults.py", "_meter/sight.py", "budget/admission.py", "call/errands.py", "context/registry.py",
+    "_defaults.py", "_meter/by_hand.py", "_meter/mistakes.py", "_meter/sight.py", "budget/admission.py", "call/errands.py", "context/registry.py",
     "context/unseen.py", "events/dispatcher.py",
 }  # fmt: skip
-"""Asked whether a limit, a handler, a named price book or a blind spot applies; for a plain call they say no."""
+"""Asked whether a limit, a handler, a named price book, a blind spot, an outer meter or a mistake applies; for a plain
+call they say no."""
 
 VENDORS = re.compile(
     r"openai|anthropic|claude|azure|google|gemini|vertex|bedrock|amazon|groq|mistral|moonshot|deepseek|perplexity"
@@ -52,7 +53,7 @@ VENDORS = re.compile(
     re.IGNORECASE,
 )
 """Providers, SDKs, and what stands around them."""
-ROOMS_OF_VENDORS = ("providers", "transports", "prices", "estimate", "_vocab", "simulator")
+ROOMS_OF_VENDORS = ("providers", "transports", "prices", "estimate", "_vocab", "simulator", "otel")
 """Where their names belong."""
 EXCEPTIONS = {
     ("__init__.py", "openai"): "get_openai_callback, the name under which programs know such a counter",

@@ -48,6 +48,7 @@ _ROOMS = {
     "budget.shared": ("Budget",),
     "context.ports": ("Sink",),
     "forecast": ("estimate_cost",),
+    "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
     "stores": ("BudgetStore",),

@@ -24,6 +24,7 @@ _COMMANDS = {
     "baseline": "a committed report to compare with",
     "debug": "settings with their origin, data, versions",
     "clean": "remove recorded runs",
+    "ledger": "keep the record of a service in bounds",
     "demo": "the lesson's dialogue through the real SDK, metered, next to the server's own bill",
     "simulator": "serve the OpenAI protocol on this machine, with a bill",
 }

@@ -24,8 +24,8 @@ RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
 UNWRITTEN = ".unwritten"
 """The suffix of marks: empty files that a process leaves when it could not write a record."""
 
-_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
-_OURS = re.compile(
+RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
+OURS = re.compile(
     r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|\.?budgets\.db.*|.*" + re.escape(UNWRITTEN)
 )
 """Names of runs, and of the files in them, as we give them."""
@@ -209,12 +209,12 @@ def remove_runs(data_dir: Path) -> tuple[int, int]:
     check_own(runs)
     removed = kept = 0
     for path in runs.iterdir():
-        if path.is_symlink() or not path.is_dir() or not _RUN.fullmatch(path.name):
+        if path.is_symlink() or not path.is_dir() or not RUN.fullmatch(path.name):
             kept += 1
             continue
         others = 0
         for file in path.iterdir():
-            if file.is_file() and not file.is_symlink() and _OURS.fullmatch(file.name):
+            if file.is_file() and not file.is_symlink() and OURS.fullmatch(file.name):
                 file.unlink()
             else:
                 others += 1

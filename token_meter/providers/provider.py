@@ -39,7 +39,8 @@ class Provider(NamedTuple):
             needs a sign.
         free: paths on its hosts to which a POST costs nothing (files, token counts), without a leading version such as
             `v1/`; `*` matches any part of a segment, `**` any number of segments. Other methods than POST are free.
-        marks: names of request headers that only this provider's SDKs send, in lower case.
+        marks: names of request headers that only this provider's SDKs send, in lower case; after a colon and a space
+            the start of its value.
         gates: the gates of its SDKs.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
         states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.

@@ -90,7 +90,7 @@ class Format(NamedTuple):
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
             Where there are terminal events, only one of them makes the usage whole.
         framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
-            `json_array`, `aws_events`, or a function that calls one of them.
+            `json_array`, `json_lines`, `aws_events`, or a function that calls one of them.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
     """
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
+    from token_meter.progress import track
     from token_meter.providers import Api, Gate, Provider, register, unregister
     from token_meter.stores import BudgetStore
     from token_meter.types import Call, Handler, Usage
@@ -50,6 +51,7 @@ _ROOMS = {
     "forecast": ("estimate_cost",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
+    "progress": ("track",),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
     "stores": ("BudgetStore",),
     "types": ("Call", "Handler", "Usage"),
@@ -100,6 +102,7 @@ __all__ = [
     "get_openai_callback",
     "meter",
     "register",
+    "track",
     "unattributed",
     "uninstall",
     "unregister",

@@ -294,6 +294,27 @@ def test_a_file_that_another_process_holds_costs_a_quarter_of_a_second(tmp_path:
     theirs.close()
 
 
+def test_a_file_that_another_process_holds_holds_no_event_loop(tmp_path: Path) -> None:
+    mine, theirs = SQLiteBudgetStore(tmp_path / "b.db"), SQLiteBudgetStore(tmp_path / "b.db")
+    reserve(mine, "a", ask(1))
+
+    async def main() -> int:
+        asking = asyncio.create_task(mine.astep((), LeaseRequest("b", (ask(1),))))
+        with theirs._transaction():
+            turns = 0
+            while not asking.done():
+                await asyncio.sleep(0)
+                turns += 1
+        with pytest.raises(StoreError, match="locked"):
+            await asking
+        assert (await mine.astep((), LeaseRequest("b", (ask(1),)))).status == "done"
+        return turns
+
+    assert asyncio.run(main()) >= 100, "the loop stood still meanwhile"
+    mine.close()
+    theirs.close()
+
+
 def test_a_file_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         reserve(SQLiteBudgetStore(tmp_path / "none" / "b.db"), "a", ask(1))

@@ -286,6 +286,14 @@ def test_an_unpriced_model_is_refused_under_a_limit_on_cost(store: Any) -> None:
     assert server.seen == 0
 
 
+def test_a_meters_text_says_what_is_left_of_its_budgets(store: Any) -> None:
+    with quiet(Budget("team", max_cost=1, max_calls=9, store=store)) as cb:
+        ask(Server().sync())
+
+    assert str(cb).endswith("  budgets\n    budget 'team' (in total): $0.0000312 of $1.0000, 1 call of 9 calls")
+    assert "budgets" not in repr(cb)
+
+
 # A store that fails.
 
 

@@ -12,6 +12,7 @@ from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
     from token_meter.blind_spots import BlindSpot
+    from token_meter.budget.limits import MeterBudget
     from token_meter.totals.breakdown import Breakdown
     from token_meter.totals.totals import Totals, TotalsView
 
@@ -25,6 +26,10 @@ class Shown(Protocol):
 
     name: str | None
     is_open: bool
+
+    @property
+    def budget(self) -> MeterBudget | None:
+        """Its limits, and the budgets that it shares with others."""
 
     @property
     def never_opened(self) -> bool:
@@ -111,6 +116,11 @@ def block(meter: Shown) -> str:
         ]
         if len(models) > 10:
             lines.append(f"    … and {len(models) - 10} more models")
+    shared = [text for budget in (meter.budget.shared if meter.budget else ()) if (text := budget.in_short())]
+    if shared:
+        lines.append("  budgets")
+        for text in shared:
+            lines += wrap(visible(text, 400), 80, initial_indent="    ", subsequent_indent="      ")
     if meter.blind_spots:
         lines.append("  not seen")
         for spot in meter.blind_spots:

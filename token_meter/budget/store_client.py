@@ -111,6 +111,8 @@ class StoreClient:
             BudgetStoreError: the store does not answer.
         """
         self.settle()
+        if monotonic() < self._closed_until_s:
+            raise BudgetStoreError(self._told(self._failure))
         for _ in range(_TRIES):
             asked = window(self.now_ms())
             try:
@@ -174,7 +176,7 @@ class StoreClient:
                 msg = (
                     f"the budget store {self.store.label} has lost what it knew: it was emptied, has dropped keys, or "
                     "was restarted without its file. The call was not sent: set its budgets with `token-meter budget "
-                    "seed NAME --from LEDGER`, or accept that they start from zero with `token-meter budget set NAME`"
+                    "seed NAME --from LEDGER`, or let them start from zero with `token-meter budget set NAME`"
                 )
                 raise BudgetStoreError(msg)
             if answer.status != "moved":

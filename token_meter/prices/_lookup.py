@@ -76,7 +76,8 @@ def published(
         return _of_row(row, since, f"listed {row.note or 'in the price file'}", tier, processing, at_s, sources)
     sheet = sources.public.own(provider, model, tier, processing)
     if sheet is not None:
-        return Published(sheet, None, sources.public.label)
+        usual = sources.public.own(provider, model, "", "")
+        return Published(sheet, None, sources.public.label, lost_above=_lost(sheet, usual))
     if reason := _overlay.NO_USD.get(provider):
         raise UnpriceableError(reason)
     overlay = f"overlay {_overlay.AS_OF}"
@@ -87,6 +88,11 @@ def published(
     if (provider, model) in _overlay.DISPUTED:
         found = found._replace(source=f"{found.source} (disputed)")
     return found
+
+
+def _lost(sheet: RateTable, usual: RateTable | None) -> int | None:
+    """Where a band of the standard price begins that a tier does not have."""
+    return usual[1][0] if len(sheet) == 1 and usual is not None and len(usual) > 1 else None
 
 
 def _look_up(
@@ -150,8 +156,7 @@ def _public_or_overlay(
         sheet = complete(sheet, row)
     lost = None
     if (tier or processing) and len(sheet) == 1:
-        usual = _look_up(provider, model, "", "", at_s, sources)[0].sheet
-        lost = usual[1][0] if usual is not None and len(usual) > 1 else None
+        lost = _lost(sheet, _look_up(provider, model, "", "", at_s, sources)[0].sheet)
     return Published(
         sheet, found, f"{source} + {overlay}" if adding else source, found.since, found.until, lost_above=lost
     )

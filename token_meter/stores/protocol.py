@@ -166,7 +166,8 @@ def checked(answer: Answer) -> Answer:
         StoreError: it is of another one.
     """
     if answer.status == "version":
-        msg = f"it is of version {answer.epoch!r}, and this token_meter reads version {VERSION!r}"
+        msg = f"it is of version {answer.epoch!r}, and this token_meter reads version {VERSION!r}: use one "
+        msg += "version of token_meter everywhere, or another `?namespace=` for this one"
         raise StoreError(msg)
     return answer
 

@@ -38,7 +38,7 @@ WAIT_S = 0.25
 
 _PLACES = 8
 """Connections of one event loop. A step takes a fraction of a millisecond, and opening a connection several."""
-_TICKS = 5
+_TICKS = 25
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _generation = 0
 
@@ -150,7 +150,7 @@ class RedisBudgetStore:
                 try:
                     connection, is_new = self._idle.pop(), False
                 except IndexError:
-                    connection, is_new = self._pool.make_connection(), True
+                    connection, is_new = _plain(self._pool.make_connection()), True
                 try:
                     if is_new:
                         connection.connect()
@@ -187,7 +187,7 @@ class RedisBudgetStore:
             try:
                 connection, is_new = of_loop.idle.pop(), False
             except IndexError:
-                connection, is_new = of_loop.pool.make_connection(), True
+                connection, is_new = _plain(of_loop.pool.make_connection()), True
             try:
                 if is_new:
                     await connection.connect()
@@ -265,7 +265,7 @@ class _OfLoop:
 
 
 class _Patience:
-    """A timeout in ticks. Time in which other tasks hold up the loop, which the server did not have, is one of them."""
+    """A timeout in ticks. A time in which other tasks hold up the loop is one of them, however long it was."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -286,6 +286,13 @@ class _Patience:
     async def __aexit__(self, *raised: Any) -> None:
         self._timer.cancel()
         await self._timeout.__aexit__(*raised)  # raises the TimeoutError itself
+
+
+def _plain(connection: Any) -> Any:
+    """A connection that does not begin by telling the server, in two round trips, which library it is of."""
+    for name in vars(connection).keys() & {"driver_info", "lib_name", "lib_version"}:
+        setattr(connection, name, None)
+    return connection
 
 
 def _bulk(text: bytes) -> bytes:

@@ -41,9 +41,9 @@ CORE = (
 rows that it is read by; ARCHITECTURE.md says the same. Protocols (`ports.py`) are passed by no call."""
 DOORS_OF_THE_CORE = {
     "_defaults.py", "_meter/sight.py", "budget/admission.py", "context/registry.py", "context/unseen.py",
-    "events/dispatcher.py",
+    "events/dispatcher.py", "wire/fees.py",
 }  # fmt: skip
-"""Asked whether a limit, a handler, a named price book or a blind spot applies; for a plain call they say no."""
+"""Asked whether a limit, a handler, a named price book, a fee or a blind spot applies; for a plain call they say no."""
 
 VENDORS = re.compile(
     r"openai|anthropic|claude|azure|google|gemini|vertex|bedrock|amazon|groq|mistral|moonshot|deepseek|perplexity"
@@ -59,7 +59,7 @@ EXCEPTIONS = {
     ("__init__.py", "langchain"): "whose name that is",
     ("_meter/block.py", "langchain"): "a meter may be handed to it as a callback, and answers to its names",
     ("totals/totals.py", "langchain"): "its names of sums can be read",
-    ("types.py", "langchain"): "names and arguments of a handler's methods are its own",
+    ("events/ports.py", "langchain"): "names and arguments of a handler's methods are its own",
     ("context/subscriber.py", "langchain"): "methods that its base class defines do nothing",
     ("wire/framing.py", "amazon"): "the page that describes the framing stands there",
     ("cli/demo.py", "openai"): "the demo is a program that uses the SDK",

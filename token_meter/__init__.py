@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from token_meter.blind_spots import BlindSpot
     from token_meter.budget.store import BudgetStore
     from token_meter.context.ports import Sink
+    from token_meter.events.ports import Handler
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
     from token_meter.providers import Api, Gate, Provider, register, unregister
-    from token_meter.types import Call, Handler, Usage
+    from token_meter.types import Call, Usage
     from token_meter.wire import Format
 
 __version__ = "0.1.0"
@@ -45,10 +46,11 @@ _ROOMS = {
     "blind_spots": ("BlindSpot",),
     "budget.store": ("BudgetStore",),
     "context.ports": ("Sink",),
+    "events.ports": ("Handler",),
     "forecast": ("estimate_cost",),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
-    "types": ("Call", "Handler", "Usage"),
+    "types": ("Call", "Usage"),
     "wire": ("Format",),
     "exceptions": (
         "BlindSpotWarning", "BudgetExceededError", "BudgetWarning", "ConfigError", "LLMCallError", "LedgerError",

@@ -53,6 +53,9 @@ def _gaps(still: Breakdown, meter: Shown) -> list[str]:
     gaps, counted = [], still.sums
     if counted.unpriced_calls:
         gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(still.reasons)}")
+    if counted.partly_priced_calls:
+        parts = {f"{name} ({reason})": reason for name, reason in still.partial.items()}
+        gaps.append(f"{_calls(counted.partly_priced_calls)} priced in part: {_names(parts)}")
     if counted.unmeasured_calls:
         gaps.append(f"{_calls(counted.unmeasured_calls)} unmeasured")
     if counted.estimated_calls:

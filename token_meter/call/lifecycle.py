@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from token_meter._aside import is_on_loop
 from token_meter._failures import internal_error
 from token_meter.call.background import BACKGROUND
-from token_meter.call.put_off import PutOff
-from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
+from token_meter.call.put_off import PutOff, answer_of
+from token_meter.call.record import call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number

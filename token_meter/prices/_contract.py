@@ -7,18 +7,21 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
+from token_meter.prices._fees import SEARCHES, fee_list
 from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of, states_usd
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
-from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
+from token_meter.prices._rate_card import EXACT, RateCard, RateTable, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
-from token_meter.types import Call
+from token_meter.types import Call, Price
 
 _LONGEST = 200
 _UNNAMED = {"moderations": "omni-moderation-latest"}
@@ -34,18 +37,21 @@ class Terms(NamedTuple):
         multipliers: factors on list prices by base URL.
         models: the model behind a deployment, by its name, then by base URL.
         hosts: the provider behind a base URL.
+        fees: own rates of what is billed beside tokens, per 1,000; `None`: none of it has a price.
     """
 
     overrides: tuple[Rates, ...]
     multipliers: PlaceMap[Decimal]
     models: Mapping[str, PlaceMap[str]]
     hosts: PlaceMap[str]
+    fees: Mapping[str, Decimal] | None = MappingProxyType({})
 
     def digest(self, *more: object) -> str:
         """A digest of twelve hexadecimal digits; empty without any terms."""
         rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
         models = sorted((name, places.rows) for name, places in self.models.items())
-        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
+        fees = ("no fees",) if self.fees is None else sorted(self.fees.items())
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, (fees, *more)))
         return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
@@ -71,11 +77,10 @@ class Terms(NamedTuple):
             return self._find(call)
         asked = tier.removesuffix("?")
         standard = self._find(call._replace(service_tier=None))
-        try:
-            other = self._find(call._replace(service_tier=asked))
-        except UnpriceableError:
+        other = self._find(call._replace(service_tier=asked))
+        if other.cost is None:
             if asked not in _overlay.DEARER_TIERS:
-                raise
+                return other
             other = standard
         return cheaper_of(standard, other, f"tier {asked} was asked for, and the answer does not say which one served")
 
@@ -92,8 +97,28 @@ class Terms(NamedTuple):
         by_model = provider == BY_MODEL
         if by_model:
             provider, spelled = maker_of(spelled, call.started_s, ((row.provider, row.model) for row in self.overrides))
-        found = self._entry_of(call, provider, spelled, also, where)
+        try:
+            found = self._entry_of(call, provider, spelled, also, where)
+        except UnpriceableError as exc:  # what is billed by the piece needs no rate for tokens
+            hour = call.started_s - call.started_s % 3600
+            found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, str(exc)), free=False)
+        found = self._with_fees(found, call, provider, spelled)
         return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def _with_fees(self, entry: Entry, call: Call, provider: str, spelled: str) -> Entry:
+        """*entry* with what its model costs beside tokens."""
+        fees = fee_list(provider, _overlay.plain_name(provider, spelled), self.fees)
+        is_by_token = not fees.per_call and provider != "perplexity"
+        other = partial(self._sheet_of, provider, call.started_s)
+        return entry._replace(fees=fees, other=other, together=entry.together if is_by_token else None)
+
+    def _sheet_of(self, provider: str, at_s: float, model: str) -> RateTable | None:
+        """The standard rates of another model at the same provider, whose tokens stand beside those of a call."""
+        own = self._override(provider, (model,), "", "")
+        try:
+            return own.sheet if own is not None else published(provider, model, "", "", at_s).sheet
+        except UnpriceableError:
+            return None
 
     def maker_of(self, call: Call) -> str | None:
         """Who is paid for a call to a host that goes by the model; `None` when no maker lists it."""
@@ -164,6 +189,8 @@ def terms_of(
     multipliers: Mapping[str, Decimal | str | int] | None,
     models: Mapping[tuple[str, str], str] | None,
     hosts: Mapping[str, str] | None,
+    fees: Mapping[str, Decimal | str | int] | Literal[False] | None = None,
+    web_search: Decimal | str | int | None = None,
 ) -> Terms:
     """Read the arguments of a `PriceBook`.
 
@@ -187,7 +214,14 @@ def terms_of(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
         for url, factor in given.table(multipliers, "multipliers").items()
     )
-    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid)
+    own = None
+    if fees is not False:
+        own = {
+            given.word(name, "fees"): given.rate_of(rate, "fees") for name, rate in given.table(fees, "fees").items()
+        }
+    if web_search is not None:
+        own = {**dict.fromkeys(SEARCHES, given.rate_of(web_search, "web_search")), **(own or {})}
+    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, own)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:

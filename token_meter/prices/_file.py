@@ -11,7 +11,7 @@ from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 from token_meter.prices._rates import Rates
 
-_KEYS = frozenset({"name", "on_unpriced", "overrides", "multipliers", "models", "hosts", "web_search"})
+_KEYS = frozenset({"name", "on_unpriced", "overrides", "multipliers", "models", "hosts", "web_search", "fees"})
 _MODEL_KEYS = frozenset({"base_url", "name", "model"})
 
 
@@ -49,6 +49,7 @@ def read_book(path: Path) -> dict[str, Any]:
         "models": models,
         "hosts": data.get("hosts"),
         "web_search": data.get("web_search"),
+        "fees": data.get("fees"),
     }
 
 

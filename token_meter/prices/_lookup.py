@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter.prices import _overlay, _public
+from token_meter.prices._fees import FeeList
 from token_meter.prices._rate_card import EXACT, RateCard, RateTable, UnpriceableError
 from token_meter.types import Price, Usage
 
@@ -17,7 +18,8 @@ class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
     `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
-    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
+    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output. `fees` are what is billed
+    beside tokens; `other` prices tokens of another model (by its name) at the same provider.
     """
 
     since: float
@@ -29,6 +31,8 @@ class Entry(NamedTuple):
     together: Callable[[Sequence[Usage]], Decimal | None] | None = None
     doubt: str | None = None
     counts_rest: bool = False
+    fees: FeeList | None = None
+    other: Callable[[str], RateTable | None] | None = None
 
 
 class Published(NamedTuple):
@@ -127,4 +131,4 @@ def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
 
     since, until = max(one.since, other.since), min(one.until, other.until)
     source = one.source if one.source == other.source else f"{one.source} or {other.source}"
-    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)
+    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest, one.fees)

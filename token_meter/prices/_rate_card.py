@@ -54,7 +54,15 @@ _WIDE = Context(prec=80)
 
 
 class UnpriceableError(Exception):
-    """A usage has no price; the message says why, for users."""
+    """A usage has no price; the message says why, for users.
+
+    Attributes:
+        unit: the part of the usage that has no rate, without which the rest has a price; `None`: there is no rest.
+    """
+
+    def __init__(self, text: str, unit: str | None = None) -> None:
+        super().__init__(text)
+        self.unit = unit
 
 
 class _Band(NamedTuple):
@@ -112,7 +120,7 @@ class RateCard:
             UnpriceableError: a count has no rate.
         """
         prompts, completions, totals, cached, write, write_long, _reasoning, *others = zip(*usages, strict=True)
-        charges = others.pop()
+        charges = others.pop(-2)
         if self._images or charges.count(None) < len(charges) or any(map(any, (write, write_long, *others))):
             return None
         if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
@@ -131,20 +139,20 @@ class RateCard:
     def _cost_in(self, band: _Band, usage: Usage) -> Decimal:
         (
             prompt, completion, total, cached, write, write_long, reasoning, in_audio, out_audio, c_audio,
-            in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
+            in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged, _fees,
         ) = usage  # fmt: skip
         if beside:
             msg = f"{beside} tokens are outside of the usage and are billed at another model's price"
-            raise UnpriceableError(msg)
+            raise UnpriceableError(msg, "tool_usage")
         if prompt is None:
             if seconds is None or completion:
                 msg = "the answer does not say how many tokens were sent"
-                raise UnpriceableError(msg)
+                raise UnpriceableError(msg, "input")
             prompt = 0
         if completion is None:
             if seconds is None and not self._embeds and band.output:
                 msg = "the answer does not say how many tokens were generated"
-                raise UnpriceableError(msg)
+                raise UnpriceableError(msg, "output")
             out = 0
         else:
             out = completion
@@ -222,7 +230,7 @@ def _modalities(
                 _refuse("output_audio")
         if own_in is not None and cached and sent and from_cache is None:
             msg = f"the answer does not say how much of the cached input was {kind}"
-            raise UnpriceableError(msg)
+            raise UnpriceableError(msg, f"mixed_{kind}")
         reused = from_cache or 0
         if reused > sent:
             _contradict(f"cached {kind} tokens", f"{kind} tokens")
@@ -267,7 +275,7 @@ def _over(part: int | None, total: int | None) -> int | None:
 
 def _refuse(unit: str) -> NoReturn:
     msg = f"no rate is known for {WORDS[unit]}"
-    raise UnpriceableError(msg)
+    raise UnpriceableError(msg, unit)
 
 
 def _contradict(part: str, total: str) -> NoReturn:

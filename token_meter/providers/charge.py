@@ -30,7 +30,7 @@ def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
         return charged
     details: Any = raw.get("cost_details")
     upstream = numbers.dollars(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
-    return None if upstream is None else charged + upstream
+    return charged if upstream is None else charged + upstream  # without it, `fees` says that a part is missing
 
 
 def _is_dollars(where: Object) -> bool:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
 from token_meter.prices import forget_hosts, know_hosts
 from token_meter.providers import compatible, known_hosts
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
+from token_meter.providers.free_paths import is_free
 from token_meter.providers.google import GOOGLE
 from token_meter.providers.openai import OPENAI
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
 
-_VERSION = re.compile(r"^(?:openai/)?(?:v\d+[a-z0-9]*/)?")
-
 UNKNOWN = Api("unknown", is_metered=False)
 """The api of a paid call whose answer cannot be read."""
-
-
-@lru_cache(maxsize=256)
-def _path(pattern: str) -> re.Pattern[str]:
-    """A pattern of paths: `*` is any part of one segment, `**` any number of segments."""
-    shapes = {"**": ".*", "*": "[^/]*"}
-    return re.compile("".join(shapes.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", pattern)))
 
 
 class Registry:
@@ -89,10 +79,7 @@ class Registry:
         if method.upper() != "POST":
             return False
         provider = self.provider_of(host)
-        if provider is None:
-            return False
-        rest = _VERSION.sub("", path.strip("/"))
-        return not any(_path(free).fullmatch(rest) for free in provider.free)
+        return provider is not None and not is_free(path, provider.free)
 
     def is_signed(self, dialect: str, host: str, headers: Mapping[str, str]) -> bool:
         """Whether a request to a shared path belongs to the provider *dialect*, by host or by a mark of its SDK."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+LARGEST = "largest_prompt"
+"""A fact and no fee: the most tokens that one request of a job has sent, which decides on long-context rates."""
+
 
 class Fees(tuple[tuple[str, "int | None"], ...]):
     """Counts by name, such as `{"file_search": 4}`; `None`: it was used, and nothing tells how much. Never changes.

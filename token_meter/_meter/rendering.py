@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from token_meter._money import scale_of
 from token_meter._text import visible
+from token_meter.call.jobs import open_jobs
 from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _gaps(still: Breakdown, meter: Shown) -> list[str]:
     if counted.estimated_calls:
         gaps.append(f"{_calls(counted.estimated_calls)} estimated")
     if counted.open_streams:
-        gaps.append(f"{counted.open_streams} still open")
+        jobs = ", ".join(visible(name, 40) for name in open_jobs(meter))
+        gaps.append(f"{counted.open_streams} still open" + (f": {jobs}" if jobs else ""))
     if counted.late_calls:
         gaps.append(f"{_calls(counted.late_calls)} after the block, not counted")
     if meter.blind_spots:

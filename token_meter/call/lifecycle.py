@@ -145,6 +145,9 @@ class AttemptLifecycle:
             await self.events_out.adispatch()
 
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:
+        if not self.is_signed and self.call_scope.sinks:  # only now it is known to be a call
+            self.record_start()
+            call = call._replace(id=self._id or call.id)
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
         tells = self.events_out is not None or self._sink_tokens
         if pending is not None and tells and not (self._is_awaited and pending.is_slow and is_on_loop()):

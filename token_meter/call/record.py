@@ -100,7 +100,7 @@ def call_of(
         attempt._streamed,
         attempt.call_scope.tags,
         source_of(attempt),
-        route.api.processing,
+        route.api.job and route.api.job.processing,
         None,
         None,
         attempt.endpoint.base_url,

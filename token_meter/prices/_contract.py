@@ -109,14 +109,14 @@ class Terms(NamedTuple):
         """*entry* with what its model costs beside tokens."""
         fees = fee_list(provider, _overlay.plain_name(provider, spelled), self.fees)
         is_by_token = not fees.per_call and provider != "perplexity"
-        other = partial(self._sheet_of, provider, call.started_s)
+        other = partial(self._sheet_of, provider, call.started_s, call.processing or "")
         return entry._replace(fees=fees, other=other, together=entry.together if is_by_token else None)
 
-    def _sheet_of(self, provider: str, at_s: float, model: str) -> RateTable | None:
-        """The standard rates of another model at the same provider, whose tokens stand beside those of a call."""
-        own = self._override(provider, (model,), "", "")
+    def _sheet_of(self, provider: str, at_s: float, processing: str, model: str) -> RateTable | None:
+        """The rates of another model at the same provider, whose tokens stand beside those of a call."""
+        own = self._override(provider, (model,), "", processing)
         try:
-            return own.sheet if own is not None else published(provider, model, "", "", at_s).sheet
+            return own.sheet if own is not None else published(provider, model, "", processing, at_s).sheet
         except UnpriceableError:
             return None
 
@@ -137,6 +137,8 @@ class Terms(NamedTuple):
         own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
+            if call.api == "batches":
+                return Entry(-math.inf, math.inf, card.cost_of_many, own.source, None, free=False)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
         factor = self.multipliers.get(where)
         place = place_of(where)

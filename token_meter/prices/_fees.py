@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from token_meter._fees import LARGEST
 from token_meter.prices._overlay import matches
 from token_meter.prices._rate_card import EXACT
 from token_meter.types import Usage
@@ -133,6 +134,7 @@ class FeeList(NamedTuple):
     def _counts(self, usage: Usage) -> dict[str, int | None]:
         """What a call pays for beside its tokens, as far as its answer and its model say."""
         counts: dict[str, int | None] = dict(usage.fees or ())
+        counts.pop(LARGEST, None)
         if usage.web_searches and "web_search_preview" not in counts:
             is_gemini = self.provider == "google" and self.model.startswith("gemini")
             counts["google_search" if is_gemini else "web_search"] = usage.web_searches

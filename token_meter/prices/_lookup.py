@@ -94,6 +94,8 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
         card = RateCard(price.sheet, api=api, factor=factor)
+        if api == "batches":
+            return Entry(price.since, price.until, card.cost_of_many, source, None, free=False)
         # Only a row of the overlay makes a model free: a 0 in the public list may be a missing price.
         is_free = card.free and price.public is None
         return Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from decimal import Decimal
 
+from token_meter._fees import LARGEST, Fees
 from token_meter.prices._fees import AS_OF, BY_PIECE, OTHER_MODEL, UPSTREAM
 from token_meter.prices._lookup import Entry
 from token_meter.prices._rate_card import EXACT, WORDS, UnpriceableError, unexplained
@@ -177,7 +178,10 @@ def _known_part(
     return Decimal(0), False
 
 
-_NAMES = {"tool_usage": "tokens of another model", "mixed_audio": "cached audio", "mixed_image": "cached images"}
+_NAMES = {
+    "tool_usage": "tokens of another model", "long_context": "long-context rates", "mixed_audio": "cached audio",
+    "mixed_image": "cached images",
+}  # fmt: skip
 
 
 def without(usage: Usage, unit: str) -> Usage:
@@ -186,6 +190,8 @@ def without(usage: Usage, unit: str) -> Usage:
     usage = usage._replace(completion_tokens=out, total_tokens=None)
     if unit == "tool_usage":
         return usage._replace(tool_usage_tokens=None)
+    if unit == "long_context":  # at least the rates of a short one
+        return usage._replace(fees=Fees({**dict(usage.fees or ()), LARGEST: 0}))
     if unit == "output":
         return usage._replace(
             completion_tokens=0, output_audio_tokens=None, output_image_tokens=None, reasoning_tokens=None

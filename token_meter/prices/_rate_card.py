@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from token_meter._fees import LARGEST
 from token_meter.types import Usage
 
 TOKEN_UNITS = (
@@ -110,6 +111,22 @@ class RateCard:
             UnpriceableError: a count has no rate, is missing or contradicts another.
         """
         return self._cost_in(self._band_of(usage.prompt_tokens or 0), usage)
+
+    def cost_of_many(self, usage: Usage) -> Decimal:
+        """Return what many requests cost, of which *usage* is the sum: how much each sent decides on its rates.
+
+        Raises:
+            UnpriceableError: as `cost`, and where some may have sent so much that other rates apply.
+        """
+        prompt, largest = usage.prompt_tokens or 0, dict(usage.fees or ()).get(LARGEST)
+        if not self._above or prompt <= self._above[-1][0]:
+            return self._cost_in(self._base, usage)
+        if largest == prompt:
+            return self.cost(usage)  # it had one request
+        if largest is None or largest > self._above[-1][0]:
+            msg = "requests of the job may have been billed at the rates of a long context"
+            raise UnpriceableError(msg, "long_context")
+        return self._cost_in(self._base, usage)
 
     def cost_together(self, usages: Sequence[Usage]) -> Decimal | None:
         """Return what *usages* cost in all; `None` where that is not known to be the price of their sum.

@@ -86,9 +86,7 @@ class Registry:
         provider = self.providers.get(dialect)
         if provider is None:
             return False
-        return any(fnmatchcase(host, known) for known in provider.hosts) or any(
-            mark in headers for mark in provider.marks
-        )
+        return self.provider_of(host) is not None or any(mark in headers for mark in provider.marks)
 
     def api_named(self, name: str) -> Api:
         """The api with this name in records; `UNKNOWN` when there is none."""

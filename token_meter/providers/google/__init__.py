@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
@@ -19,7 +20,7 @@ GOOGLE = Provider(
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
     ),
-    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS),
+    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
     # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
     free=(
         "**:countTokens",

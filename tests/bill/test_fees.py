@@ -236,11 +236,6 @@ def test_what_grounds_an_answer_of_gemini_is_on_the_bill(
     check(f"{GEMINI}/models/{model}:{method}", {"contents": []}, Row(body, cost, missing))
 
 
-def test_images_by_the_piece_are_on_the_bill() -> None:
-    made = {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": "x"}] * 2}
-    check(f"{GEMINI}/models/imagen-4.0-generate-001:predict", {"instances": []}, Row(made, "0.08"))
-
-
 @pytest.mark.parametrize(("model", "cost"), [("tts-1", "0.00018"), ("tts-1-hd", "0.00036"), ("tts-1-1106", "0.00018")])
 def test_speech_is_billed_by_the_characters_that_were_asked_for(model: str, cost: str) -> None:
     asked = {"model": model, "input": "zwölf Zeichn", "voice": "alloy"}

@@ -1,4 +1,4 @@
-"""Fees beside tokens, as data: what a search, a character or an image of a provider costs, and where that stands.
+"""Fees beside tokens, as data: what a search or a character costs at a provider, and where that stands.
 
 A fee that is not published, or that an answer does not show enough of, has no rate: it is named as missing. Free
 allowances of an account (Gemini's first searches of a day or month) are not known here, and not subtracted.
@@ -28,7 +28,6 @@ _OPENAI = "https://platform.openai.com/docs/pricing, built-in tools, as quoted i
 _SPEECH = "https://platform.openai.com/docs/pricing, speech generation, 2026; genai-prices 0.2.3 (input_mchars)"
 _ANTHROPIC = "https://docs.claude.com/en/docs/about-claude/pricing, web search tool, 2026; genai-prices 0.2.3"
 _GEMINI = "https://ai.google.dev/gemini-api/docs/pricing, grounding with Google Search, 2026-09; genai-prices 0.2.3"
-_IMAGEN = "https://ai.google.dev/gemini-api/docs/pricing, Imagen 4, 2026"
 _SONAR = "https://docs.perplexity.ai/getting-started/pricing, 2026-11"
 _CLASSIC = ("gpt-4o*", "gpt-4.1*", "chatgpt-4o*")
 _SEARCH_MODELS = ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")
@@ -77,9 +76,6 @@ FEES: tuple[Fee, ...] = (
     Fee("google", "web_search", "10", f"{_ANTHROPIC}: Claude on Vertex", ("claude-*",)),
     Fee("google", "google_search", "35", _GEMINI, _OLDER_GEMINI, is_once=True),
     Fee("google", "google_search", "14", _GEMINI, ("gemini-*",)),
-    Fee("google", "images", "20", _IMAGEN, ("imagen-4.0-fast*",)),
-    Fee("google", "images", "60", _IMAGEN, ("imagen-4.0-ultra*",)),
-    Fee("google", "images", "40", _IMAGEN, ("imagen-4.0-generate*",)),
     Fee("deepseek", "web_search", "0.75", "https://api-docs.deepseek.com/quick_start/pricing, as quoted 2026-11-10"),
     Fee("meta", "web_search", "2.50", "genai-prices 0.2.3 (web_searches_kcount)"),
     Fee("moonshotai", "$web_search", "5", "https://platform.kimi.ai/docs/pricing/tools, 2026"),
@@ -95,7 +91,7 @@ FEES: tuple[Fee, ...] = (
 )  # fmt: skip
 """The first row that fits counts."""
 
-BY_PIECE = frozenset({"characters", "images"})
+BY_PIECE = frozenset({"characters"})
 """What is billed instead of tokens."""
 INCLUDED = frozenset({("perplexity", "citation_tokens"), ("perplexity", "search_queries")})
 """What is a part of another fee with every model that has no row of its own: searches are part of a request."""

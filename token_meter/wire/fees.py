@@ -10,8 +10,6 @@ from token_meter.wire.framing import several
 from token_meter.wire.json_scan import FULL_PARSE_LIMIT, Object, parse_object
 
 _NONE = Usage()
-_PIECES = "images"
-"""What is billed by the piece has no usage to be estimated."""
 
 
 def with_fees(layout: Format, raw: bytes, reading: Reading) -> Reading:
@@ -22,11 +20,9 @@ def with_fees(layout: Format, raw: bytes, reading: Reading) -> Reading:
     if not any(raw.rfind(mark) >= 0 for mark in layout.fee_marks):
         return reading
     usage = reading.usage
-    if len(raw) > FULL_PARSE_LIMIT:
-        return reading
-    found = find(_objects(layout, raw))
-    if usage is None and reading.ended and _PIECES not in found:
+    if (usage is None and reading.ended) or len(raw) > FULL_PARSE_LIMIT:
         return reading  # what was used has to be estimated
+    found = find(_objects(layout, raw))
     searches, charge = found.pop("web_search", None), found.pop("charge", None)
     fees = fees_of(found)
     if not searches and fees is None and charge is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.google.generate_content import locate_usage, paths
-from token_meter.providers.google.grounding import MARKS, images
 from token_meter.providers.google.usage import GENERATE, usage_of
 from token_meter.types import Usage
 from token_meter.wire.format import Format, UsageLocation
@@ -72,8 +71,6 @@ PREDICT = Api(
         keys=("predictions",),
         optional_keys=("error",),
         usage_key=b'"token_count"',
-        fees=images,
-        fee_marks=MARKS[1:],
     ),
     paths=paths("predict"),
     needs_sign=True,

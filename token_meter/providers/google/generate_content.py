@@ -53,7 +53,7 @@ GENERATE_CONTENT = Api(
         framing=json_array,
         has_running_output=True,
         fees=grounding,
-        fee_marks=MARKS[:1],
+        fee_marks=MARKS,
     ),
     paths=paths("generateContent", "streamGenerateContent"),
     is_chat=True,

@@ -12,7 +12,7 @@ from typing import Any
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects
 
-MARKS = (b'"groundingMetadata"', b'"predictions"')
+MARKS = (b'"groundingMetadata"',)
 _CHUNKS = {"maps": "google_maps", "retrievedContext": "retrieval"}
 """Kinds of sources with a fee of their own."""
 
@@ -41,14 +41,3 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
     elif is_searched:
         found["google_search"] = None  # grounded, and it does not say by how many queries
     return found
-
-
-def images(events: Sequence[Object]) -> dict[str, Any]:
-    """The images that Imagen made, which are billed by the piece."""
-    made = sum(
-        1
-        for event in events
-        for prediction in objects(event.get("predictions"))
-        if str(prediction.get("mimeType", "")).startswith("image/")
-    )
-    return {"images": made} if made else {}

@@ -56,7 +56,8 @@ class Attempt(AttemptLifecycle):
         if self.replacement_request is not None:
             self._hide_usage(status, content_type)
         if streamed:
-            self._streamed = "event" in content_type  # text/event-stream, and application/vnd.*.eventstream
+            # Server-sent events, AWS's event streams, and JSON lines by two names.
+            self._streamed = "event" in content_type or "ndjson" in content_type or "stream+json" in content_type
             if self.wants_body:
                 self._reader = StreamReader(route.api.format)
             if self.is_signed:

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter._fees import LARGEST
-from token_meter.prices._overlay import matches
 from token_meter.prices._rate_card import EXACT
+from token_meter.prices._uplifts import matches
 from token_meter.types import Usage
 
 AS_OF = "2026-11-27"

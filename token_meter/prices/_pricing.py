@@ -9,7 +9,7 @@ from decimal import Decimal
 from token_meter._fees import LARGEST, Fees
 from token_meter.prices._fees import AS_OF, BY_PIECE, OTHER_MODEL, UPSTREAM
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, WORDS, UnpriceableError, unexplained
+from token_meter.prices._rate_card import EXACT, WORDS, AtLeastError, UnpriceableError, unexplained
 from token_meter.types import Price, Usage
 
 _LOG = logging.getLogger("token_meter")
@@ -43,6 +43,8 @@ def price_of(usage: Usage | None, entry: Entry) -> Price:
         try:
             # NamedTuple's own constructor takes twice as long.
             return _new(Price, (entry.cost(usage), entry.source, None, ()))
+        except AtLeastError as known:
+            return Price(known.cost, entry.source, str(known), (_LONG_CONTEXT,))
         except UnpriceableError:
             return _in_parts(usage, entry, entry.cost)
     except UnpriceableError as exc:
@@ -158,6 +160,7 @@ def _of_other_models(usage: Usage, entry: Entry, missing: list[str]) -> Decimal 
     return found
 
 
+_LONG_CONTEXT = "long-context rates"
 _TEXT_UNIT = {"input_image": "input", "output_image": "output", "cached_image": "cached_input"}
 """Images without a rate of their own are billed at that of text."""
 
@@ -169,6 +172,10 @@ def _known_part(
     for _ in WORDS:
         try:
             return cost(usage), any(usage[:2]) or bool(usage.audio_seconds) or not missing
+        except AtLeastError as known:
+            reasons.append(str(known))
+            missing.append(_LONG_CONTEXT)
+            return known.cost, True
         except UnpriceableError as exc:
             if exc.unit is None:
                 raise
@@ -179,7 +186,7 @@ def _known_part(
 
 
 _NAMES = {
-    "tool_usage": "tokens of another model", "long_context": "long-context rates", "mixed_audio": "cached audio",
+    "tool_usage": "tokens of another model", "long_context": _LONG_CONTEXT, "mixed_audio": "cached audio",
     "mixed_image": "cached images",
 }  # fmt: skip
 
@@ -219,7 +226,7 @@ def _less_input(usage: Usage, unit: str) -> Usage:
     elif unit == "cache_write":
         prompt, written, long = prompt - written, 0, 0
     elif unit == "cache_write_long":
-        prompt, written, long = prompt - long, written - long, 0
+        prompt, written, long = prompt - long, max(0, written - long), 0
     elif unit == "input_audio":
         prompt, cached, audio, from_audio = prompt - audio, cached - from_audio, 0, 0
     elif unit == "cached_audio":

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from token_meter.providers.provider import Provider
 
-AWS = Provider(
-    "aws",
-    hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-agent-runtime.*.amazonaws.com"),
-    free=("model/**/count-tokens", "guardrail/**", "knowledgebases/*/retrieve", "sessions", "sessions/**"),
-)
-COHERE = Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai"), free=("tokenize", "detokenize", "check-api-key"))
 XAI = Provider("x-ai", hosts=("api.x.ai", "*.api.x.ai"), free=("tokenize-text", "files", "files/**"))
-VOYAGE = Provider("voyageai", hosts=("api.voyageai.com",))
 
-ROWS = (AWS, COHERE, VOYAGE, XAI)
+ROWS = (XAI,)

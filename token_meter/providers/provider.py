@@ -20,6 +20,7 @@ class Gate(NamedTuple):
         async_class: the class whose *method* is a coroutine function; `None` where there is none.
         method: the method that is one logical call.
         read: reads the destination and the body of a call from `(client, args, kwargs)` of *method*.
+        has_stubs: the SDK lets a stub answer without a request, so that a call without one was not missed.
     """
 
     module: str
@@ -27,6 +28,7 @@ class Gate(NamedTuple):
     async_class: str | None = "AsyncAPIClient"
     method: str = "request"
     read: Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall] = read_options
+    has_stubs: bool = False
 
 
 class Provider(NamedTuple):
@@ -39,7 +41,8 @@ class Provider(NamedTuple):
             needs a sign.
         free: paths on its hosts to which a POST costs nothing (files, token counts), without a leading version such as
             `v1/`; `*` matches any part of a segment, `**` any number of segments. Other methods than POST are free.
-        marks: names of request headers that only this provider's SDKs send, in lower case.
+        marks: names of request headers that only this provider's SDKs send, in lower case; after a colon and a space
+            the start of its value.
         gates: the gates of its SDKs.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
         states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.

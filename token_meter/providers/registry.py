@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 
 from token_meter.exceptions import ConfigError
 from token_meter.prices import forget_hosts, know_hosts
-from token_meter.providers import compatible, known_hosts
-from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.api import Api
 from token_meter.providers.free_paths import is_free
-from token_meter.providers.google import GOOGLE
-from token_meter.providers.openai import OPENAI
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
+from token_meter.providers.rows import ROWS
+from token_meter.providers.signs import has_sign, owns
 
 UNKNOWN = Api("unknown", is_metered=False)
 """The api of a paid call whose answer cannot be read."""
@@ -69,10 +66,7 @@ class Registry:
 
     def provider_of(self, host: str) -> Provider | None:
         """The provider that owns *host*; `None` for an unknown host."""
-        for provider in self.providers.values():
-            if any(fnmatchcase(host, known) for known in provider.hosts):
-                return provider
-        return None
+        return next((provider for provider in self.providers.values() if owns(provider, host)), None)
 
     def is_paid(self, host: str, method: str, path: str) -> bool:
         """Whether a request that matches no api probably costs money: a POST to a provider, not to a free path."""
@@ -81,19 +75,18 @@ class Registry:
         provider = self.provider_of(host)
         return provider is not None and not is_free(path, provider.free)
 
-    def is_signed(self, dialect: str, host: str, headers: Mapping[str, str]) -> bool:
-        """Whether a request to a shared path belongs to the provider *dialect*, by host or by a mark of its SDK."""
-        provider = self.providers.get(dialect)
-        if provider is None:
-            return False
-        return self.provider_of(host) is not None or any(mark in headers for mark in provider.marks)
+    def is_signed(self, api: Api, host: str, headers: Mapping[str, str]) -> bool:
+        """Whether a request to a shared path goes to a provider that serves *api*, or was made by its SDK."""
+        if api.job is not None and self.provider_of(host) is not None:
+            return True
+        return any(has_sign(each, host, headers) for each in self.providers.values() if api in each.apis)
 
     def api_named(self, name: str) -> Api:
         """The api with this name in records; `UNKNOWN` when there is none."""
         return self.apis.get(name, UNKNOWN)
 
 
-PROVIDERS = Registry((OPENAI, ANTHROPIC, GOOGLE, *compatible.ROWS, *known_hosts.ROWS))
+PROVIDERS = Registry(ROWS)
 route_of = PROVIDERS.route_of
 api_named = PROVIDERS.api_named
 register = PROVIDERS.register

@@ -17,7 +17,7 @@ from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
 from token_meter.prices._fees import SEARCHES, fee_list
-from token_meter.prices._hosts import Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._hosts import LITELLM, STATED_IN_HEADERS, Place, PlaceMap, known_provider, place_of, states_usd
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import BUNDLED, PriceList, Sources
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
@@ -231,6 +231,7 @@ def terms_of(
         (given.place(url, "hosts"), given.word(provider, "hosts"))
         for url, provider in given.table(hosts, "hosts").items()
     )
+    STATED_IN_HEADERS.declare(place for place, provider in paid.rows if provider == LITELLM)
     factors = PlaceMap(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
         for url, factor in given.table(multipliers, "multipliers").items()

@@ -77,9 +77,8 @@ class Registry:
 
     def is_signed(self, api: Api, host: str, headers: Mapping[str, str]) -> bool:
         """Whether a request to a shared path goes to a provider that serves *api*, or was made by its SDK."""
-        if api.job is not None and self.provider_of(host) is not None:
-            return True
-        return any(has_sign(each, host, headers) for each in self.providers.values() if api in each.apis)
+        served_by = (each for each in self.providers.values() if api.job is not None or api in each.apis)
+        return any(has_sign(each, host, headers) for each in served_by)
 
     def api_named(self, name: str) -> Api:
         """The api with this name in records; `UNKNOWN` when there is none."""

@@ -29,9 +29,7 @@ class Breakdown:
             place.add(sums)
 
     def charge(self, alike: Sequence[Call], price: Price) -> str | None:
-        """Add what calls of one kind cost together; return the reason when their model turns out to have no price, or
-        only a lower bound.
-        """
+        """Add what calls of one kind cost together; return why their model turns out to have no whole price."""
         call, is_whole = alike[0], price.is_whole
         for place in self._places(call):
             place.charge(price.cost, len(alike), is_whole=is_whole)

@@ -58,8 +58,9 @@ bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against
 peers: .venvs/peers/.ready ## the same calls under token_meter and under each of its peers
 	@.venvs/peers/bin/python -m benchmarks.peers
 
-compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here
+compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here; prices too
 	$(PYTHON) tests/compat/matrix.py
+	$(PYTHON) tests/compat/prices.py
 
 soak: $(VENV)/.ready ## random programs against the bill for MINUTES=20, the large scale tests, and new fuzz
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=new

@@ -198,6 +198,7 @@ class Hub:
         attempt = Attempt(endpoint, request, scope, outer)
         if ticket is not None or scope.budgets:
             attempt.ticket = self._admission.on_request(endpoint, request.body, ticket, limits_of(scope))
+            attempt.retries = 0 if attempt.ticket is None else attempt.ticket.retries
         if scope.sinks:
             attempt.record_start()
         try:

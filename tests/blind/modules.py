@@ -46,7 +46,7 @@ class AioBoto(Boto):
 class Rpc:
     """As grpc's callable for one method."""
 
-    def __init__(self, method: Any = b"/xai_api.Chat/GetCompletion") -> None:
+    def __init__(self, method: Any = b"/xai_api.Image/GenerateImage") -> None:
         self._method = method
 
     def __call__(self, request: Any) -> Any:

@@ -9,6 +9,5 @@ AWS = Provider(
     hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-agent-runtime.*.amazonaws.com"),
     free=("model/**/count-tokens", "guardrail/**", "knowledgebases/*/retrieve", "sessions", "sessions/**"),
 )
-XAI = Provider("x-ai", hosts=("api.x.ai", "*.api.x.ai"), free=("tokenize-text", "files", "files/**"))
 
-ROWS = (AWS, XAI)
+ROWS = (AWS,)

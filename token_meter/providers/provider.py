@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from token_meter.providers.api import Api
+from token_meter.providers.rpc import Rpc
 from token_meter.providers.stainless import read_options
 from token_meter.transports.ports import PlannedCall
 from token_meter.wire import HeaderReader
@@ -42,6 +43,7 @@ class Provider(NamedTuple):
         marks: names of request headers that only this provider's SDKs send, in lower case; after a colon and a space
             the start of its value.
         gates: the gates of its SDKs.
+        rpcs: its methods over gRPC.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
         states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.
     """
@@ -52,5 +54,6 @@ class Provider(NamedTuple):
     free: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    rpcs: tuple[Rpc, ...] = ()
     read_headers: HeaderReader | None = None
     states_usd: bool = False

@@ -10,5 +10,6 @@ from token_meter.providers.mistral import MISTRAL
 from token_meter.providers.ollama import OLLAMA
 from token_meter.providers.openai import OPENAI
 from token_meter.providers.voyage import VOYAGE
+from token_meter.providers.xai import XAI
 
-ROWS = (OPENAI, ANTHROPIC, GOOGLE, MISTRAL, COHERE, OLLAMA, VOYAGE, *compatible.ROWS, *known_hosts.ROWS)
+ROWS = (OPENAI, ANTHROPIC, GOOGLE, MISTRAL, COHERE, OLLAMA, VOYAGE, XAI, *compatible.ROWS, *known_hosts.ROWS)

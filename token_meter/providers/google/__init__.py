@@ -6,6 +6,7 @@ from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
+from token_meter.providers.google.rpc import RPCS
 from token_meter.providers.google.sdk import parts_of, read_built, read_generated
 from token_meter.providers.provider import Gate, Provider
 
@@ -36,6 +37,7 @@ GOOGLE = Provider(
         "upload/**",
     ),
     marks=("x-goog-api-client",),
+    rpcs=RPCS,
     # Retries are inside of each of these methods. The first class has both colours; interactions have a client of their
     # own, which was another one until 2.x.
     gates=(

@@ -14,8 +14,8 @@ from token_meter._aside import is_on_loop
 from token_meter._failures import internal_error
 from token_meter.call.background import BACKGROUND
 from token_meter.call.errands import Errands
-from token_meter.call.put_off import PutOff
-from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
+from token_meter.call.put_off import PutOff, answer_of
+from token_meter.call.record import call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
@@ -123,6 +123,9 @@ class AttemptLifecycle(Errands):
                 internal_error("sink")
 
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:
+        if not self.is_signed and self.call_scope.sinks:  # only now it is known to be a call
+            self.record_start()
+            call = call._replace(id=self._id or call.id)
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
         shared = None if self.ticket is None else self.ticket.shared
         tells = self.events_out is not None or self._sink_tokens or shared is not None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from token_meter.providers.api import Api
+from token_meter.providers.rpc import Rpc
 from token_meter.providers.stainless import read_options
 from token_meter.transports.ports import PlannedCall
 from token_meter.wire import HeaderReader
@@ -46,6 +47,7 @@ class Provider(NamedTuple):
         marks: names of request headers that only this provider's SDKs send, in lower case; after a colon and a space
             the start of its value.
         gates: the gates of its SDKs.
+        rpcs: its methods over gRPC.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
         parts_of: the objects by which an SDK's client sends, if that is not itself; none for somebody else's client.
         states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.
@@ -57,6 +59,7 @@ class Provider(NamedTuple):
     free: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
+    rpcs: tuple[Rpc, ...] = ()
     read_headers: HeaderReader | None = None
     states_usd: bool = False
     parts_of: Callable[[Any], tuple[Any, ...]] | None = None

@@ -209,3 +209,31 @@ class GateRow(Protocol):
     @property
     def has_stubs(self) -> bool:
         """Whether an answer may come without a request."""
+
+
+class RpcRow(Protocol):
+    """Some methods of a gRPC service that run models (see `providers.rpc.Rpc`)."""
+
+    @property
+    def method(self) -> str:
+        """A pattern of their full names."""
+
+    @property
+    def host(self) -> str:
+        """The provider's host."""
+
+    @property
+    def path(self) -> Callable[[Any, Any], str] | None:
+        """The path of the same call over HTTP; `None` where it cannot be read."""
+
+    @property
+    def request(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Makes the JSON of a request."""
+
+    @property
+    def answer(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Makes the JSON of an answer."""
+
+    @property
+    def keeps_names(self) -> bool:
+        """JSON keeps the names of fields as they are declared."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.framing import Framing
@@ -91,6 +91,8 @@ class Format(NamedTuple):
         framing: finds the objects of a body that is neither JSON nor events: `json_array`, `aws_events`, ...
         frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
+        fees: counts what is billed beside tokens, by name, in all the objects of an answer; `None`: a number unknown.
+        fee_marks: bytes of which an answer with a fee holds one.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -111,6 +113,8 @@ class Format(NamedTuple):
     deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
+    fees: Callable[[Sequence[Object]], dict[str, Any]] | None = None
+    fee_marks: tuple[bytes, ...] = ()
 
     def ends_with(self, event: Object) -> bool:
         """Whether *event* is the last one of a stream that reports usage."""

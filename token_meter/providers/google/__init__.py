@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
+from token_meter.providers.google.rpc import RPCS
 from token_meter.providers.google.sdk import parts_of, read_built, read_generated
 from token_meter.providers.provider import Gate, Provider
 
@@ -19,7 +21,7 @@ GOOGLE = Provider(
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
     ),
-    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS),
+    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
     # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
     free=(
         "**:countTokens",
@@ -35,6 +37,7 @@ GOOGLE = Provider(
         "upload/**",
     ),
     marks=("x-goog-api-client",),
+    rpcs=RPCS,
     # Retries are inside of each of these methods. The first class has both colours; interactions have a client of their
     # own, which was another one until 2.x.
     gates=(

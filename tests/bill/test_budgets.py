@@ -40,9 +40,7 @@ CALLS: dict[str, tuple[str, Any, Any, str]] = {
 
 
 @pytest.mark.parametrize(("url", "asked", "answered", "cost"), CALLS.values(), ids=CALLS)
-def test_a_limit_counts_fees_and_at_most_one_call_passes_it(
-    url: str, asked: Any, answered: Any, cost: str
-) -> None:
+def test_a_limit_counts_fees_and_at_most_one_call_passes_it(url: str, asked: Any, answered: Any, cost: str) -> None:
     """The provider's own bill stops at the limit and one call more; two such calls never run at once."""
     bill, refused_inside = Decimal(0), 0
 

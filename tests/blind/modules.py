@@ -27,7 +27,7 @@ def answers(status: int = 200) -> SimpleNamespace:
 class Rpc:
     """As grpc's callable for one method."""
 
-    def __init__(self, method: Any = b"/xai_api.Chat/GetCompletion") -> None:
+    def __init__(self, method: Any = b"/xai_api.Image/GenerateImage") -> None:
         self._method = method
 
     def __call__(self, request: Any) -> Any:

@@ -30,7 +30,7 @@ RPC = {
     "_UnaryStreamMultiCallable": type("B", (modules.Rpc,), dict(vars(modules.Rpc))),
     "_SingleThreadedUnaryStreamMultiCallable": type("C", (modules.Rpc,), dict(vars(modules.Rpc))),
 }
-VERTEX = "/google.cloud.aiplatform.v1.PredictionService/GenerateContent"
+VERTEX = "/google.cloud.aiplatform.v1.PredictionService/Predict"
 WAYS = [
     Way("DSPy's own transport", DSPY, {"StdlibTransport": modules.Lm15},
         lambda: modules.Lm15().stream(modules.posted())),

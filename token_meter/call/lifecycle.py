@@ -66,6 +66,7 @@ class AttemptLifecycle(Errands):
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
     _is_awaited = True  # a transport dispatches right after the end
+    retries = 0  # attempts before this one, as far as a gate has counted them
     is_replay = False  # a cassette answered
     is_signed = True  # whether it surely is a call of the api that its path names
     stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
@@ -296,4 +297,4 @@ class AttemptLifecycle(Errands):
     @property
     def attempt(self) -> int:
         """Which try of the SDK this is."""
-        return self._attempt if self._request is None else attempt_number(self._request.headers)
+        return self._attempt if self._request is None else attempt_number(self._request.headers) or self.retries

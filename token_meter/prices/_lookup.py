@@ -192,31 +192,42 @@ def _of_row(
     """The price of one row, in one tier."""
     name = tier or processing
     if row.like is not None:
-        source = f"{source}, like {row.like}"
-        if row.like in (listed.model for listed in sources.rows if listed.like is not None):
-            msg = f"{row.model} is listed like {row.like}, which is itself listed like another; name that one"
-            raise UnpriceableError(msg)
-        usual = published(row.provider, row.like, "", "", at_s, sources)
-        if usual.sheet is None:
-            msg = f"{row.model} is listed like {row.like}, whose price is not one of rates per token"
-            raise UnpriceableError(msg)
-        sheet = shaped(row, usual.sheet)
-        limits = max(since, usual.since), min(row.until_s, usual.until)
-        if name and name not in row.factors:
-            there = published(row.provider, row.like, tier, processing, at_s, sources)
-            if there.sheet is None:
-                msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
-                raise UnpriceableError(msg)
-            moved = in_tier(sheet, usual.sheet, there.sheet)
-            return Published(moved, None, source, *limits, like=row.like, lost_above=there.lost_above)
+        usual = _like(row, source, at_s, sources)
+        usual = usual._replace(since=max(since, usual.since), until=min(row.until_s, usual.until))
     else:
-        sheet, limits = row.sheet, (since, row.until_s)
-    if name:
-        if name not in row.factors:
-            msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
-            raise UnpriceableError(msg)
-        sheet = multiplied(sheet, row.factors[name])
-    return Published(sheet, None, source, *limits, like=row.like)
+        usual = Published(row.sheet, None, source, since, row.until_s)
+    assert usual.sheet is not None
+    if not name:
+        return usual
+    if (factor := row.factors.get(name)) is not None:
+        return usual._replace(sheet=multiplied(usual.sheet, factor), other=None, doubt=None)
+    if row.like is not None:
+        standard = published(row.provider, row.like, "", "", at_s, sources)
+        there = published(row.provider, row.like, tier, processing, at_s, sources)
+        if there.sheet is not None and standard.sheet is not None:
+            moved = in_tier(usual.sheet, standard.sheet, there.sheet)
+            return usual._replace(sheet=moved, lost_above=there.lost_above, other=None, doubt=None)
+    msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
+    raise UnpriceableError(msg)
+
+
+def _like(row: Listed, source: str, at_s: float, sources: Sources) -> Published:
+    """The standard price of a row in the shape of another model's."""
+    assert row.like is not None
+    if row.like in (listed.model for listed in sources.rows if listed.like is not None):
+        msg = f"{row.model} is listed like {row.like}, which is itself listed like another; name that one"
+        raise UnpriceableError(msg)
+    usual = published(row.provider, row.like, "", "", at_s, sources)
+    if usual.sheet is None:
+        msg = f"{row.model} is listed like {row.like}, whose price is not one of rates per token"
+        raise UnpriceableError(msg)
+    other = usual.other
+    if other is not None:
+        other = other._replace(sheet=shaped(row, other.sheet or ()), public=None, source=f"{source}, like {row.like}")
+    return Published(
+        shaped(row, usual.sheet), None, f"{source}, like {row.like}", usual.since, usual.until, row.like, None, other,
+        usual.doubt,
+    )  # fmt: skip
 
 
 def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:

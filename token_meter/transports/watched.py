@@ -7,7 +7,6 @@ can refuse it, and it counts as unmeasured. A row goes when its transport is rea
 from __future__ import annotations
 
 import contextvars
-import re
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from types import ModuleType
@@ -213,42 +212,15 @@ def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ke
     return _key(request.method, request.url)
 
 
-def _grpc(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
-    """Of a callable that grpc makes for one method of a service; only of the methods that run models."""
-    method = call._method
-    path = method.decode() if isinstance(method, bytes) else str(method)
-    found = _PAID_RPC.match(path)
-    return None if found is None else ("POST", "grpc", _RPC_HOSTS[str(found.lastgroup)], None, path)
-
-
 def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
 
 
-_PAID_RPC = re.compile(
-    r"/(?:(?P<xai>xai_api\.(?:Chat/(?:GetCompletion|StartDeferred|Compact)|Sample/|Embedder/|Image/|Documents/"
-    r"|Video/(?:Generate|Extend)|BatchMgmt/Add))"
-    r"|(?P<gemini>google\.ai\.generativelanguage\.\w+\.(?:GenerativeService|PredictionService)/(?!Count))"
-    r"|(?P<vertex>google\.cloud\.aiplatform\.\w+\.PredictionService/))"
-)
-"""The methods that cost money (xai_sdk 1.21, google-generativeai, google-cloud-aiplatform 2.7, 2026-11)."""
-_RPC_HOSTS = {
-    "xai": "api.x.ai", "gemini": "generativelanguage.googleapis.com", "vertex": "aiplatform.googleapis.com",
-}  # fmt: skip
-
 _LM15 = "dspy._vendor.lm15.transports"
-_BLOCKING = "grpc._channel"
 
 WATCHES = (
     Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
     Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", _prepared, "DSPy's own transport", is_async=True),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "with_call", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "future", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_SingleThreadedUnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch("grpc.aio._channel", "UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch("grpc.aio._channel", "UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
     Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
 )
-"""All that is watched. Read in the libraries' sources: grpcio 1.82, DSPy 3.4, google-genai 3.6, 2026-11-27."""
+"""All that is watched. Read in the libraries' sources: DSPy 3.4, google-genai 3.6, 2026-11-27."""

@@ -88,8 +88,7 @@ class Format(NamedTuple):
         read_headers: adds what headers say to what the body said, by way of `numbers` or `name_of`: they hold anything.
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
             Where there are terminal events, only one of them makes the usage whole.
-        framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
-            `json_array`, `json_lines`, `aws_events`, or a function that calls one of them.
+        framing: finds the objects of a body that is neither JSON nor events: `json_array`, `aws_events`, ...
         frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
         fees: counts what is billed beside tokens, by name, in all the objects of an answer; `None`: a number unknown.

@@ -6,7 +6,8 @@ from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
-from token_meter.providers.google.sdk import read_built, read_generated
+from token_meter.providers.google.rpc import RPCS
+from token_meter.providers.google.sdk import parts_of, read_built, read_generated
 from token_meter.providers.provider import Gate, Provider
 
 _CLIENT = "google.genai._api_client"
@@ -36,13 +37,15 @@ GOOGLE = Provider(
         "upload/**",
     ),
     marks=("x-goog-api-client",),
+    rpcs=RPCS,
     # Retries are inside of each of these methods. The first class has both colours; interactions have a client of their
     # own, which was another one until 2.x.
     gates=(
-        Gate(_CLIENT, "BaseApiClient", None, "_request", read_built),
-        Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built),
-        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated),
-        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated),
+        Gate(_CLIENT, "BaseApiClient", None, "_request", read_built, counts_attempts=True),
+        Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built, counts_attempts=True),
+        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated, counts_attempts=True),
+        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated, counts_attempts=True),
         Gate("google.genai._interactions._base_client"),
     ),
+    parts_of=parts_of,
 )

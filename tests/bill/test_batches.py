@@ -82,11 +82,11 @@ def is_one(cb: Any, cost: Decimal) -> None:
     ],
     ids=["created", "polled on, and its file read", "created elsewhere", "only its end", "only its file"],
 )
-def test_a_batch_is_one_call_at_its_end(steps: Any) -> None:
+def test_f141_a_batch_is_one_call_at_its_end(steps: Any) -> None:
     is_one(metered(steps), COST)
 
 
-def test_a_batch_is_open_until_its_end() -> None:
+def test_f141_a_batch_is_open_until_its_end() -> None:
     cb = metered([CREATED, UNDER_WAY])
 
     assert (cb.cost, cb.is_complete, cb.open_streams) == (0, False, 1)
@@ -283,7 +283,7 @@ def test_a_batch_of_gemini_counts_with_the_file_of_its_answers() -> None:
 @pytest.mark.parametrize("path", [
     "fine_tuning/jobs", "evals/e1/runs", "fine_tuning/alpha/graders/run", "realtime/calls", "containers",
 ])  # fmt: skip
-def test_other_paid_jobs_are_unmeasured_and_never_nothing(path: str) -> None:
+def test_f141_other_paid_jobs_are_unmeasured_and_never_nothing(path: str) -> None:
     cb = metered([("POST", f"{OPENAI}/{path}", {"model": "gpt-4o-mini"}, {"id": "x", "status": "queued"})])
 
     assert (cb.unmeasured_calls, cb.is_complete, cb.cost_is_known) == (1, False, False)

@@ -260,12 +260,17 @@ def test_a_fee_without_a_published_rate_at_that_provider_is_named() -> None:
         ({"fees": {"web_search": "8"}}, TOKENS + Decimal("0.0105"), ()),
         ({"fees": {"web_search": "0"}}, TOKENS + Decimal("0.0025"), ()),
         ({"web_search": "20"}, TOKENS + Decimal("0.0225"), ()),
-        ({"fees": {"code_interpreter": "30"}}, TOKENS + Decimal("0.0125"), ()),
+        ({"fees": {"oracle": "30"}}, TOKENS + Decimal("0.0125"), ()),
         ({"fees": False}, TOKENS, ("file_search", "web_search")),
     ],
 )
 def test_a_price_book_has_its_own_fees(terms: Any, cost: Decimal, missing: tuple[str, ...]) -> None:
     check(f"{OPENAI}/responses", {"model": "m"}, Row(response(SEARCH, FILES), cost, missing), prices=PriceBook(**terms))
+
+
+def test_what_has_no_published_rate_may_have_one_of_the_books_own() -> None:
+    book = PriceBook(fees={"code_interpreter": "30"})
+    check(f"{OPENAI}/responses", {"model": "m"}, Row(response(CODE, CODE), TOKENS + Decimal("0.06")), prices=book)
 
 
 def test_a_stream_that_is_left_keeps_the_fees_that_it_had_shown() -> None:

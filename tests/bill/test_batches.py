@@ -145,6 +145,23 @@ def test_a_file_of_results_says_what_each_request_used(content: bytes, cost: str
     is_one(metered([("GET", f"{OPENAI}/files/file-o/content", None, content)]), Decimal(cost))
 
 
+@pytest.mark.parametrize("lost", [b"{broken\n", lines(line({"object": "chat.completion", "model": GPT5}))])
+def test_a_request_whose_usage_is_lost_is_missing(lost: bytes) -> None:
+    content = lines(chat_line(GPT5, 1000, 100)) + lost
+    cb = metered([("GET", f"{OPENAI}/files/file-o/content", None, content)])
+
+    assert (cb.cost, cb.is_complete) == (Decimal("0.001125"), False)
+    assert cb.calls[0].price is not None
+    assert cb.calls[0].price.missing == ("requests without usage",)
+
+
+def test_a_batch_of_which_every_request_failed_costs_nothing() -> None:
+    silent = ("GET", f"{OPENAI}/batches/batch_1", None, batch("completed", output_file_id="file-o"))
+    cb = metered([CREATED, silent, ("GET", f"{OPENAI}/files/file-o/content", None, lines(FAILED_LINE))])
+
+    assert (cb.calls, cb.is_complete) == ((), True)
+
+
 def test_of_requests_that_are_known_as_a_sum_only_the_long_ones_are_open() -> None:
     done = batch("completed", model="gpt-5.4", usage=responses_usage(600_000, 300), request_counts={"total": 3})
     cb = metered([("GET", f"{OPENAI}/batches/batch_1", None, done)])

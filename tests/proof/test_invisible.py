@@ -253,7 +253,7 @@ TROUBLE: dict[str, Shape] = {
     "cut": _fails("cut=2", shapes.stream), "cut at once": _fails("cut=0", shapes.stream),
     "error event": _fails("error=2", shapes.stream), "error event with usage": _fails("error=2,error_usage", shapes.stream),
     "json for a stream": _fails("body=json", shapes.stream), "sse for json": _fails("body=sse", shapes.chat),
-    "gzip": _fails("compress=gzip,chunk=3", shapes.stream), "a byte at a time": _fails("chunk=1,line=crlf", shapes.stream),
+    "gzip": _fails("compress=gzip,chunk=3", shapes.stream), "a byte at a time": _fails("chunk=1,line=crlf,words=4", shapes.stream),
     "redirect": _fails("redirect", shapes.chat), "retried": _retried, "timeout": _timed_out, "refused": _refused,
     "bad argument": _bad_argument, "cancelled": _cancelled, "closed unread": _closed_unread,
     "elapsed": _elapsed_and_headers, "the caller raises": _raises_in_the_loop,

@@ -71,10 +71,12 @@ def take_internal_errors() -> dict[str, int]:
     return found
 
 
-@pytest.fixture
-def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SDK that loads them for each client takes longer for that than a test for the rest."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+@pytest.fixture(autouse=True, scope="session")
+def without_certificates() -> Iterator[None]:
+    """No call here is encrypted, and to load the certificates takes 40 ms a client: more than most tests for the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        yield
 
 
 @pytest.fixture(autouse=True)

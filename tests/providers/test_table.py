@@ -10,7 +10,7 @@ import pytest
 
 from tests.providers import table
 from tests.providers.table import Cell, Row
-from token_meter import Meter, meter
+from token_meter import BudgetExceededError, Meter, meter
 from token_meter.prices import PriceBook
 
 CELLS = [
@@ -27,7 +27,7 @@ def test_the_page_shows_the_rows_that_are_tried() -> None:
 
 @pytest.mark.usefixtures("without_certificates")
 @pytest.mark.parametrize(("row", "shape"), CELLS)
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_the_cell_is_true(row: Row, shape: str) -> None:
     """The word, and the counts where they are fixed."""
     pytest.importorskip(row.module)
@@ -64,3 +64,21 @@ def _counts(cb: Meter, cell: Cell) -> tuple[int | None, int | None, int | None]:
         None if cell.completion is None else cb.completion_tokens,
         None if cell.cached is None else cb.cached_tokens,
     )
+
+
+@pytest.mark.usefixtures("without_certificates")
+@pytest.mark.parametrize("row", table.rows(), ids=lambda row: f"{row.sdk} {row.over}".replace(" ", "-"))
+@pytest.mark.filterwarnings("ignore")
+def test_f127_a_limit_refuses_a_call_before_it_leaves(row: Row) -> None:
+    """And the refusal reaches the program as it was raised, through whatever the SDK makes of exceptions."""
+    pytest.importorskip(row.module)
+    cell = row.cells.get("async", row.cells.get("sync"))
+    assert cell is not None, "a row has one of both"
+    with row.place() as place:
+        book = PriceBook(hosts={place.url: row.provider}) if row.provider is not None else None
+        with meter(max_calls=0, prices=book), pytest.raises(BudgetExceededError):
+            ran: Any = cell.run(place)
+            if inspect.isawaitable(ran):
+                asyncio.run(_whole(ran))
+
+    assert getattr(place, "asked", []) == []

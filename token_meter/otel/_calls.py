@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from token_meter.types import Call
 if TYPE_CHECKING:
     from opentelemetry.metrics import Histogram, Meter
 
-    from token_meter.otel._observe import Observation
+    from token_meter.otel._names import Names
+    from token_meter.otel._sums import Key, ProcessMeter
 
 _SPAN_TOKENS = {
     "prompt_tokens": "gen_ai.usage.input_tokens",
@@ -30,12 +32,22 @@ _ANY_CALL = Call("", 0.0, 0.0, "api.openai.com", "chat", "gpt-4o")
 class CallSink:
     """A sink of a meter: it notes the span at the departure of a call, because an answer may be read under another."""
 
-    def __init__(self, owner: Observation, instruments: Meter, *, histograms: bool, spans: bool) -> None:
-        self._owner = weakref.ref(owner)
+    def __init__(
+        self,
+        meter: ProcessMeter,
+        names: Names,
+        attributes_of: Callable[[Key], tuple[tuple[str, str], ...]],
+        instruments: Meter,
+        *,
+        histograms: bool,
+        spans: bool,
+    ) -> None:
+        self._meter = meter
+        self._attributes_of = attributes_of
         self._spans = spans
         self._sums: weakref.WeakKeyDictionary[trace.Span, dict[str, Any]] = weakref.WeakKeyDictionary()
-        self._histograms = _Histograms(owner, instruments) if histograms else None
-        if (loads := owner.meter.book.slow_part(_ANY_CALL)) is not None:
+        self._histograms = _Histograms(names, instruments) if histograms else None
+        if (loads := meter.book.slow_part(_ANY_CALL)) is not None:
             loads()  # now, not at the end of a first call, which may stand on an event loop
 
     def on_start(self, id: str, model: str | None) -> trace.Span | None:
@@ -43,13 +55,11 @@ class CallSink:
         return span if span is not None and span.is_recording() else None
 
     def on_end(self, call: Call, token: trace.Span | None) -> None:
-        owner = self._owner()
-        if owner is None:
-            return
         if self._histograms is not None:
-            self._histograms.record(owner, call)
+            attributes = dict(self._attributes_of(self._meter.key_of(call)))
+            self._histograms.record(attributes, self._meter.priced(call) if self._histograms.has_cost else call)
         if token is not None and token.is_recording():
-            self._write(token, owner.meter.priced(call))
+            self._write(token, self._meter.priced(call))
 
     def on_discard(self, id: str) -> None:
         """Nothing was noted but the span."""
@@ -77,8 +87,7 @@ class CallSink:
 
 
 class _Histograms:
-    def __init__(self, owner: Observation, instruments: Meter) -> None:
-        names = owner.names
+    def __init__(self, names: Names, instruments: Meter) -> None:
         self._duration = _histogram(instruments, names.duration, "s", DURATION_BUCKETS)
         self._is_one = names.token_histogram is not None
         one, two = names.token_histogram or names.input_histogram, names.output_histogram
@@ -87,16 +96,20 @@ class _Histograms:
             self._output = _histogram(instruments, two, "{token}", TOKEN_BUCKETS)
         self._cost = None if names.cost_histogram is None else instruments.create_histogram(names.cost_histogram, "USD")
 
-    def record(self, owner: Observation, call: Call) -> None:
-        attributes: dict[str, Any] = dict(owner.attributes_of(owner.meter.key_of(call)))
+    @property
+    def has_cost(self) -> bool:
+        """Whether it records costs, and so needs a price."""
+        return self._cost is not None
+
+    def record(self, attributes: dict[str, Any], call: Call) -> None:
         usage = call.tokens
         for instrument, count, kind in (
             (self._input, usage.prompt_tokens, "input"), (self._output, usage.completion_tokens, "output"),
         ):  # fmt: skip
             if count is not None:
                 instrument.record(count, {**attributes, "gen_ai.token.type": kind} if self._is_one else attributes)
-        if self._cost is not None and (cost := owner.meter.priced(call).cost) is not None:
-            self._cost.record(float(cost), attributes)
+        if self._cost is not None and call.cost is not None:
+            self._cost.record(float(call.cost), attributes)
         if not call.is_success:
             attributes["error.type"] = call.error or (str(call.status) if call.status else "_OTHER")
         self._duration.record(call.duration_s, attributes)

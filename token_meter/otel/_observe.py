@@ -93,7 +93,9 @@ class Observation:
         if histograms or spans:
             from token_meter.otel._calls import CallSink
 
-            self.meter.sink = CallSink(self, self._instruments_of(), histograms=histograms, spans=spans)
+            self.meter.sink = CallSink(
+                self.meter, self._names, self.attributes_of, self._instruments_of(), histograms=histograms, spans=spans
+            )
             self.meter.allows_deferral = False
         self._register()
         HUB.open(self.meter)

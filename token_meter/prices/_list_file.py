@@ -43,7 +43,9 @@ class FileList:
 
     def __init__(self, kind: str, raw: Any, digest: str, as_of: date | None = None, origin: str = "") -> None:
         self.kind, self.digest, self.as_of, self.origin = kind, digest[:12], as_of, origin
-        self._raw = raw
+        self.raw = raw
+        self._is_read = False
+        _public.unread += 1
 
     @property
     def label(self) -> str:
@@ -57,22 +59,39 @@ class FileList:
 
     @property
     def current(self) -> object | None:
-        return _public.current()
+        return _public.current() if self._is_read else None
 
     @cached_property
     def data(self) -> Any:
         """The snapshot of genai-prices; `None` for other kinds."""
-        return snapshot_of(self._raw) if self.kind == GENAI else None
+        found = snapshot_of(self.raw) if self.kind == GENAI else None
+        if not self._is_read:
+            self._is_read = True
+            _public.unread -= 1
+        return found
 
     @cached_property
     def rates(self) -> _Rates:
         """The rates by provider and model, then by tier; none for genai-prices' own data."""
         found: _Rates = {}
         if self.kind == LITELLM:
-            rows = rows_of(self._raw) if is_litellm(self._raw) else _written(self._raw)
+            rows = rows_of(self.raw) if is_litellm(self.raw) else _written(self.raw)
             for provider, model, tier, processing, sheet in rows:
                 found.setdefault((provider, model), {})[tier, processing] = sheet
         return found
+
+    def checked(self) -> FileList:
+        """The list, after all of it was read.
+
+        Raises:
+            ConfigError: a row is not valid.
+        """
+        if self.kind == GENAI:
+            _check_providers(self.raw)
+        if self.data is None and not self.rates:
+            msg = "it has no price per token"
+            raise ConfigError(msg)
+        return self
 
     def own(self, provider: str, model: str, tier: str, processing: str) -> RateTable | None:
         return self.rates.get((provider, model), {}).get((tier, processing))
@@ -100,12 +119,12 @@ def read_list(path: str | os.PathLike[str]) -> FileList:
         msg = f"price list {file.name}: {error}"
         raise ConfigError(msg) from None
     if found is None:
-        msg = f"price list {file.name}: it is no list of prices; {_EXPECTED}"
+        msg = f"price list {file.name}: it is no list of prices; {EXPECTED}"
         raise ConfigError(msg)
     return found
 
 
-_EXPECTED = (
+EXPECTED = (
     "it must be a file of `token-meter prices update`, LiteLLM's model_prices_and_context_window.json, or "
     "genai-prices' data.json"
 )
@@ -122,9 +141,9 @@ def list_of(text: str, parse: Any) -> FileList | None:
     data = parse(text)
     digest = hashlib.sha256(text.encode()).hexdigest()
     if is_litellm(data):
-        return FileList(LITELLM, data, digest)
+        return FileList(LITELLM, data, digest).checked()
     if isinstance(data, list) and data and all(isinstance(row, dict) and "models" in row for row in data):
-        return FileList(GENAI, json.loads(text), digest)
+        return FileList(GENAI, json.loads(text), digest).checked()
     return None
 
 
@@ -135,7 +154,7 @@ def text_of(file: Path) -> str:
         ConfigError: it cannot be read.
     """
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"it cannot be read: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}"
         raise ConfigError(msg) from None
@@ -223,3 +242,31 @@ def snapshot_of(raw: Any) -> Any:
         what = " ".join(str(error).split())[:200]
         msg = f"genai-prices {_public.version()} does not understand its rows ({what}); pip install -U genai-prices"
         raise ConfigError(msg) from None
+
+
+def _check_providers(rows: list[Any]) -> None:
+    """What genai-prices' own reading lets pass: a name that stands twice, a rate below 0, another currency."""
+    seen: set[tuple[str, str]] = set()
+    for provider in rows:
+        for model in provider["models"] if isinstance(provider["models"], list) else ():
+            pair = str(provider.get("id")), str(model.get("id")) if isinstance(model, dict) else ""
+            if pair in seen:
+                msg = f"it has {pair[1]} at {pair[0]} twice; keep one"
+                raise ConfigError(msg)
+            seen.add(pair)
+            _check_rates(model, " at ".join(reversed(pair)))
+
+
+def _check_rates(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        if value.get("currency", "USD") != "USD":
+            msg = f"{where} is priced in {value['currency']!r}; prices are US dollars: convert it, or take it out"
+            raise ConfigError(msg)
+        for key, inner in value.items():
+            if isinstance(inner, (int, float)) and inner < 0:
+                msg = f"{where}: {key} must be at least 0, not {inner}"
+                raise ConfigError(msg)
+            _check_rates(inner, where)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_rates(inner, where)

@@ -72,16 +72,17 @@ def rows_of(data: Mapping[str, Any]) -> Iterator[Row]:
             msg = f"{name!r} must be a table of rates, not {type(row).__name__}"
             raise ConfigError(msg)
         if (currency := row.get("currency", "USD")) != "USD":
-            msg = f"{name!r} is priced in {currency!r}; token_meter counts US dollars: convert it, or take the row out"
+            msg = f"{name!r} is priced in {currency!r}; prices are US dollars: convert it, or take it out"
             raise ConfigError(msg)
-        provider, model = _named(name, row)
+        provider, model = named(name, row)
         if provider and (provider, model) not in seen and (tiers := _tiers(name, row)):
             seen.add((provider, model))
             for (tier, processing), sheet in tiers.items():
                 yield Row(provider, model, tier, processing, sheet)
 
 
-def _named(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def named(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Provider and model of a row, as they are called here; empty for a name that no answer has."""
     theirs = row.get("litellm_provider")
     if not isinstance(theirs, str):
         return "", ""
@@ -113,18 +114,13 @@ def _tiers(name: str, row: Mapping[str, Any]) -> dict[tuple[str, str], RateTable
         band[unit] = _rate(value, name, key)
 
     for key, value in row.items():
-        put(key, value)
-    for band in row.get("tiered_pricing") or ():
-        reach = band.get("range") if isinstance(band, dict) else None
-        if (
-            not isinstance(reach, list)
-            or len(reach) != 2
-            or not all(isinstance(n, (int, float, Decimal)) for n in reach)
-        ):
-            msg = f"{name!r}: each of tiered_pricing must be a table with a range of two numbers, not {band!r:.80}"
-            raise ConfigError(msg)
-        for key, value in band.items():
-            put(key, value, int(reach[0]))
+        if "_cost" in key:
+            put(key, value)
+    for band in bands:
+        if any(map(_KEY.fullmatch, band)):
+            start = _start(band.get("range"), name)
+            for key, value in band.items():
+                put(key, value, start)
     seconds = row.get("input_cost_per_second")
     if seconds is not None and not found:
         found["", ""] = {0: {"audio_minute": _ROUND.plus(_number(seconds, name, "input_cost_per_second") * 60)}}
@@ -132,6 +128,13 @@ def _tiers(name: str, row: Mapping[str, Any]) -> dict[tuple[str, str], RateTable
     if not any(base.values()):  # a 0 may be a missing price
         return {}
     return {pair: tuple(sorted(bands.items())) for pair, bands in found.items() if 0 in bands}
+
+
+def _start(reach: Any, name: str) -> int:
+    if not isinstance(reach, list) or not reach or not isinstance(reach[0], (int, float, Decimal)) or reach[0] < 0:
+        msg = f"{name!r}: a band of tiered_pricing must have a range such as [0, 32000], not {reach!r:.80}"
+        raise ConfigError(msg)
+    return int(reach[0])
 
 
 def _is_dearer_with_thoughts(rates: Mapping[str, Any]) -> bool:

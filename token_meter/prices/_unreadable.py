@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
 from token_meter.prices._book import PriceBook
 from token_meter.prices._lookup import Entry
@@ -25,6 +26,10 @@ class UnreadableBook(PriceBook):
     @property
     def version(self) -> str:
         return f"none: {self._why}"
+
+    @property
+    def as_of(self) -> date | None:
+        return None
 
     def _resolve(self, call: Call) -> Entry:
         return Entry(-math.inf, math.inf, None, None, Price(None, None, self._why), free=False)

@@ -28,6 +28,13 @@ from token_meter.cli._reading import period, read
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -f json.")
 @click.option("--as-model", metavar="MODEL", help="What the same tokens would cost with MODEL (or PROVIDER:MODEL).")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "python", "duckdb"]),
+    default="auto",
+    show_default=True,
+    help="Who reads long ledgers; the figures are the same. duckdb: pip install 'token-meter[lake]'.",
+)
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @wrapped
 def command(
@@ -39,6 +46,7 @@ def command(
     last: int | None,
     every_run: bool,
     since: str | None,
+    engine: str,
     **given: Any,
 ) -> None:
     """Show what calls cost: of the latest run, or of PATHS (shards, run or data directories, JSON reports).
@@ -62,6 +70,7 @@ def command(
         last=last,
         every_run=every_run,
         since=since,
+        engine=engine,
     )
     limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])
     now = check_limits(summary, limits)

@@ -16,7 +16,7 @@ from token_meter.prices import _overlay, _public
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._contract import Terms, terms_of
-from token_meter.prices._lookup import Entry
+from token_meter.prices._lookup import Entry, sum_price
 from token_meter.prices._rate_card import EXACT, UnpriceableError, unexplained
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
@@ -208,6 +208,12 @@ class PriceBook:
             return None if cost is None else Price(cost, entry.source, None)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             return None
+
+    def price_sum(self, call: Call, usage: Usage, largest: int, seconds: float) -> Price | None:
+        """Return the price of calls of those seconds by their sum; `None` where it is not known as a whole."""
+        entry = self._entry(call)
+        is_plain = type(self) is PriceBook and call.started_s + seconds <= entry.until
+        return sum_price(entry, usage, largest) if is_plain else None
 
     def _priced(self, usage: Usage | None, entry: Entry) -> Price:
         try:

@@ -112,7 +112,9 @@ class Terms(NamedTuple):
         own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
-            return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
+            return Entry(
+                -math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together, of_sum=card.cost_of_sum
+            )
         factor = self.multipliers.get(where)
         place = place_of(where)
         if provider == "openai" and place is not None and place.host in REGIONAL:

@@ -16,8 +16,8 @@ from token_meter.types import Price, Usage
 class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
-    `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
-    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
+    `together` prices several usages as a whole, `of_sum` their sum, where that is known to be the sum of their costs.
+    With a `doubt`, `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
     """
 
     since: float
@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     together: Callable[[Sequence[Usage]], Decimal | None] | None = None
     doubt: str | None = None
     counts_rest: bool = False
+    of_sum: Callable[[Usage, int], Decimal | None] | None = None
 
 
 class Published(NamedTuple):
@@ -92,7 +93,9 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         card = RateCard(price.sheet, api=api, factor=factor)
         # Only a row of the overlay makes a model free: a 0 in the public list may be a missing price.
         is_free = card.free and price.public is None
-        return Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
+        return Entry(
+            price.since, price.until, card.cost, source, None, is_free, card.cost_together, of_sum=card.cost_of_sum
+        )
     assert price.public is not None  # no sheet: `calc_price` is asked for each call
     ask = price.public.ask
 
@@ -113,7 +116,7 @@ def with_fee(entry: Entry, per_million: Decimal) -> Entry:
         fee = EXACT.multiply(per_million, Decimal(usage.prompt_tokens or 0)).scaleb(-6, EXACT)
         return EXACT.add(base(usage), fee)
 
-    return entry._replace(cost=cost, together=None, source=f"{entry.source} + router")
+    return entry._replace(cost=cost, together=None, of_sum=None, source=f"{entry.source} + router")
 
 
 def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
@@ -128,3 +131,16 @@ def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
     since, until = max(one.since, other.since), min(one.until, other.until)
     source = one.source if one.source == other.source else f"{one.source} or {other.source}"
     return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)
+
+
+def sum_price(entry: Entry, usage: Usage, largest: int) -> Price | None:
+    """The price of calls of text with the sum *usage*; `None` where each must be priced by itself."""
+    if entry.cost is None:
+        return entry.refusal
+    if entry.of_sum is None or entry.doubt is not None:
+        return None
+    try:
+        cost = entry.of_sum(usage, largest)
+    except UnpriceableError as exc:
+        return Price(None, None, str(exc))
+    return None if cost is None else Price(cost, entry.source, None)

@@ -1,24 +1,28 @@
-"""What a shared budget costs: `python -m benchmarks.budgets [redis://...]`; without an address, SQLite alone.
+"""What a shared budget costs, in SQLite and on a server of its own: `python -m benchmarks.budgets`.
 
 `step` is one call's two steps from one process. `storm` is eight processes near the limit, most of whose calls are
 refused. `join` is the first call of a process that joins a run of 100,000 calls. `overshoot` counts the tries of fifty in
-which more than one of four processes got in where one fits, while another one joins that run.
+which more than one of five processes got in where one fits, all of which join that run. `hang` is what a caller, an event
+loop and forty tasks wait for a server that has stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from token_meter.stores import Charge, LeaseRequest, Settlement, StoreAsk, Units, Window
+from tests.stores.servers import Server, server_program
+from token_meter.stores import Charge, LeaseRequest, Settlement, StoreAsk, StoreError, Units, Window
 from token_meter.stores.addresses import store_at
+from token_meter.stores.redis import RedisBudgetStore
+from token_meter.stores.sqlite import SQLiteBudgetStore
 
 FORK = multiprocessing.get_context("fork")
 NONE = Units(None, None, None)
@@ -41,22 +45,24 @@ def shown(name: str, waits: list[float], cpu_s: float = 0.0) -> None:
 
 def step(store: Any, n: int = 3000) -> None:
     """One call's two steps, one after another."""
+    epoch = store.read(()).epoch  # as a process that has seen the store before
     waits, cpu = [], time.process_time()
     for i in range(n):
         began = time.perf_counter()
-        store.step((), LeaseRequest(f"s{i}", (ask(None),)))
-        store.step([Settlement(f"s{i}", (Charge(TEAM, Units(50, 60, 1)),))], None)
+        store.step((), LeaseRequest(f"s{i}", (ask(None),)), epoch)
+        store.step([Settlement(f"s{i}", (Charge(TEAM, Units(50, 60, 1)),))], None, epoch)
         waits.append(time.perf_counter() - began)
     shown("step", waits, time.process_time() - cpu)
 
 
 async def astep(store: Any, n: int = 3000) -> None:
     """The same, awaited."""
+    epoch = store.read(()).epoch
     waits, cpu = [], time.process_time()
     for i in range(n):
         began = time.perf_counter()
-        await store.astep((), LeaseRequest(f"a{i}", (ask(None),)))
-        await store.astep([Settlement(f"a{i}", (Charge(TEAM, Units(50, 60, 1)),))], None)
+        await store.astep((), LeaseRequest(f"a{i}", (ask(None),)), epoch)
+        await store.astep([Settlement(f"a{i}", (Charge(TEAM, Units(50, 60, 1)),))], None, epoch)
         waits.append(time.perf_counter() - began)
     shown("step, awaited", waits, time.process_time() - cpu)
 
@@ -73,6 +79,20 @@ def ping(address: str, n: int = 3000) -> None:
         waits.append(time.perf_counter() - began)
     shown("redis-py's PING", waits, time.process_time() - cpu)
     client.close()
+
+
+async def aping(address: str, n: int = 3000) -> None:
+    """The same, awaited."""
+    import redis.asyncio
+
+    client = redis.asyncio.Redis.from_url(address)
+    waits, cpu = [], time.process_time()
+    for _ in range(n):
+        began = time.perf_counter()
+        await client.ping()
+        waits.append(time.perf_counter() - began)
+    shown("redis-py's PING, awaited", waits, time.process_time() - cpu)
+    await client.aclose()
 
 
 def in_processes(work: Callable[[int, Any], Any], n: int) -> list[Any]:
@@ -139,6 +159,42 @@ def overshoot(run_dir: Path) -> None:
     print(f"{'overshoot':30} {worst} of {TRIES} tries")
 
 
+def hang(server: Server) -> None:
+    """A server that has stopped: a caller, an event loop, and forty tasks of one."""
+    store = RedisBudgetStore(f"{server.url}?namespace=hang")
+
+    def caller() -> float:
+        began = time.perf_counter()
+        with suppress(StoreError):
+            store.step((), LeaseRequest("b", (ask(None),)))
+        return time.perf_counter() - began
+
+    async def tasks(n: int, gaps: list[float]) -> float:
+        async def watch() -> None:
+            while True:
+                last = time.perf_counter()
+                await asyncio.sleep(0.001)
+                gaps.append(time.perf_counter() - last)
+
+        server.go_on()
+        await store.astep((), LeaseRequest("a", (ask(None),)))
+        server.hang()
+        watching, began = asyncio.create_task(watch()), time.perf_counter()
+        steps = (store.astep((), LeaseRequest(f"c{i}", (ask(None),))) for i in range(n))
+        await asyncio.gather(*steps, return_exceptions=True)
+        waited = time.perf_counter() - began
+        watching.cancel()
+        return waited
+
+    store.step((), LeaseRequest("a", (ask(None),)))
+    server.hang()
+    shown("hang, a caller", [caller() for _ in range(4)])
+    gaps: list[float] = []
+    shown("hang, forty tasks", [asyncio.run(tasks(40, gaps)) for _ in range(4)])
+    shown("hang, turns of their loop", gaps)
+    server.go_on()
+
+
 def long_run(directory: Path) -> Path:
     """A run with 100,000 calls on record."""
     run_dir = directory / "runs" / "r"
@@ -155,21 +211,28 @@ def main() -> None:
         directory = Path(name)
         print("SQLite")
         step(store_at(f"sqlite:///{directory}/step.db"))
-        from token_meter.stores.sqlite import SQLiteBudgetStore
-
         storm(lambda: SQLiteBudgetStore(directory / "storm.db"))
         run_dir = long_run(directory)
         join(run_dir)
         overshoot(run_dir)
-    for address in sys.argv[1:]:
-        from token_meter.stores.redis import RedisBudgetStore
+        server = Server(directory / "server")
+        print(server_program())
+        try:
+            on_server(server)
+        finally:
+            server.kill()
 
-        print(address)
-        ping(address)
-        store: Any = store_at(f"{address}?namespace=step{time.time_ns()}")
-        step(store)
-        asyncio.run(astep(store))
-        storm(partial(RedisBudgetStore, f"{address}?namespace=storm{time.time_ns()}"))
+
+def on_server(server: Server) -> None:
+    """The figures of one server."""
+    address = server.url
+    ping(address)
+    asyncio.run(aping(address))
+    store: Any = store_at(f"{address}?namespace=step")
+    step(store)
+    asyncio.run(astep(store))
+    storm(partial(RedisBudgetStore, f"{address}?namespace=storm"))
+    hang(server)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._price_place import PRICE_LIST, list_in_place
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 
@@ -110,6 +111,9 @@ def load_config(
         if value not in (None, "", []):
             settings[key] = Setting(_checked(key, value, "the ini file"), "ini")
     settings.update(_from_environment(os.environ if environment is None else environment))
+    kept = list_in_place(lambda: None if pyproject is None else Path(pyproject))
+    if "prices" not in settings and kept is not None:
+        settings["prices"] = Setting(str(kept), PRICE_LIST)
     for key, value in (given or {}).items():
         if value not in (None, (), []):
             settings[key] = Setting(_checked(key, value, "the command line"), "command line")
@@ -153,8 +157,10 @@ def program_setting(key: str) -> Named | None:
 
 def price_file() -> tuple[str, str] | None:
     """The price file of a program that no command line configures, and what names it."""
-    named = program_setting("prices")
-    return None if named is None else (os.path.join(named.directory, named.value), named.origin)
+    if (named := program_setting("prices")) is not None:
+        return os.path.join(named.directory, named.value), named.origin
+    path = list_in_place(find_pyproject)
+    return None if path is None else (str(path), PRICE_LIST)
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,40 @@ def test_a_store_that_cannot_be_reached_says_so() -> None:
 
     assert code == 1
     assert "the budget store redis://127.0.0.1:1/0 cannot be used" in said
+
+
+@pytest.mark.parametrize("format", ["table", "md", "html", "json"])
+def test_a_report_shows_the_budgets_of_a_store_beside_its_own_limits(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    monkeypatch.setenv("TOKEN_METER_STORE", store)
+    ledger = tmp_path / "ledger"
+    with meter(budgets=[Budget("customer: 7", max_calls=1, per="day")], prices=BOOK, warn_at=None, ledger=ledger):
+        Server().sync().chat.completions.create(**ASK)
+
+    done = CliRunner().invoke(main, ["report", str(ledger), "--store", "default", "-f", format, "--max-calls", "9"])
+    assert done.exit_code == 0, done.output
+    text = re.sub(r"<[^>]*>|\\\\|`", "", done.output)
+    assert "team:search (in total) has spent $0.0000312 of $0.0100 (0%)" in text
+    assert re.search(r"customer: 7 \(in the day until .{20,40}\) has spent 1 call of 1 call \(100%\)", text)
+    if format == "json":
+        own, *shared = json.loads(done.output)["budgets"]
+        assert own["scope"] == "run"
+        assert [(row["scope"], row["field"], row["status"]) for row in shared] == [
+            ("budget customer: 7", "calls", "warn"),
+            ("budget team:search", "calls", "ok"),
+            ("budget team:search", "cost", "ok"),
+        ]
+
+
+def test_a_report_whose_store_is_down_says_so_and_shows_the_rest(store: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    with meter(prices=BOOK, ledger=ledger):
+        Server().sync().chat.completions.create(**ASK)
+
+    done = CliRunner().invoke(main, ["report", str(ledger), "--store", "redis://127.0.0.1:1"])
+    assert done.exit_code == 0
+    assert "no shared budgets are shown: the budget store redis://127.0.0.1:1 cannot be used" in re.sub(
+        r"\s+", " ", done.output
+    ), done.output
+    assert "58" in done.output

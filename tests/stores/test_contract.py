@@ -10,7 +10,9 @@ import pytest
 from tests.stores.conftest import START_MS, Engine
 from token_meter import BudgetStore
 from token_meter.stores.protocol import (
+    LATE_MS,
     LEASE_MS,
+    REPEAT_MS,
     Charge,
     LeaseRequest,
     Settlement,
@@ -132,6 +134,14 @@ def test_f125_a_lease_that_ran_out_counts_as_spent_until_it_is_settled(engine: E
 
     assert (lost.held.tokens, lost.spent.tokens, lost.lost.tokens) == (0, 60, 60)
     assert (state(store).spent, state(store).lost) == (Units(0, 7, 1), Units())
+
+
+def test_f125_a_lease_that_ran_out_while_no_one_called_holds_nothing_either(engine: Engine) -> None:
+    store = engine.store
+    reserve(store, "a", ask(60), lease_ms=10_000)
+    engine.advance(LEASE_MS + LATE_MS + REPEAT_MS)
+
+    assert (state(store).held.calls, state(store).lost.tokens, state(store).spent.tokens) == (0, 60, 60)
 
 
 def test_calls_of_unknown_size_go_one_at_a_time_below_the_limit(engine: Engine) -> None:

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.stores.conftest import InRedis
 from tests.stores.servers import Server
 from tests.stores.test_contract import TEAM, ask, reserve, settle, state
+from token_meter import Budget, BudgetWarning
 from token_meter.exceptions import ConfigError
+from token_meter.stores import redis as redis_store
 from token_meter.stores.protocol import Charge, LeaseRequest, Settlement, StoreError, Units
 from token_meter.stores.redis import RedisBudgetStore
 from token_meter.stores.sqlite import SQLiteBudgetStore
 
-WAITS_S = 0.3 + 0.2
-"""What a caller may wait, and what a machine with other work may add to it."""
+WAITS_S = 2.0
+"""Shorter than any server hangs here. What is waited, `python -m benchmarks.budgets` measures: 0.25 s."""
 
 
 @pytest.fixture
@@ -59,45 +62,45 @@ def test_a_server_that_hangs_holds_no_caller(own_server: Server, shared: RedisBu
 def test_a_server_that_hangs_holds_no_event_loop(
     own_server: Server, shared: RedisBudgetStore, is_connected: bool
 ) -> None:
-    async def main() -> tuple[float, float]:
+    async def main() -> int:
         if is_connected:
             await shared.astep((), LeaseRequest("a", (ask(1),)))
         own_server.hang()
-        gaps, started = [0.0], time.perf_counter()
-
-        async def watch() -> None:
-            while True:
-                last = time.perf_counter()
-                await asyncio.sleep(0.005)
-                gaps.append(time.perf_counter() - last)
-
-        watcher = asyncio.create_task(watch())
-        with pytest.raises(StoreError, match="no answer within 0.25 s"):
-            await shared.astep((), LeaseRequest("b", (ask(1),)))
-        waited = time.perf_counter() - started
-        watcher.cancel()
+        asking = asyncio.create_task(shared.astep((), LeaseRequest("b", (ask(1),))))
+        turns = 0
+        while not asking.done():
+            await asyncio.sleep(0.005)
+            turns += 1
         own_server.go_on()
-        return waited, max(gaps)
+        with pytest.raises(StoreError, match="no answer within 0.25 s"):
+            await asking
+        return turns
 
-    waited, gap = asyncio.run(main())
-    assert waited < WAITS_S
-    assert gap < 0.2, "the loop stood still meanwhile"
+    assert asyncio.run(main()) >= 5, "the loop stood still meanwhile"
 
 
-def test_a_server_that_hangs_holds_none_of_many_tasks(own_server: Server, shared: RedisBudgetStore) -> None:
-    async def main() -> tuple[list[object], float]:
+def test_a_server_that_hangs_holds_none_of_many_tasks(
+    own_server: Server, shared: RedisBudgetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+
+    class Counted(redis_store._Patience):
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            waited.append(loop)
+            super().__init__(loop)
+
+    async def main() -> list[object]:
         await shared.astep((), LeaseRequest("a", (ask(1),)))
         own_server.hang()
-        started = time.perf_counter()
+        waited.clear()
         steps = (shared.astep((), LeaseRequest(f"b{n}", (ask(1),))) for n in range(40))
         found = await asyncio.gather(*steps, return_exceptions=True)
-        waited = time.perf_counter() - started
         own_server.go_on()
-        return [type(one) for one in found], waited
+        return [type(one) for one in found]
 
-    found, waited = asyncio.run(main())
-    assert found == [StoreError] * 40
-    assert waited < WAITS_S
+    monkeypatch.setattr(redis_store, "_Patience", Counted)
+    assert asyncio.run(main()) == [StoreError] * 40
+    assert len(waited) == redis_store._PLACES, "who waits behind one that had no answer waits no longer"
 
 
 def test_a_loop_that_other_tasks_hold_up_blames_no_server(server: Server) -> None:
@@ -194,6 +197,39 @@ def test_a_server_that_has_forgotten_the_script_gets_it_again(server: Server) ->
     admin.close()
 
 
+@pytest.mark.parametrize("dropped", ["w:0:0:team", "l:a"], ids=["budget", "lease"])
+@pytest.mark.parametrize("is_noticed_by", ["settlement", "lease"])
+def test_a_server_that_drops_keys_has_lost_what_it_knew(
+    redis_engine: InRedis, dropped: str, is_noticed_by: str
+) -> None:
+    shared, prefix = redis_engine.store, f"{{token_meter:{redis_engine.namespace}}}:"
+    reserve(shared, "a", ask(10), lease_ms=1000)
+    reserve(shared, "b", ask(20))
+    epoch = shared.read([]).epoch
+    assert redis_engine._client.delete(prefix + dropped) == 1
+    if is_noticed_by == "lease":
+        redis_engine.advance(1000)
+    else:
+        settle(shared, "a", 7)
+
+    assert reserve(shared, "c", ask(1), epoch=epoch) == "flushed"
+    shared.put(TEAM, Units(0, 30, 1))
+    assert reserve(shared, "c", ask(1), epoch=epoch) == "done"
+    assert (state(shared).spent, state(shared).held) == (Units(0, 30, 1), Units(0, 21, 2))
+
+
+def test_a_server_that_may_drop_keys_is_warned_of_once(tmp_path: Path) -> None:
+    running = Server(tmp_path / "server", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    try:
+        budget = Budget("team", max_calls=1, store=running.url)
+        with pytest.warns(BudgetWarning, match=r"may drop budgets.*allkeys-lru.*noeviction") as told:
+            assert [budget.read().remaining.calls for _ in range(2)] == [1, 1]
+        assert len(told) == 1
+        budget.client.store.close()
+    finally:
+        running.kill()
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_a_forked_child_has_connections_of_its_own(server: Server, tmp_path: Path, kind: str) -> None:
     made = RedisBudgetStore(f"{server.url}?namespace=fork") if kind == "redis" else SQLiteBudgetStore(tmp_path / "b.db")
@@ -254,6 +290,27 @@ def test_a_file_that_another_process_holds_costs_a_quarter_of_a_second(tmp_path:
 
     assert waited < WAITS_S
     assert reserve(mine, "b", ask(1)) == "done"
+    mine.close()
+    theirs.close()
+
+
+def test_a_file_that_another_process_holds_holds_no_event_loop(tmp_path: Path) -> None:
+    mine, theirs = SQLiteBudgetStore(tmp_path / "b.db"), SQLiteBudgetStore(tmp_path / "b.db")
+    reserve(mine, "a", ask(1))
+
+    async def main() -> int:
+        asking = asyncio.create_task(mine.astep((), LeaseRequest("b", (ask(1),))))
+        with theirs._transaction():
+            turns = 0
+            while not asking.done():
+                await asyncio.sleep(0)
+                turns += 1
+        with pytest.raises(StoreError, match="locked"):
+            await asking
+        assert (await mine.astep((), LeaseRequest("b", (ask(1),)))).status == "done"
+        return turns
+
+    assert asyncio.run(main()) >= 100, "the loop stood still meanwhile"
     mine.close()
     theirs.close()
 

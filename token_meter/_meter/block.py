@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
+from token_meter._meter.analysis import Analysis
+from token_meter._meter.by_hand import ByHand, adopt
+from token_meter._meter.mistakes import Helpful, MeterType
 from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Meter(Recorder, Waiting, SightedAccumulator):
+class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -139,6 +142,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
 
     def __enter__(self) -> Meter:
         HUB.open(self)
+        adopt(self)
         push(self)
         self.was_opened = True
         self._look_around()
@@ -263,6 +267,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,
+            "partly_priced_models": still.partial,
             "price_source": self.price_source,
         }
 
@@ -283,7 +288,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
         return line(self)
 
     def _repr_html_(self) -> str:
-        from token_meter._meter.rendering import card
+        from token_meter._meter.card import card
 
         return card(self)
 

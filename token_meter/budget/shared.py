@@ -150,6 +150,22 @@ class Budget:
         """How messages name it."""
         return f"budget {self.name!r} ({self.period.shown(self.period.window(self.name, self.client.now_ms()))})"
 
+    def in_short(self) -> str:
+        """What it has spent in the present window, for a meter's text; empty for a budget without a name of its own."""
+        where = self.described()
+        if not where:
+            return ""
+        try:
+            state = self.read()
+        except BudgetStoreError:
+            return f"{where}: its store does not answer"
+        told = (
+            f"{shown(field, getattr(state.spent, field))} of {shown(field, limit)}"
+            for field, limit in self.limits._asdict().items()
+            if limit is not None
+        )
+        return f"{where}: {', '.join(told)}"
+
     def nearly_spent(self, state: StoreState, share: Decimal) -> Iterator[tuple[str, str]]:
         """The fields of which that share of the limit is spent, each with a text that says so."""
         for field, limit, used in zip(Amounts._fields, self._limit, state.spent, strict=True):

@@ -111,6 +111,8 @@ class StoreClient:
             BudgetStoreError: the store does not answer.
         """
         self.settle()
+        if monotonic() < self._closed_until_s:
+            raise BudgetStoreError(self._told(self._failure))
         for _ in range(_TRIES):
             asked = window(self.now_ms())
             try:
@@ -172,9 +174,9 @@ class StoreClient:
             answer = yield from self._step(LeaseRequest(id, asks(self.now_ms()), LEASE_MS))
             if answer.status == "flushed":
                 msg = (
-                    f"the budget store {self.store.label} has lost what it knew: it was emptied, or restarted without "
-                    "its file. Set its budgets with `token-meter budget seed NAME --from LEDGER`, or accept that they "
-                    "start from zero with `token-meter budget set NAME`"
+                    f"the budget store {self.store.label} has lost what it knew: it was emptied, has dropped keys, or "
+                    "was restarted without its file. The call was not sent: set its budgets with `token-meter budget "
+                    "seed NAME --from LEDGER`, or let them start from zero with `token-meter budget set NAME`"
                 )
                 raise BudgetStoreError(msg)
             if answer.status != "moved":
@@ -215,6 +217,13 @@ class StoreClient:
         self._closed_until_s = 0.0
         self._warned.discard("down")
         self._offset_ms = answer.now_ms - time_ns() // 1_000_000
+        if answer.evicts:
+            text = (
+                f"the server of the budget store {self.store.label} may drop budgets when its memory is full "
+                f"(maxmemory-policy {answer.evicts}), and they would start from zero: set it to noeviction, or use a "
+                "server of its own"
+            )
+            self.warn("evicts", text)
         if self._epoch in ("", answer.epoch):
             self._epoch = answer.epoch
         elif is_admission and answer.status != "flushed":

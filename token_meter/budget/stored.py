@@ -129,4 +129,5 @@ class StoredBudgets:
             raise self._failed(error) from error
 
     def _failed(self, error: StoreError) -> BudgetStoreError:
-        return BudgetStoreError(f"the budget store {self._store.label} cannot be used: {error}")
+        why = f"{error}".rstrip(".")
+        return BudgetStoreError(f"the budget store {self._store.label} cannot be used: {why}; start it or use another")

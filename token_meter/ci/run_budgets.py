@@ -14,6 +14,7 @@ from token_meter.exceptions import BudgetStoreError, LedgerError
 from token_meter.ledger._place import make_run_dir
 from token_meter.stores import (
     Answer,
+    AsyncBudgetStore,
     BudgetRow,
     BudgetStore,
     LeaseRequest,
@@ -60,6 +61,13 @@ class RunStore:
     def step(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
         """See `BudgetStore`."""
         return self._opened().step(settlements, request, epoch)
+
+    async def astep(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
+        """See `AsyncBudgetStore`."""
+        store = self._opened()
+        if isinstance(store, AsyncBudgetStore):
+            return await store.astep(settlements, request, epoch)
+        return store.step(settlements, request, epoch)
 
     def read(self, windows: Sequence[Window]) -> Answer:
         """See `BudgetStore`. A run without a call has no file, and gets none by being read."""

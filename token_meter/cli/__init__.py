@@ -14,6 +14,7 @@ import token_meter
 _COMMANDS = {
     "run": "meter a command and every Python process that it starts",
     "report": "show what calls cost: of the latest run, or of files",
+    "watch": "the same, refreshed while programs run",
     "reconcile": "compare a ledger with the provider's bill, and say why they differ",
     "diff": "compare two reports, and fail on rules",
     "export": "a ledger as Parquet by day, or its costs as FOCUS",

@@ -36,7 +36,8 @@ def _period(function: F) -> F:
     return function
 
 
-def _of(store: str | None) -> StoredBudgets:
+def budgets_of(store: str | None) -> StoredBudgets:
+    """The budgets of the store at an address, or of the default one."""
     from token_meter._defaults import default_store
     from token_meter.budget.shared import client_of
     from token_meter.budget.stored import StoredBudgets
@@ -48,7 +49,7 @@ def _of(store: str | None) -> StoredBudgets:
 @_stored
 def list_(store: str | None) -> None:
     """List all budgets: what is spent, held by calls in flight, and left."""
-    rows = [("budget", "period", "spent", "held", "limit"), *map(_row, _of(store))]
+    rows = [("budget", "period", "spent", "held", "limit"), *map(_row, budgets_of(store))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -59,7 +60,7 @@ def list_(store: str | None) -> None:
 @_stored
 def show(name: str, store: str | None) -> None:
     """Show one budget, and the calls that hold something of it."""
-    budgets = _of(store)
+    budgets = budgets_of(store)
     budget = budgets.find(name)
     click.echo(f"{name}: {budget.period.shown(budget.window)}")
     for word in ("limits", "spent", "held", "lost"):
@@ -88,7 +89,7 @@ def set_(
     from token_meter.budget.account import Amounts, parse_limits
     from token_meter.budget.periods import Period
 
-    budgets = _of(store)
+    budgets = budgets_of(store)
     spent = parse_limits(cost, tokens, calls) or Amounts()
     budgets.put(budgets.find(name, Period(per, tz)), spent)
     click.echo(f"{name}: {_amounts(spent)} spent")
@@ -104,7 +105,7 @@ def seed(name: str, ledger: tuple[str, ...], tags: tuple[str, ...], per: str, tz
     """Set what a budget has spent in its present period to the calls of a ledger. Twice does the same as once."""
     from token_meter.budget.periods import Period
 
-    budgets = _of(store)
+    budgets = budgets_of(store)
     spent = budgets.seed(budgets.find(name, Period(per, tz)), _used(ledger, frozenset(tags)))
     click.echo(f"{name}: {_amounts(spent)} spent")
 
@@ -114,7 +115,7 @@ def seed(name: str, ledger: tuple[str, ...], tags: tuple[str, ...], per: str, tz
 @_stored
 def release(call: str, store: str | None) -> None:
     """Take back what a call holds that will never end, by its id in `budget show`."""
-    _of(store).release(call)
+    budgets_of(store).release(call)
     click.echo(f"{call}: released")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ _SHARED: tuple[tuple[str, str], ...] = (
     ("phase", "VARCHAR"), ("try", "INTEGER"), ("worker", "VARCHAR"), ("late", "BOOLEAN"), ("process", "VARCHAR"),
 )  # fmt: skip
 _RARE = tuple(name for name in Usage._fields if name not in COUNTS)
-_RARE_TYPES = {"audio_seconds": "DOUBLE", "provider_cost": "DECIMAL(38, 12)"}
+_RARE_TYPES = {"audio_seconds": "DOUBLE", "fees": "VARCHAR", "provider_cost": "DECIMAL(38, 12)"}
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("id", "VARCHAR"), ("started_at", "TIMESTAMP"), ("day", "DATE"), ("duration_s", "DOUBLE"),
     ("first_token_s", "DOUBLE"), *((name, "BIGINT") for name in COUNTS),
@@ -78,5 +79,6 @@ def _odd(rows: Iterable[Row]) -> Iterator[list[Any]]:
         call = row.call
         at = datetime.fromtimestamp(call.started_s, UTC).replace(tzinfo=None)
         usage = call.tokens
-        counts = [getattr(usage, name) for name, _ in COLUMNS[5 : 5 + len(Usage._fields)]]
+        fees = None if usage.fees is None else json.dumps(dict(usage.fees))
+        counts = [fees if name == "fees" else getattr(usage, name) for name, _ in COLUMNS[5 : 5 + len(Usage._fields)]]
         yield [call.id, at, at.date(), call.duration_s, call.first_token_s, *counts, *_values(row)]

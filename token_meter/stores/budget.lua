@@ -4,13 +4,15 @@
 -- KEYS[1]: <prefix>meta. All other keys have the same prefix, whose braces keep them on one node of a cluster.
 --   <prefix>meta                hash: version, epoch, accepted
 --   <prefix>w:START:END:BUDGET  hash, a window: n t c (spent, with lost), hn ht hc (held), ln lt lc (lost), un ut (unknown)
---   <prefix>l:ID                a lease: cmsgpack of {state, {{window key, n, t, c}, ...}}; a settled one is a string
+--   <prefix>l:ID                a lease: cmsgpack of {state, {{window key, n, t, c}, ...}}; a settled one is a string.
+--                               It expires when it is lost or settled, never while it is held
 --   <prefix>leases              sorted set: ids of leases in flight, by their end
 --   <prefix>lost                the same of leases that have expired
 --   <prefix>budgets             hash: definitions by name
 -- ARGV[1], each with a line feed behind it: version, expected epoch, new epoch, two times; settlements; then `read`,
 -- `leases`, `put`, `settle` or `reserve` with its arguments.
--- Returns lines: status, time in ms, epoch, exceeded, and one for the state of each ask.
+-- Returns lines: status, time in ms, epoch (with a policy by which the server drops keys), exceeded, and one for the
+-- state of each ask.
 local prefix = string.sub(KEYS[1], 1, -5)
 local take = string.gmatch(ARGV[1], '([^\n]*)\n')
 local function whole(number)
@@ -28,6 +30,29 @@ if not meta[1] then
   meta = {version, candidate, false}
 elseif meta[1] ~= version then
   return table.concat({'version', whole(now), meta[1], ''}, '\n')
+end
+
+-- Who comes for the first time is told whether the server may drop keys.
+local policy = ''
+if expected == '' then
+  local about = redis.pcall('INFO', 'memory')
+  if type(about) == 'string' and not string.find(about, 'maxmemory:0\r', 1, true) then
+    policy = string.match(about, 'maxmemory_policy:([%w-]+)') or ''
+  end
+  policy = policy == 'noeviction' and '' or policy
+end
+
+-- A key that must be there is not: what is left is not the truth.
+local function lose()
+  meta[2], meta[3] = candidate, false
+  redis.call('HSET', KEYS[1], 'epoch', candidate)
+  redis.call('HDEL', KEYS[1], 'accepted')
+end
+local function is_there(window)
+  if redis.call('EXISTS', window) == 1 then return true end
+  local ends = tonumber(string.match(string.sub(window, #prefix + 1), '^w:%-?%d+:(%d+):'))
+  if ends == 0 or now < ends then lose() end
+  return false
 end
 
 -- Adds SIGN x amounts to the fields of KIND ('', 'h', 'l') of a window that is there.
@@ -59,7 +84,7 @@ local function expire()
         local lease = cmsgpack.unpack(raw)
         for _, charge in ipairs(lease[2]) do
           local window, n, t, c = unpack(charge)
-          if redis.call('EXISTS', window) == 1 then
+          if is_there(window) then
             add(window, 'h', '-', n, t, c)
             add(window, 'l', '', n, t, c)
             add(window, '', '', n, t, c)
@@ -69,6 +94,8 @@ local function expire()
         lease[1] = 'lost'
         redis.call('SET', prefix .. 'l:' .. id, cmsgpack.pack(lease), 'PX', late)
         redis.call('ZADD', prefix .. 'lost', due[i + 1], id)
+      else
+        lose()
       end
       redis.call('ZREM', prefix .. 'leases', id)
     end
@@ -88,7 +115,7 @@ local function settle()
     for _, charge in ipairs(lease[2]) do
       local window, n, t, c = unpack(charge)
       reserved[window] = true
-      if redis.call('EXISTS', window) == 1 then
+      if is_there(window) then
         if state == 'held' then
           add(window, 'h', '-', n, t, c)
           count_unknown(window, -1, n, t)
@@ -98,9 +125,9 @@ local function settle()
         end
       end
     end
-    redis.call('ZREM', prefix .. 'leases', id)
     redis.call('ZREM', prefix .. 'lost', id)
   end
+  if redis.call('ZREM', prefix .. 'leases', id) == 1 and not raw then lose() end
   for _ = 1, charges do
     local window, ends, keep, n, t, c = prefix .. take(), take(), take(), take(), take(), take()
     if not raw then make(window, ends, keep) end
@@ -126,7 +153,8 @@ local function state_of(name, starts, ends, back)
   return sums
 end
 local function answer(status, exceeded, states)
-  local lines = {status, whole(now), meta[2], table.concat(exceeded, ' ')}
+  local epoch = policy == '' and meta[2] or meta[2] .. ' ' .. policy
+  local lines = {status, whole(now), epoch, table.concat(exceeded, ' ')}
   for _, sums in ipairs(states) do lines[#lines + 1] = table.concat(sums, ' ') end
   return table.concat(lines, '\n')
 end
@@ -158,7 +186,18 @@ if action == 'put' then
   local name, starts, ends, keep = take(), take(), take(), take()
   local window = prefix .. 'w:' .. starts .. ':' .. ends .. ':' .. name
   make(window, ends, keep)
-  redis.call('HSET', window, 'n', take(), 't', take(), 'c', take(), 'ln', '0', 'lt', '0', 'lc', '0')
+  redis.call('HSET', window, 'n', take(), 't', take(), 'c', take())
+  redis.call('HDEL', window, 'ln', 'lt', 'lc', 'hn', 'ht', 'hc', 'un', 'ut')
+  for _, id in ipairs(redis.call('ZRANGE', prefix .. 'leases', 0, -1)) do
+    local raw = redis.call('GET', prefix .. 'l:' .. id)
+    for _, charge in ipairs(raw and cmsgpack.unpack(raw)[2] or {}) do
+      local held, n, t, c = unpack(charge)
+      if held == window then
+        add(window, 'h', '', n, t, c)
+        count_unknown(window, 1, n, t)
+      end
+    end
+  end
   for _, id in ipairs(redis.call('ZRANGE', prefix .. 'lost', 0, -1)) do
     local raw = redis.call('GET', prefix .. 'l:' .. id)
     if raw and raw ~= 'settled' then
@@ -221,6 +260,6 @@ for i, ask in ipairs(asks) do
     redis.call('HSET', prefix .. 'budgets', ask[1], ask[13])
   end
 end
-redis.call('SET', prefix .. 'l:' .. id, cmsgpack.pack({'held', charges}), 'PX', whole(lease + late))
+redis.call('SET', prefix .. 'l:' .. id, cmsgpack.pack({'held', charges}))
 redis.call('ZADD', prefix .. 'leases', whole(now + lease), id)
 return answer('done', exceeded, states)

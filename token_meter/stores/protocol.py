@@ -148,6 +148,7 @@ class Answer(NamedTuple):
         epoch: changes when the store has lost what it knew.
         states: the state of each ask's budget before this call.
         exceeded: the first limit in the way; if `done`, the limits that are not enforced.
+        evicts: the policy by which the server may drop what it keeps, told to a client without an epoch; else empty.
     """
 
     status: Status
@@ -155,6 +156,7 @@ class Answer(NamedTuple):
     epoch: str
     states: tuple[StoreState, ...] = ()
     exceeded: tuple[Exceeded, ...] = ()
+    evicts: str = ""
 
 
 def checked(answer: Answer) -> Answer:
@@ -164,7 +166,8 @@ def checked(answer: Answer) -> Answer:
         StoreError: it is of another one.
     """
     if answer.status == "version":
-        msg = f"it is of version {answer.epoch!r}, and this token_meter reads version {VERSION!r}"
+        msg = f"it is of version {answer.epoch!r}, and this token_meter reads version {VERSION!r}: use one "
+        msg += "version of token_meter everywhere, or another `?namespace=` for this one"
         raise StoreError(msg)
     return answer
 

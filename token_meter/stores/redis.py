@@ -1,8 +1,7 @@
 """Budgets in Redis 6.2 or later, or Valkey, for many machines. Needs the package `redis` (extra `token-meter[redis]`).
 
 Each step is one run of `budget.lua`. The client's own retries are off: a step that is repeated has the same id, and a
-caller waits for one answer, not for ten. Connections are redis-py's; the way to them is shorter than its client, which
-takes longer for a command than the server for the script.
+caller waits for one answer, not for ten. Connections are redis-py's; what goes over them is ours (`talk.py`).
 """
 
 from __future__ import annotations
@@ -32,13 +31,14 @@ from token_meter.stores.protocol import (
     checked,
 )
 from token_meter.stores.script import answer_of, head, lease_of, step_arguments, window_of
+from token_meter.stores.talk import ServerError, atell, bulk, plain, tell
 
 WAIT_S = 0.25
 """How long a step waits for the server."""
 
 _PLACES = 8
 """Connections of one event loop. A step takes a fraction of a millisecond, and opening a connection several."""
-_TICKS = 5
+_TURN_S, _LONGEST_TURN_S = 0.01, 0.025
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _generation = 0
 
@@ -84,9 +84,9 @@ class RedisBudgetStore:
     def _load(self, script: str) -> None:
         text = script.encode()
         digest = sha1(text, usedforsecurity=False).hexdigest().encode()  # by which the server knows a script
-        key = _bulk(b"1") + _bulk(f"{self._prefix}meta".encode())
-        self._by_text = b"*5\r\n" + _bulk(b"EVAL") + _bulk(text) + key
-        self._by_digest = b"*5\r\n" + _bulk(b"EVALSHA") + _bulk(digest) + key
+        key = bulk(b"1") + bulk(f"{self._prefix}meta".encode())
+        self._by_text = b"*5\r\n" + bulk(b"EVAL") + bulk(text) + key
+        self._by_digest = b"*5\r\n" + bulk(b"EVALSHA") + bulk(digest) + key
 
     # The interface.
 
@@ -150,22 +150,22 @@ class RedisBudgetStore:
                 try:
                     connection, is_new = self._idle.pop(), False
                 except IndexError:
-                    connection, is_new = self._pool.make_connection(), True
+                    connection, is_new = plain(self._pool.make_connection()), True
                 try:
-                    connection.send_packed_command([self._packed(arguments)], check_health=False)
+                    if is_new:
+                        connection.connect()
                     try:
-                        answer = connection.read_response()
-                    except self._errors.NoScriptError:
-                        self._is_loaded = False
-                        connection.send_packed_command([self._packed(arguments)], check_health=False)
-                        answer = connection.read_response()
+                        answer = tell(connection, self._packed(arguments))
+                    except ServerError as error:
+                        self._forgot_script(error)
+                        answer = tell(connection, self._packed(arguments))
                 except BaseException as error:
                     connection.disconnect()
-                    if is_new or not isinstance(error, self._errors.ConnectionError):
+                    if is_new or not isinstance(error, ConnectionError):
                         raise
                 else:
                     self._idle.append(connection)
-                    return str(answer.decode())
+                    return answer.decode()
 
     async def _arun(self, arguments: Sequence[str | int]) -> str:
         loop = asyncio.get_running_loop()
@@ -187,22 +187,28 @@ class RedisBudgetStore:
             try:
                 connection, is_new = of_loop.idle.pop(), False
             except IndexError:
-                connection, is_new = of_loop.pool.make_connection(), True
+                connection, is_new = plain(of_loop.pool.make_connection()), True
             try:
-                await connection.send_packed_command([self._packed(arguments)], check_health=False)
+                if is_new:
+                    await connection.connect()
                 try:
-                    answer = await connection.read_response()
-                except self._errors.NoScriptError:
-                    self._is_loaded = False
-                    await connection.send_packed_command([self._packed(arguments)], check_health=False)
-                    answer = await connection.read_response()
+                    answer = await atell(connection, self._packed(arguments))
+                except ServerError as error:
+                    self._forgot_script(error)
+                    answer = await atell(connection, self._packed(arguments))
             except BaseException as error:
                 await connection.disconnect(nowait=True)
-                if is_new or not isinstance(error, self._errors.ConnectionError):
+                if is_new or not isinstance(error, ConnectionError):
                     raise
             else:
                 of_loop.idle.append(connection)
-                return str(answer.decode())
+                return answer.decode()
+
+    def _forgot_script(self, error: ServerError) -> None:
+        """Send the script once more, if that is what the server misses; else its error is the answer."""
+        if not str(error).startswith("NOSCRIPT"):
+            raise error
+        self._is_loaded = False
 
     def _packed(self, arguments: Sequence[str | int]) -> bytes:
         line = "".join([f"{argument}\n" for argument in arguments]).encode()
@@ -215,7 +221,7 @@ class RedisBudgetStore:
         errors = self._errors
         try:
             yield
-        except (errors.RedisError, OSError) as error:
+        except (errors.RedisError, ServerError, OSError) as error:
             is_late = isinstance(error, (TimeoutError, errors.TimeoutError))
             msg = f"no answer within {WAIT_S} s" if is_late else str(error) or type(error).__name__
             raise StoreError(msg) from error
@@ -259,31 +265,34 @@ class _OfLoop:
 
 
 class _Patience:
-    """A timeout in ticks. Time in which other tasks hold up the loop, which the server did not have, is one of them."""
+    """A timeout that is looked at in turns of the loop.
+
+    A turn in which other tasks held up the loop counts no longer than `_LONGEST_TURN_S`: the server may have answered.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._left = _TICKS
+        self._left_s = WAIT_S
         self._timeout = asyncio.timeout(None)
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
-        self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+        self._begin()
 
-    def _tick(self) -> None:
-        self._left -= 1
-        if self._left:
-            self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+    def _begin(self) -> None:
+        self._began_s = self._loop.time()
+        self._timer = self._loop.call_at(self._began_s + min(_TURN_S, self._left_s), self._end)
+
+    def _end(self) -> None:
+        self._left_s -= min(self._loop.time() - self._began_s, _LONGEST_TURN_S)
+        if self._left_s > 0:
+            self._begin()
         else:
             self._timeout.reschedule(self._loop.time())
 
     async def __aexit__(self, *raised: Any) -> None:
         self._timer.cancel()
         await self._timeout.__aexit__(*raised)  # raises the TimeoutError itself
-
-
-def _bulk(text: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def _parsed(url: str) -> tuple[str, str, str]:

@@ -46,12 +46,14 @@ def step_arguments(settlements: Sequence[Settlement], request: LeaseRequest | No
 
 def answer_of(text: str) -> Answer:
     """What the script said."""
-    status, now, epoch, exceeded, *states = text.split("\n")
+    status, now, about, exceeded, *states = text.split("\n")
+    epoch, _, evicts = about.partition(" ")
     numbers = [int(number) for number in exceeded.split()]
     return Answer(
         status, int(now), epoch,  # type: ignore[arg-type]  # a word of the script, which is ours
         tuple([_state(line) for line in states]),
-        tuple(Exceeded(number, Units._fields[k]) for number, k in zip(numbers[::2], numbers[1::2], strict=True)),
+        tuple([Exceeded(number, Units._fields[k]) for number, k in zip(numbers[::2], numbers[1::2], strict=True)]),
+        evicts,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ be on a disk of this machine.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import threading
@@ -47,6 +48,11 @@ WAIT_S = 0.25
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.002
 
+
+class StoreBusyError(StoreError):
+    """Others have the file, and had it for as long as could be waited."""
+
+
 _inherited: list[sqlite3.Connection] = []
 _generation = 0
 
@@ -83,7 +89,21 @@ class SQLiteBudgetStore:
 
     def step(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
         """Make the settlements, then reserve for the call in all its budgets, or in none."""
-        with self._transaction() as db:
+        return self._step(settlements, request, epoch, self._wait_s)
+
+    async def astep(self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str = "") -> Answer:
+        """The same; while another process has the file, other tasks run."""
+        for pause_s in _pauses(self._wait_s):
+            try:
+                return self._step(settlements, request, epoch, 0)
+            except StoreBusyError:
+                await asyncio.sleep(pause_s)
+        return self._step(settlements, request, epoch, 0)
+
+    def _step(
+        self, settlements: Sequence[Settlement], request: LeaseRequest | None, epoch: str, wait_s: float
+    ) -> Answer:
+        with self._transaction(wait_s) as db:
             head, is_accepted = self._begin(db)
             if head.status == "version":
                 return head
@@ -150,16 +170,16 @@ class SQLiteBudgetStore:
         return Answer("done", now, found["epoch"]), "accepted" in found
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, wait_s: float | None = None) -> Iterator[sqlite3.Connection]:
+        wait_s = self._wait_s if wait_s is None else wait_s
         if self._generation != _generation:
             self._renew()
-        until = time.monotonic() + self._wait_s
-        if not self._lock.acquire(timeout=self._wait_s):
+        if not self._lock.acquire(timeout=wait_s):
             msg = "another thread of this process waits for it"
-            raise StoreError(msg)
+            raise StoreBusyError(msg)
         try:
             db = self._connection or self._open()
-            _wait(db, until)
+            _wait(db, wait_s)
             try:
                 yield db
                 db.execute("commit")
@@ -168,7 +188,7 @@ class SQLiteBudgetStore:
                 raise
         except (sqlite3.Error, OSError) as error:
             msg = f"{type(error).__name__}: {error}"
-            raise StoreError(msg) from error
+            raise (StoreBusyError if "locked" in msg else StoreError)(msg) from error
         finally:
             self._lock.release()
 
@@ -215,18 +235,27 @@ def _make_file(path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _wait(db: sqlite3.Connection, until: float) -> None:
+def _wait(db: sqlite3.Connection, wait_s: float) -> None:
     """Begin, when other processes have ended theirs.
 
     SQLite itself looks a dozen times in a quarter of a second: one of many processes may never find it free.
     """
-    pause = _PAUSE_S
-    while True:
+    for pause_s in _pauses(wait_s):
         try:
             db.execute("begin immediate")
             return
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > until:
+            if "locked" not in str(error):
                 raise
-        time.sleep(pause * (0.5 + random()))
-        pause = min(pause * 1.2, _LONGEST_PAUSE_S)
+        time.sleep(pause_s)
+    db.execute("begin immediate")
+
+
+def _pauses(wait_s: float) -> Iterator[float]:
+    """Pauses of *wait_s* together. On a machine with too much other work they take longer, and so do transactions."""
+    pause_s = _PAUSE_S
+    while wait_s > 0:
+        found = min(wait_s, pause_s * (0.5 + random()))
+        yield found
+        wait_s -= found
+        pause_s = min(pause_s * 1.2, _LONGEST_PAUSE_S)

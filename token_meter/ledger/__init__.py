@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from token_meter.ledger._combine import combine
-from token_meter.ledger._line import Row, renamed
+from token_meter.ledger._line import COUNTS, Row, renamed
 from token_meter.ledger._place import RUN_DIR_VARIABLE, find_shards, new_run_dir, run_dirs
 from token_meter.ledger._read import RunFacts, RunReader, read_run
 from token_meter.ledger._write import Ledger
 
 __all__ = [
+    "COUNTS",
     "RUN_DIR_VARIABLE",
     "Ledger",
     "Row",

@@ -19,7 +19,7 @@ from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import PriceList
 from token_meter.prices._lookup import Entry
-from token_meter.prices._pricing import charged, failed, price_of
+from token_meter.prices._pricing import charged, failed, price_of, price_of_sum
 from token_meter.prices._rate_card import UnpriceableError
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
@@ -219,6 +219,12 @@ class PriceBook:
             return None if cost is None else Price(cost, entry.source, None)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             return None
+
+    def price_sum(self, call: Call, usage: Usage, largest: int, seconds: float) -> Price | None:
+        """Return the price of calls of those seconds by their sum; `None` where it is not known as a whole."""
+        entry = self._entry(call)
+        is_plain = type(self) is PriceBook and call.started_s + seconds <= entry.until
+        return price_of_sum(usage, largest, entry) if is_plain else None
 
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""

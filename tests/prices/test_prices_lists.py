@@ -240,7 +240,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "genai: a rate in words": (genai(m={"input_mtok": "cheap"}), "does not understand its rows"),
     "genai: a model twice": ([{**GENAI[0], "models": GENAI[0]["models"] * 2}], "it has gpt-5 at openai twice"),
     "genai: another currency": (genai(m={"input_mtok": 1, "currency": "EUR"}), "m at openai is priced in 'EUR'"),
-    "genai: not its rows": ([{"id": "openai", "models": [{"id": "m"}]}], "does not understand its rows"),
+    "genai: no prices": ([{**GENAI[0], "models": [{"id": "m", "match": {"equals": "m"}}]}], "m at openai has no prices"),
+    "genai: a match of nothing": (
+        [{**GENAI[0], "models": [{"id": "m", "match": {}, "prices": {"input_mtok": 1}}]}], "does not understand its rows",
+    ),
+    "bands that are none": (
+        litellm(m={"input_cost_per_token": 1e-06, "tiered_pricing": 7}), "tiered_pricing must be a list of tables",
+    ),
+    "a band that begins nowhere": (
+        litellm(m={"tiered_pricing": [{"input_cost_per_token": 1e-06, "range": [-1, 2]}]}), "must have a range such as",
+    ),
+    "genai: not its rows": ([{"id": "openai", "models": [{"id": "m"}]}], "m at openai has no prices"),
     "genai: models of another kind": ([{"id": "openai", "models": 7}], "does not understand its rows"),
     "bytes that are no text": (b"\xff\xfe\x00", "byte 0 is not UTF-8"),
 }  # fmt: skip

@@ -44,7 +44,8 @@ CONTENT = {
     "usageMetadata": {"promptTokenCount": 107, "candidatesTokenCount": 43, "totalTokenCount": 150},
 }
 COHERE = {
-    "id": "1", "finish_reason": "COMPLETE", "message": {"role": "assistant", "content": [{"type": "text", "text": "P"}]},
+    "id": "1", "text": "P", "meta": {}, "generation_id": "g",  # what older versions of it look for
+    "finish_reason": "COMPLETE", "message": {"role": "assistant", "content": [{"type": "text", "text": "P"}]},
     "usage": {"billed_units": {"input_tokens": 107, "output_tokens": 43}, "tokens": {"input_tokens": 500}},
 }  # fmt: skip
 OLLAMA = {

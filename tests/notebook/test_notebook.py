@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.test_house import ROOT
 from token_meter.simulator import Simulator
 
+CELL = re.compile(r"```ipython\n(.*?)\n```", re.DOTALL)
 SETUP = """
 from openai import AsyncOpenAI, OpenAI
 from token_meter.prices import PriceBook
@@ -66,6 +69,19 @@ def shown(simulator_of_all: Simulator) -> dict[str, list[Any]]:
     assert notebook.cells[0].outputs == []
     outputs = {name: cell.outputs for name, cell in zip(CELLS, notebook.cells[1:], strict=True)}
     return {**outputs, "updates": updates}
+
+
+@pytest.fixture(scope="module")
+def page(simulator_of_all: Simulator) -> dict[str, list[Any]]:
+    """The outputs of each cell of docs/notebooks.md, by the cell's text."""
+    setup = SETUP.format(host=simulator_of_all.url.removeprefix("http://"), url=simulator_of_all.base_url, slow="")
+    sources = CELL.findall((ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8"))
+    assert len(sources) == 10
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (setup.replace("%load_ext token_meter", ""), *sources)]
+    )
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    return {cell.source: cell.outputs for cell in notebook.cells[1:]}
 
 
 def _card(outputs: list[Any]) -> str:
@@ -147,3 +163,15 @@ def test_the_report_counts_the_whole_session(shown, simulator_of_all):
 def test_unloading_removes_the_magic(shown):
     assert shown["unload"][0].text == "None\n"
     assert "UsageError" in _error(shown["gone"]) or "not found" in str(shown["gone"])
+
+
+def test_the_cells_of_the_page_run_and_show_what_it_says(page):
+    """A cell that raises fails the fixture."""
+    shown = {source.splitlines()[0]: outputs for source, outputs in page.items()}
+
+    assert "<b>roses</b> · 90 tokens" in _card(shown["%%meter roses --tag customer=ada"])
+    assert "0.0000414" in _card(shown["%%meter roses --tag customer=ada"])
+    assert "<b>experiment</b>" in shown["experiment.stop()"][0].data["text/html"]
+    assert "gpt-4o-mini" in shown["frame = experiment.to_frame()"][0].data["text/plain"]
+    assert "image/png" in shown["experiment.plot()"][0].data
+    assert "100%" in str(shown["from token_meter import track"])

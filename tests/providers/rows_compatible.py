@@ -58,7 +58,10 @@ class Sdk(NamedTuple):
 
 
 async def closed(client: Any) -> None:
-    """Close a client of either colour, where it can be closed."""
+    """Close a client or a stream of either colour, where it can be closed."""
+    if hasattr(client, "__aexit__") and not hasattr(client, "aclose"):
+        await client.__aexit__(None, None, None)
+        return
     done = getattr(client, "aclose", getattr(client, "close", lambda: None))()
     if inspect.isawaitable(done):
         await done
@@ -151,6 +154,7 @@ RESPONSES = partial(asked, PERPLEXITY, answers=(Reply(body=RESPONSE),), ask=resp
 ROWS = (
     Row("groq", "httpx", "groq", "groq", place, cells(GROQ)),
     Row("together", "httpx", "together._base_client", "together", place, cells(TOGETHER)),
+    Row("together 1.x", "requests, aiohttp", "together.abstract", "together", place, cells(TOGETHER, is_stainless=False)),
     Row("perplexityai", "httpx", "perplexity", "perplexity", place, cells(PERPLEXITY, embeds=False)),
     Row("perplexityai responses", "httpx", "perplexity", "perplexity", place, {"async": Cell("read", RESPONSES, cached=50)}),
     Row("cerebras-cloud-sdk", "httpx", "cerebras.cloud.sdk", "cerebras", place, cells(CEREBRAS, embeds=False)),

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from importlib import import_module
+from io import BytesIO
 from typing import Any
 
 from token_meter._money import add_usd
@@ -47,7 +48,8 @@ class Analysis:
         Raises:
             ConfigError: matplotlib is not installed, or the meter was not told to keep its calls.
         """
-        figure_of = _library("matplotlib.figure", "plot()").Figure
+        plain: type[Any] = _library("matplotlib.figure", "plot()").Figure
+        figure_of = type("Figure", (plain,), {"_repr_png_": _png})  # notebooks show it, with or without pyplot
         lines, unpriced = _lines(self.calls)
         figure = figure_of(figsize=(8, 4), layout="constrained")
         axes = figure.add_subplot()
@@ -107,6 +109,12 @@ def _lines(calls: Iterable[Call]) -> tuple[dict[str, list[tuple[Any, float]]], i
         sums[name] = add_usd(sums[name], call.cost)
         lines[name].append((end, float(sums[name])))
     return {name: points for name, points in lines.items() if points}, unpriced
+
+
+def _png(figure: Any) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _library(name: str, wanted_by: str) -> Any:

@@ -267,6 +267,7 @@ class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, me
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,
+            "partly_priced_models": still.partial,
             "price_source": self.price_source,
         }
 

@@ -129,6 +129,5 @@ class StoredBudgets:
             raise self._failed(error) from error
 
     def _failed(self, error: StoreError) -> BudgetStoreError:
-        told = f"{error}".rstrip(".")
-        msg = f"the budget store {self._store.label} cannot be used: {told}; start it, or name another"
-        return BudgetStoreError(msg)
+        why = f"{error}".rstrip(".")
+        return BudgetStoreError(f"the budget store {self._store.label} cannot be used: {why}; start it or use another")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter.prices import _overlay, _public
+from token_meter.prices._fees import FeeList
 from token_meter.prices._holidays import is_day_off
 from token_meter.prices._listed import Listed, in_tier, multiplied, newest, shaped
 from token_meter.prices._lists import BUILT_IN, BUNDLED, Sources
@@ -22,7 +23,8 @@ class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
     `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
-    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
+    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output. `fees` are what is billed
+    beside tokens; `other` prices tokens of another model (by its name) at the same provider.
     """
 
     since: float
@@ -34,6 +36,8 @@ class Entry(NamedTuple):
     together: Callable[[Sequence[Usage]], Decimal | None] | None = None
     doubt: str | None = None
     counts_rest: bool = False
+    fees: FeeList | None = None
+    other: Callable[[str], RateTable | None] | None = None
 
 
 class Published(NamedTuple):
@@ -237,6 +241,9 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         if api in _overlay.FREE_OUTPUT:
             sheet = tuple((start, {**rates, "output": Decimal(0)}) for start, rates in sheet)
         card = RateCard(sheet, api=api, factor=factor)
+        if api == "batches":
+            entry = Entry(price.since, price.until, card.cost_of_many, source, None, free=False)
+            return entry if price.lost_above is None else _with_lost_band(entry, price.lost_above)
         # Only a row makes a model free: a 0 in the public list may be a missing price.
         is_free = card.free and price.public is None
         entry = Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
@@ -294,7 +301,7 @@ def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
 
     since, until = max(one.since, other.since), min(one.until, other.until)
     source = one.source if one.source == other.source else f"{one.source} or {other.source}"
-    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)
+    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest, one.fees)
 
 
 def _least(cost: Callable[[Usage], Decimal], usage: Usage) -> Decimal:

@@ -166,6 +166,19 @@ def test_calls_priced_together_cost_what_they_cost_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("priority, long", ("long-context rates",)),
+        ("priority that was asked for, long", ("service tier",)),
+        ("perhaps a holiday", ("peak hours",)),
+        ("National Day", ()),
+    ],
+)
+def test_what_a_lower_bound_leaves_open_is_named(name: str, missing: tuple[str, ...]) -> None:
+    assert price_of(CASES[name]).missing == missing
+
+
+@pytest.mark.parametrize(
     ("book", "source"),
     [
         (DEFAULT_BOOK, ", assumed Global Standard"),

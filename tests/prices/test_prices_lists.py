@@ -109,7 +109,7 @@ LITELLM_ROWS: dict[str, tuple[str, Usage, str | None, dict[str, Any]]] = {
     "priority": ("gpt-7", K, "0.012", {"service_tier": "priority"}),
     "priority, long": ("gpt-7", LONG, "3.609", {"service_tier": "priority"}),
     "a tier that it lacks": ("gpt-7", K, None, {"service_tier": "flex"}),
-    "in a region": ("gpt-7", K, None, {"base_url": "https://eu.api.openai.com/v1"}),
+    "in a region, at least": ("gpt-7", K, "0.006", {"base_url": "https://eu.api.openai.com/v1"}),
     "noise at the end": ("noisy", K, "0.00014", {}),
     "0 may be a missing price": ("zero", K, None, {}),
     "two rates of output": ("thinking", K, None, {}),

@@ -491,6 +491,32 @@ def test_a_slip_in_a_price_file_is_named(text: str, words: str, tmp_path: Path) 
     assert str(refused.value).startswith("price file here.toml: ")
 
 
+def test_a_gateway_by_model_knows_who_sells_in_a_list(listed: Callable[[Any], PriceBook], tmp_path: Path) -> None:
+    listed(LITELLM)
+    book = PriceBook(hosts={"https://gw/v1": "by-model"}, public=tmp_path / "token-meter-prices.json")
+
+    assert price_of(book, "dashscope/qwen9", base_url="https://gw/v1").cost == Decimal("0.0012")
+    assert price_of(book, "gpt-7", base_url="https://gw/v1").cost == Decimal("0.006")
+
+
+def test_a_list_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    data, link = str(written(tmp_path / "data.json", GENAI)), tmp_path / "link.json"
+    update(data, tmp_path / "prices.json", day=DAY)
+    link.symlink_to("prices.json")
+    update(data, link, day=date(2026, 12, 2))
+
+    assert link.is_symlink()
+    assert PriceBook.from_file(tmp_path / "prices.json").as_of == date(2026, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"public": 7}, "public must be the path"), ({"listed": [1]}, "listed must")]
+)
+def test_a_slip_in_code_is_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        PriceBook(**given)
+
+
 def test_what_cannot_be_looked_up_through_like_has_no_price() -> None:
     book = PriceBook(
         listed=[

@@ -41,6 +41,7 @@ def update(source: str | None, target: Path, *, day: date | None = None, may_go_
     Raises:
         ConfigError: the list cannot be read, is not valid, or is older than the one in *target*.
     """
+    target = target.resolve()  # where a link leads to
     before = _held(target)
     today = _today() if day is None else day
     if source is not None and re.match(r"(?!https?:)[a-z]+://", source):

@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "token_meter needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[simulator,html]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[simulator,html,redis]' --group dev
 	@touch $@
 
 demo: $(VENV)/.ready ## the lesson's dialogue through the real SDK, metered, beside the server's own bill

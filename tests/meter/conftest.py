@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.meter.threads import Held
+from tests.meter.threads import Held, busily_switching
 
 
 @pytest.fixture
@@ -19,8 +18,5 @@ def held() -> Iterator[Held]:
 
 @pytest.fixture
 def busy_switching() -> Iterator[None]:
-    """Threads change places at every chance."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+    with busily_switching():
+        yield

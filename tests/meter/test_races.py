@@ -12,27 +12,12 @@ from typing import Any
 import pytest
 
 from tests.budget.any_openai import ANSWER, ASK, BOOK, PROMPT, URL, Server, library
+from tests.meter.races import LIMITS, MILLION, Book, blocks_that_fill
 from tests.meter.test_reading import call, filled
 from tests.meter.threads import together
 from token_meter import BudgetExceededError, meter
 from token_meter.budget.account import Amounts, Ask, admit
-from token_meter.prices import PriceBook
-from token_meter.types import Call, Price, Usage
-
-MILLION = Decimal("0.15")  # a million prompt tokens of gpt-4o-mini, as `call()` has them
-
-
-class Book(PriceBook):
-    """A price book of the user's own, that does *first* before it prices."""
-
-    def __init__(self, first: Callable[[Call], object]) -> None:
-        super().__init__(hosts={URL: "openai"})
-        object.__setattr__(self, "first", first)
-
-    def price(self, call: Call) -> Price:
-        self.first(call)  # type: ignore[attr-defined]
-        return super().price(call)
-
+from token_meter.types import Call, Usage
 
 LOOKS: dict[str, Callable[[Any], object]] = {
     "cost": lambda cb: cb.cost,
@@ -102,29 +87,10 @@ def test_f121_a_limit_holds_while_another_thread_prices_the_call_that_used_it_up
             send(client)
 
 
-LIMITS = {"cost": {"max_cost": MILLION * 11}, "tokens": {"max_tokens": 11 * 10**6}, "calls": {"max_calls": 11}}
-
-
 @pytest.mark.parametrize("limit", LIMITS)
-def test_f121_no_limit_is_passed_by_threads_that_ask_and_end(busy_switching, limit):
-    """Eleven of 24 calls of one size fit, for any interleaving of threads; in hundreds of blocks."""
-    wanted = Amounts(MILLION, 10**6, 1)
-    for _ in range(200):
-        cb = meter(prices=Book(lambda _: sleep(0)), warn_at=None, **LIMITS[limit])
-        account, passed = cb.budget.account, deque[bool]()
-
-        def work(cb: Any = cb, account: Any = account, passed: deque[bool] = passed) -> None:
-            for _ in range(6):
-                reservation = admit([Ask(account, wanted)]).reservation
-                if reservation is not None:
-                    passed.append(True)
-                    cb.add(call())
-                    reservation.release(was_sent=True)
-
-        with cb:  # open: what ends waits in the queue
-            together(work, work, work, work)
-        assert len(passed) == 11
-        assert (account.remaining, account.reserved.calls) == (Amounts(**{limit: 0}), 0)
+def test_f121_no_limit_is_passed_by_threads_that_ask_and_end(limit):
+    """Eleven of 24 calls of one size fit, for any interleaving of threads. (`make soak` looks at 5,000 blocks.)"""
+    blocks_that_fill(limit, 200)
 
 
 def test_f121_who_reads_sees_every_call_that_has_returned(busy_switching):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 PATIENCE = 10.0
 
@@ -46,3 +48,14 @@ def together(*works: Callable[[], object]) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive(), "a thread waits for ever"
+
+
+@contextlib.contextmanager
+def busily_switching() -> Iterator[None]:
+    """Threads change places at every chance."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

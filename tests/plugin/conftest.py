@@ -14,6 +14,16 @@ import pytest
 from token_meter.simulator import TEST_KEY, Simulator
 
 HELPERS = f"""
+import os, threading, pytest, requests
+def ask(**more):
+    body = {{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "hi"}}], **more}}
+    answer = requests.post(
+        os.environ["SIM_URL"] + "/chat/completions", json=body, headers={{"Authorization": "Bearer " + {TEST_KEY!r}}})
+    answer.raise_for_status()
+"""
+"""A plain post: the SDK takes more than a second to import, in each process and each worker."""
+
+SDK = f"""
 import os, threading, openai, pytest
 def ask(**more):
     with openai.OpenAI(base_url=os.environ["SIM_URL"], api_key={TEST_KEY!r}, max_retries=0) as client:

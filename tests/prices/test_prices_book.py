@@ -246,7 +246,7 @@ def test_reprs_hold_no_secret() -> None:
 
 def test_the_stamp_names_every_source() -> None:
     """A report says which price data, overlay and private book it stands on."""
-    public = f"genai-prices {genai_prices.__version__} + overlay 2026-11-21"
+    public = f"genai-prices {genai_prices.__version__} + overlay 2026-11-27"
 
     assert DEFAULT_BOOK.version == public
     assert PriceBook([CONTRACT]).version == f"{public} + price book (1 override)"

@@ -112,10 +112,10 @@ def test_long_cache_writes_cost_double(model: str, rate: str) -> None:
 
 
 def test_long_cache_writes_without_a_rate_are_unpriced() -> None:
-    """Nobody published what a write of 12 hours costs in the priority tier."""
+    """The public list has no rate for a write of 12 hours of this model."""
     usage = Usage(prompt_tokens=10, completion_tokens=0, cache_write_tokens=10, cache_write_long_tokens=10)
 
-    price = price_of("gpt-6.1-terra", usage, service_tier="priority")
+    price = price_of("gpt-4.1", usage._replace(cache_write_tokens=None))
 
     assert price.reason == "no rate is known for cache writes with the long time to live"
 
@@ -294,7 +294,7 @@ def test_qwen_bands_are_cliffs_and_end() -> None:
 
 def test_free_of_charge_is_a_row_and_not_a_gap() -> None:
     """Moderation costs nothing, with and without counts, because OpenAI says so."""
-    free = Price(Decimal(0), "overlay 2026-11-21", None)
+    free = Price(Decimal(0), "overlay 2026-11-27", None)
 
     assert price_of("omni-moderation-latest", TEXT, api="moderations") == free
     assert price_of("omni-moderation-latest", None, api="moderations") == free
@@ -311,8 +311,8 @@ def test_a_disputed_price_says_so() -> None:
     """OpenAI's pages contradict each other about this model; the report shows it."""
     price = price_of("gpt-4o-transcribe", Usage(prompt_tokens=100, completion_tokens=10, input_audio_tokens=100))
 
-    assert price.cost == Decimal("0.0007")
-    assert price.source == f"{PUBLIC} (disputed)"
+    assert price.cost == Decimal("0.00035")
+    assert price.source == "overlay 2026-11-27 (disputed)"
 
 
 def test_the_model_that_was_served_is_priced() -> None:

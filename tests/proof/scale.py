@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 from openai import AsyncOpenAI
 
+from tests.meter.races import LIMITS, blocks_that_fill
 from tests.proof.canned import DONE, USAGE, ask, event, json_body, streaming
 from token_meter import Meter, meter
 
@@ -85,6 +86,9 @@ def growth_mib(work: Callable[[int], object], count: int) -> float:
 def main() -> None:
     """The large numbers, printed."""
     threads = set(threading.enumerate())
+    for limit in LIMITS:
+        blocks_that_fill(limit, 5_000)
+    print("3 x 5,000 blocks: no stale read, no limit passed", flush=True)
     whole, inner = concurrent_tasks(10_000)
     assert whole.total_tokens == inner == 10_000 * TOKENS
     print("10,000 concurrent tasks: every meter right", flush=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.providers import anthropic_fake as server
+from tests.providers import bedrock_fake as bedrock
 from tests.providers.anthropic_fake import MODEL, FakeAnthropic, Reply, failure, message, streamed, text, tool_use
 from tests.providers.table import Cell, Row, drain
 
@@ -21,14 +23,18 @@ CACHED = server.usage(100, 43, cache_read_input_tokens=50, cache_creation_input_
 
 
 class Place(FakeAnthropic):
-    """The server, and the HTTP client with which it is asked."""
+    """The server, and how it is asked."""
 
+    sdk = "AsyncAnthropic"
     http = "DefaultAsyncHttpxClient"
+    options: Mapping[str, Any] = {"api_key": "sim"}
+    path = ""
 
 
 @contextmanager
-def place() -> Iterator[Place]:
+def place(**options: Any) -> Iterator[Place]:
     fake = Place()
+    vars(fake).update(options)
     try:
         yield fake
     finally:
@@ -40,8 +46,21 @@ def place_of_aiohttp() -> Iterator[Place]:
     anthropic = pytest.importorskip("anthropic")
     if not hasattr(anthropic, "DefaultAioHttpClient"):
         pytest.skip("this anthropic has no client of aiohttp")
-    with place() as fake:
-        fake.http = "DefaultAioHttpClient"
+    with place(http="DefaultAioHttpClient") as fake:
+        yield fake
+
+
+@contextmanager
+def place_of(sdk: str, *, needs: str = "anthropic", path: str = "", **options: Any) -> Iterator[Place]:
+    """A cloud's client of the same SDK."""
+    anthropic = pytest.importorskip("anthropic")
+    pytest.importorskip(needs)
+    if not hasattr(anthropic, sdk):
+        pytest.skip(f"this anthropic has no {sdk}")
+    with place(sdk=sdk, options=options, path=path) as fake:
+        if "Bedrock" in sdk:
+            fake.content_type = "application/vnd.amazon.eventstream"
+            fake.frames = bedrock.chunks
         yield fake
 
 
@@ -50,7 +69,8 @@ async def client(fake: Place) -> AsyncIterator[Any]:
     import anthropic
 
     http = getattr(anthropic, fake.http)(verify=False)
-    async with anthropic.AsyncAnthropic(api_key="sim", base_url=fake.url, http_client=http) as found:
+    made = getattr(anthropic, fake.sdk)(**fake.options, base_url=fake.url + fake.path, http_client=http)
+    async with made as found:
         yield found
 
 
@@ -126,7 +146,14 @@ ASYNC = {
     "cached": Cell("read", cached, 180, 43, 50),
     "retried": Cell("read", retried, failed=1),
 }
+KEYS = {"aws_access_key": "sim", "aws_secret_key": "sim", "aws_region": "us-east-1"}
+BEDROCK = partial(place_of, "AsyncAnthropicBedrock", needs="botocore", **KEYS)
+VERTEX = partial(place_of, "AsyncAnthropicVertex", needs="google.auth", project_id="p", region="r", access_token="sim")
+FOUNDRY = partial(place_of, "AsyncAnthropicFoundry", api_key="sim", path="/anthropic")
 ROWS = (
     Row("anthropic", "httpx", "anthropic", "anthropic", place, {"sync": Cell("read", sync), **ASYNC}),
     Row("anthropic", "aiohttp", "anthropic", "anthropic", place_of_aiohttp, ASYNC),
+    Row("anthropic (AnthropicBedrock)", "httpx", "anthropic", "aws", BEDROCK, ASYNC),
+    Row("anthropic (AnthropicVertex)", "httpx", "anthropic", "google", VERTEX, ASYNC),
+    Row("anthropic (AnthropicFoundry)", "httpx", "anthropic", "azure", FOUNDRY, ASYNC),
 )

@@ -28,7 +28,6 @@ HAS_INTERACTIONS = hasattr(genai.Client, "interactions")
 
 # The SDK makes a class of aiohttp's session.
 pytestmark = [
-    pytest.mark.usefixtures("without_certificates"),
     pytest.mark.filterwarnings("ignore:Inheritance class .* from ClientSession:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*nteractions .*:UserWarning"),  # 1.x: they are experimental
     # 1.x leaves sockets open.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter._fork import in_child
-from token_meter.call.doubts import asked_tier, believed
+from token_meter.call.doubts import believed, served_tier
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
@@ -72,9 +72,9 @@ def call_of(
         name, end = reading.error, "error"
     elif not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
-    tier = reading.service_tier
-    if tier is None and usage is not None and attempt.request_body().rfind(b'"service_tier"') >= 0:
-        tier = asked_tier(attempt.request_says())
+    tier, says = reading.service_tier, attempt.request_body().rfind
+    if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service_tier"') >= 0)):
+        tier = served_tier(tier, attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
     if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from token_meter.prices._book import PriceBook, UnreadableBook
+from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER, forget_hosts, know_hosts
+from token_meter.prices._listed import Listed
 from token_meter.prices._rates import Rates
+from token_meter.prices._unreadable import UnreadableBook
 
 if TYPE_CHECKING:
     from token_meter.prices._listing import (
@@ -25,6 +27,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_BOOK",
     "DEFAULT_PROVIDER",
+    "Listed",
     "PriceBook",
     "PriceRow",
     "Rates",

@@ -6,18 +6,21 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import Any, NoReturn
 
 from token_meter.exceptions import ConfigError
-from token_meter.prices import _overlay, _public
+from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL
 from token_meter.prices._contract import Terms, terms_of
+from token_meter.prices._listed import Listed
+from token_meter.prices._lists import PriceList
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, UnpriceableError, unexplained
+from token_meter.prices._rate_card import EXACT, AtLeastError, UnpriceableError, unexplained
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
 
@@ -53,6 +56,8 @@ class PriceBook:
         on_unpriced: what to do when counted tokens have no price: `warn`, `raise` or `ignore`.
         name: the book's name in reports.
         web_search: US dollars per 1,000 web searches; without it, the price does not include their fee.
+        listed: list prices of models that the public list does not have yet.
+        public: a file of `token-meter prices update`, in the place of the list that comes with the package.
     """
 
     __slots__ = ("_memo", "_search_fee", "_shown", "_terms", "name", "on_unpriced")
@@ -74,13 +79,19 @@ class PriceBook:
         *,
         name: str | None = None,
         web_search: Decimal | str | int | None = None,
+        listed: Iterable[Listed] = (),
+        public: str | os.PathLike[str] | PriceList | None = None,
     ) -> None:
         if on_unpriced not in _ON_UNPRICED:
             msg = f"on_unpriced must be one of {', '.join(_ON_UNPRICED)}, not {on_unpriced!r}"
             raise ConfigError(msg)
         if name is not None:
             given.word(name, "name")
-        terms = terms_of(overrides, multipliers, models, hosts)
+        if isinstance(public, (str, os.PathLike)):
+            from token_meter.prices._list_file import read_list
+
+            public = read_list(public)
+        terms = terms_of(overrides, multipliers, models, hosts, listed, public)
         fixed: dict[str, Any] = {
             "name": name,
             "on_unpriced": on_unpriced,
@@ -136,14 +147,19 @@ class PriceBook:
     @property
     def version(self) -> str:
         """The price data that this book uses, as reports show it."""
-        parts = [f"genai-prices {_public.version()}"]
-        if updated := _public.updated_at():
-            parts[0] += f" (updated {updated})"
-        parts.append(f"overlay {_overlay.AS_OF}")
-        if self.name or self._terms.overrides:
-            count = len(self._terms.overrides)
-            parts.append(f"{self.name or 'price book'} ({count} override{'' if count == 1 else 's'})")
+        parts = [self._terms.sources.public.stamp, f"overlay {_overlay.AS_OF}"]
+        own = len(self._terms.overrides), len(self._terms.sources.rows)
+        if self.name or any(own):
+            counts = [
+                f"{n} {word}{'' if n == 1 else 's'}" for n, word in zip(own, ("override", "list row"), strict=True)
+            ]
+            parts.append(f"{self.name or 'price book'} ({', '.join(counts if own[1] else counts[:1])})")
         return " + ".join(parts)
+
+    @property
+    def as_of(self) -> date | None:
+        """The day of the list prices; `None` when it is not known."""
+        return self._terms.sources.public.as_of
 
     @property
     def digest(self) -> str:
@@ -174,7 +190,7 @@ class PriceBook:
     def slow_part(self, call: Call) -> Callable[[], object] | None:
         """What has to be loaded before `price` of *call*; `None`: nothing."""
         is_stated = call.tokens.provider_cost is not None and self._believes(call)
-        is_known = is_stated or _public.current() is not None or _key(call) in self._memo.entries
+        is_known = is_stated or self._terms.sources.public.current is not None or _key(call) in self._memo.entries
         return None if is_known else partial(self._entry, call)
 
     def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
@@ -223,6 +239,8 @@ class PriceBook:
                 return self._with_searches(entry.cost(usage), entry, usage.web_searches)
             # NamedTuple's own constructor takes twice as long.
             return _new(Price, (entry.cost(usage), entry.source, None))
+        except AtLeastError as known:
+            return Price(known.cost, entry.source, str(known))
         except UnpriceableError as exc:
             return Price(None, None, str(exc))
         except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
@@ -254,7 +272,7 @@ class PriceBook:
         """Find the rates for *call*, cached as long as they are valid."""
         try:
             key = _key(call)
-            if self._memo.snapshot is not (snapshot := _public.current()):
+            if self._memo.snapshot is not (snapshot := self._terms.sources.public.current):
                 object.__setattr__(self, "_memo", _Memo(snapshot))
             entry = self._memo.entries.get(key)
             if entry is None or not entry.since <= call.started_s < entry.until:
@@ -266,7 +284,7 @@ class PriceBook:
     def _remember(self, key: tuple[str | None, ...], call: Call) -> Entry:
         entry = self._resolve(call)
         if self._memo.snapshot is None:  # maybe this look-up has loaded the list
-            object.__setattr__(self, "_memo", _Memo(_public.current()))
+            object.__setattr__(self, "_memo", _Memo(self._terms.sources.public.current))
         if len(self._memo.entries) >= _KEPT:
             self._memo.entries.clear()
         self._memo.entries[key] = entry
@@ -279,29 +297,6 @@ class PriceBook:
             at_s = call.started_s
             hour = at_s - at_s % 3600 if math.isfinite(at_s) else at_s
             return Entry(hour, hour + 3600, None, None, Price(None, None, str(exc)), free=False)
-
-
-class UnreadableBook(PriceBook):
-    """In the place of a price file that cannot be read: nothing has a price but the provider's own charge.
-
-    Args:
-        why: the reason, in words for the user.
-    """
-
-    __slots__ = ("_why",)
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        object.__setattr__(self, "_why", why)
-
-    @property
-    def version(self) -> str:
-        return f"none: {self._why}"
-
-    def _resolve(self, call: Call) -> Entry:
-        return Entry(-math.inf, math.inf, None, None, Price(None, None, self._why), free=False)
-
-    _why: str
 
 
 def _charged(amount: Decimal) -> Price:

@@ -14,15 +14,20 @@ from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
-from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._hosts import Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._listed import Listed
+from token_meter.prices._lists import BUNDLED, PriceList, Sources
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
 from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
+from token_meter.prices._uplifts import ASSUMED, factor_of, matches, split_tier
 from token_meter.types import Call
 
 _LONGEST = 200
 _UNNAMED = {"moderations": "omni-moderation-latest"}
 """The default model of an api whose requests need not name one (OpenAI's API reference, 2026-11)."""
+WINDOW = "window-"
+"""Before the hours of a completion window where a tier stands: what runs in the background within them costs less."""
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
 
@@ -34,18 +39,22 @@ class Terms(NamedTuple):
         multipliers: factors on list prices by base URL.
         models: the model behind a deployment, by its name, then by base URL.
         hosts: the provider behind a base URL.
+        sources: where list prices are found.
     """
 
     overrides: tuple[Rates, ...]
     multipliers: PlaceMap[Decimal]
     models: Mapping[str, PlaceMap[str]]
     hosts: PlaceMap[str]
+    sources: Sources = Sources()
 
     def digest(self, *more: object) -> str:
         """A digest of twelve hexadecimal digits; empty without any terms."""
         rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
         models = sorted((name, places.rows) for name, places in self.models.items())
-        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
+        listed = [row.terms for row in self.sources.rows]
+        public = "" if self.sources.public is BUNDLED else self.sources.public.stamp
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, (listed, public, *more)))
         return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
@@ -91,7 +100,7 @@ class Terms(NamedTuple):
         spelled, also = self._model(call, where)
         by_model = provider == BY_MODEL
         if by_model:
-            provider, spelled = maker_of(spelled, call.started_s, ((row.provider, row.model) for row in self.overrides))
+            provider, spelled = maker_of(spelled, call.started_s, self._own(), self.sources)
         found = self._entry_of(call, provider, spelled, also, where)
         return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
 
@@ -99,13 +108,18 @@ class Terms(NamedTuple):
         """Who is paid for a call to a host that goes by the model; `None` when no maker lists it."""
         try:
             model, _ = self._model(call, call.base_url or call.host or "")
-            return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]
+            return maker_of(model, call.started_s, self._own(), self.sources)[0]
         except UnpriceableError:
             return None
 
+    def _own(self) -> list[tuple[str, str]]:
+        own = [(row.provider, row.model) for row in self.overrides]
+        return own + [(row.provider, row.model) for row in self.sources.rows]
+
     def _entry_of(self, call: Call, provider: str, spelled: str, also: str | None, where: str) -> Entry:
         model = _overlay.plain_name(provider, spelled)
-        tier = "" if call.service_tier in STANDARD else str(call.service_tier)
+        named, geo = split_tier(call.service_tier or "")
+        tier = "" if named in STANDARD else named
         processing = call.processing or ""
         if tier == "batch":  # Anthropic reports a batch as `service_tier`
             tier, processing = "", "batch"
@@ -113,20 +127,21 @@ class Terms(NamedTuple):
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
-        factor = self.multipliers.get(where)
-        place = place_of(where)
-        if provider == "openai" and place is not None and place.host in REGIONAL:
-            uplift = _overlay.regional_factor(model)
-            if uplift is None:
-                msg = f"whether {model} costs more on {place.host} is not known"
-                raise UnpriceableError(msg)
-            factor = uplift if factor is None else EXACT.multiply(factor, uplift)
-        price = published(provider, model, tier, processing, call.started_s)
+        if tier.startswith(WINDOW):
+            msg = f"a completion window of {tier.removeprefix(WINDOW)} is discounted, and its rate is not published"
+            raise UnpriceableError(msg)
+        price = published(provider, model, tier, processing, call.started_s, self.sources)
+        agreed = self.multipliers.get(where)
+        factor = factor_of(provider, model, price.like, where, geo)
+        if agreed is not None:
+            factor = EXACT.multiply(factor, agreed)
         entry = entry_of(price, call.api, None if factor == 1 else factor)
+        if agreed is None and provider in ASSUMED:
+            entry = entry._replace(source=f"{entry.source}, assumed {ASSUMED[provider]}")
         fee = _overlay.router_fee(provider, call.request_model)
         if provider in _overlay.REST_IS_OUTPUT:
             entry = entry._replace(counts_rest=True)
-        return entry if fee is None else with_fee(entry, fee if factor is None else EXACT.multiply(fee, factor))
+        return entry if fee is None else with_fee(entry, EXACT.multiply(fee, factor))
 
     def _model(self, call: Call, where: str) -> tuple[str, str | None]:
         """Return the model to price and, when the answer names a dated snapshot of it, the requested name."""
@@ -153,7 +168,7 @@ class Terms(NamedTuple):
             if row.provider == provider and (row.tier or "") == tier and (row.processing or "") == processing
         ]
         for name in filter(None, names):
-            fitting = [row for row in rows if _overlay.matches(row.model, name)]
+            fitting = [row for row in rows if matches(row.model, name)]
             if fitting:
                 return max(fitting, key=lambda row: (not row.model.endswith("*"), len(row.model)))
         return None
@@ -164,6 +179,8 @@ def terms_of(
     multipliers: Mapping[str, Decimal | str | int] | None,
     models: Mapping[tuple[str, str], str] | None,
     hosts: Mapping[str, str] | None,
+    listed: Iterable[Listed] = (),
+    public: PriceList | None = None,
 ) -> Terms:
     """Read the arguments of a `PriceBook`.
 
@@ -187,7 +204,8 @@ def terms_of(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
         for url, factor in given.table(multipliers, "multipliers").items()
     )
-    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid)
+    sources = Sources(_distinct_lists(tuple(listed)), public or BUNDLED)
+    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, sources)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
@@ -200,6 +218,22 @@ def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
         key = (row.provider, row.model, row.tier, row.processing)
         if key in seen:
             msg = f"two overrides for {row.provider} {row.model} (tier {row.tier or 'standard'}); keep one"
+            raise ConfigError(msg)
+        seen.add(key)
+    return rows
+
+
+def _distinct_lists(rows: tuple[Any, ...]) -> tuple[Listed, ...]:
+    """Check that all rows are `Listed`, and that no two hold for the same model until the same day."""
+    seen: set[tuple[str, str, str | None]] = set()
+    for row in rows:
+        if not isinstance(row, Listed):
+            msg = f"listed must be Listed(...), not {row!r}"
+            raise ConfigError(msg)
+        key = (row.provider, row.model, row.until)
+        if key in seen:
+            last = f"until {row.until}" if row.until else "without an end"
+            msg = f"two listed rows for {row.provider} {row.model} {last}; keep one, or give the earlier one an until"
             raise ConfigError(msg)
         seen.add(key)
     return rows

@@ -69,8 +69,9 @@ DEFAULT_PROVIDER = "openai"
 """The provider for a query about prices that names none."""
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 """The destination of a request whose cost is estimated before it is sent, unless the caller names another."""
-_BEDROCK = re.compile(r"bedrock-runtime\.[a-z0-9-]+\.amazonaws\.com")
-_VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com")
+_BEDROCK = re.compile(r"bedrock-runtime(-fips)?\.[a-z0-9-]+\.(amazonaws\.com|api\.aws)")
+_VERTEX = re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com|aiplatform\.[a-z]+\.rep\.googleapis\.com")
+"""Vertex's endpoints of one region, and of several in one jurisdiction; the global one is a whole name above."""
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 
 _registered: dict[str, tuple[tuple[str, ...], bool]] = {}
@@ -95,6 +96,11 @@ def states_usd(provider: str | None) -> bool:
 
 REGIONAL = frozenset(f"{region}.api.openai.com" for region in ("us", "eu", "au", "in", "jp"))
 """OpenAI's hosts with data residency, where newer models cost 10 % more."""
+
+
+def is_regional_vertex(host: str) -> bool:
+    """Whether *host* keeps requests to Vertex within a region or jurisdiction."""
+    return _VERTEX.fullmatch(host) is not None
 
 
 class Place(NamedTuple):

@@ -57,6 +57,14 @@ class UnpriceableError(Exception):
     """A usage has no price; the message says why, for users."""
 
 
+class AtLeastError(UnpriceableError):
+    """A usage costs at least so much (`cost`); the message says what is not known of the rest."""
+
+    def __init__(self, cost: Decimal, reason: str) -> None:
+        super().__init__(reason)
+        self.cost = cost
+
+
 class _Band(NamedTuple):
     """Rates as integers over one divisor. The rate of a part is its difference to its total's; `None`: no rate."""
 

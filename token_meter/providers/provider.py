@@ -21,6 +21,7 @@ class Gate(NamedTuple):
         async_class: the class whose *method* is a coroutine function; `None` where there is none.
         method: the method that is one logical call.
         read: reads the destination and the body of a call from `(client, args, kwargs)` of *method*.
+        has_stubs: the SDK lets a stub answer without a request, so that a call without one was not missed.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Gate(NamedTuple):
     async_class: str | None = "AsyncAPIClient"
     method: str = "request"
     read: Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall] = read_options
+    has_stubs: bool = False
 
 
 class Provider(NamedTuple):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from token_meter.providers import compatible, known_hosts
+from token_meter.providers import compatible
 from token_meter.providers.anthropic import ANTHROPIC
+from token_meter.providers.bedrock import AWS
 from token_meter.providers.cohere import COHERE
 from token_meter.providers.google import GOOGLE
 from token_meter.providers.mistral import MISTRAL
@@ -12,4 +13,4 @@ from token_meter.providers.openai import OPENAI
 from token_meter.providers.voyage import VOYAGE
 from token_meter.providers.xai import XAI
 
-ROWS = (OPENAI, ANTHROPIC, GOOGLE, MISTRAL, COHERE, OLLAMA, VOYAGE, XAI, *compatible.ROWS, *known_hosts.ROWS)
+ROWS = (OPENAI, ANTHROPIC, GOOGLE, AWS, MISTRAL, COHERE, OLLAMA, VOYAGE, XAI, *compatible.ROWS)

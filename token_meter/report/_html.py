@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from token_meter.report import _html_parts as _page
+from token_meter.report._age import prices_of
 from token_meter.report._formatting import cost_sentence, cost_text, count_text, scale_of_sums, visible
 from token_meter.report._history import Point
 from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
@@ -60,7 +61,7 @@ def about(summary: Summary) -> str:
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """The foot of the page: prices, completeness of the ledger, version."""
     run, vcs = summary.run, summary.vcs
-    found = [("prices", summary.prices)]
+    found = [("prices", prices_of(summary))]
     if run.processes:
         found.append(("processes", f"{run.processes:,}"))
     if run.duration_s is not None:

@@ -67,6 +67,7 @@ def summary_data(summary: Summary) -> dict[str, Any]:
             "currency": "USD",
             "overrides": summary.overrides,
             "digest": summary.digest,
+            **({"as_of": summary.prices_as_of} if summary.prices_as_of else {}),
         },
         "totals": totals_data(summary.totals),
         "models": [model_data(m) for m in summary.models],

@@ -127,6 +127,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
         prices=str(data.get("prices", {}).get("version", "")),
         overrides=_whole(data.get("prices", {}).get("overrides")) or 0,
         digest=str(data.get("prices", {}).get("digest", "unknown")),
+        prices_as_of=str(data.get("prices", {}).get("as_of", "")),
         created=str(data.get("created", "")),
         checks=tuple(_check(c) for c in data.get("budgets", ())),
         notices=tuple(

@@ -272,6 +272,7 @@ class Summary:
     digest: str = ""
     overrides: int = 0
     created: str = ""
+    prices_as_of: str = ""
     checks: tuple[Check, ...] = ()
     notices: tuple[Notice, ...] = ()
     as_model: str | None = None

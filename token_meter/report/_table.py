@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from token_meter.report._age import prices_of
 from token_meter.report._formatting import cells, cost_sentence, cost_text, count_text, scale_of_sums, terminal
 from token_meter.report._summary import Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
@@ -89,7 +90,7 @@ def _below(summary: Summary, width: int) -> list[str]:
     for notice in summary.notices:
         lines += _wrapped(f"warning: {notice.text}", width)
     as_model = f" as {summary.as_model}" if summary.as_model else ""
-    lines += _wrapped(f"prices {summary.prices}{as_model}", width)
+    lines += _wrapped(f"prices {prices_of(summary)}{as_model}", width)
     return lines
 
 

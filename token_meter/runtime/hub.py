@@ -26,6 +26,7 @@ from token_meter.runtime import forks  # noqa: F401  # it waits for forks
 from token_meter.runtime.blind import child_started, missed, not_read
 from token_meter.runtime.rows import is_signed, rpcs
 from token_meter.transports.aiohttp import AiohttpSeam
+from token_meter.transports.botocore import BotocoreSeam
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
 from token_meter.transports.grpc import GrpcSeam
@@ -53,7 +54,7 @@ class Hub:
         self._admission = AdmissionController()
         self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
-        self._carriers = (AiohttpSeam(CONTEXT_STACK, self, ATTEMPT), RequestsSeam(CONTEXT_STACK, self, ATTEMPT))
+        self._carriers = [seam(CONTEXT_STACK, self, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam)]
         self._translations = TranslationSeam(CONTEXT_STACK, self)
         self._rpcs = GrpcSeam(CONTEXT_STACK, self, ATTEMPT, rpcs, not_read)
         self._gate = self._gates()

@@ -17,7 +17,7 @@ from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.aiohttp_body import ContentTap
 from token_meter.transports.httpx_stand_ins import SIMULATOR
-from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.mockable import MockableSeam
 from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 from token_meter.types import Source
 
@@ -85,10 +85,13 @@ class AiohttpRequest:
         return None
 
 
-class AiohttpSeam(ModuleSeam):
-    """Patches `ClientSession._request`, also if aiohttp is imported later, and what vcrpy puts in its place."""
+class AiohttpSeam(MockableSeam):
+    """Patches `ClientSession._request`, also if aiohttp is imported later, and what takes its place for a while.
 
-    modules = ("aiohttp.client", "vcr.stubs.aiohttp_stubs")
+    vcrpy and aioresponses each put a function of theirs there, which for some requests calls ours or for none.
+    """
+
+    modules = ("aiohttp.client", "vcr.stubs.aiohttp_stubs", "aioresponses.core")
 
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
         super().__init__(stack, runtime)
@@ -98,6 +101,9 @@ class AiohttpSeam(ModuleSeam):
         try:
             if module.__name__ == "aiohttp.client":
                 self._patches.put(module.ClientSession, "_request", self._send)
+            elif module.__name__ == "aioresponses.core":
+                owner = sys.modules["aiohttp.client"].ClientSession
+                self._follow(module.aioresponses, owner, "_request", self._send)
             else:
                 self._patches.put(module, "vcr_request", self._cassette)
         except Exception as error:

@@ -150,8 +150,17 @@ class Ticket(Protocol):
     deferred: BaseException | None
     was_seen: bool
 
+    def ask(self) -> None:
+        """Ask the stores of budgets for the call. Raises only a refusal."""
+
+    def aask(self) -> Awaitable[None]:
+        """The same, awaited."""
+
     def leave(self) -> None:
-        """The call returned, or raised. Never raises."""
+        """The call returned, or raised: tell the stores of budgets. Never raises."""
+
+    def aleave(self) -> Awaitable[None]:
+        """The same, awaited."""
 
 
 class Admission(Protocol):
@@ -189,6 +198,10 @@ class GateRow(Protocol):
     @property
     def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
         """Reads where a call goes, and its body."""
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether an answer may come without a request."""
 
 
 class RpcRow(Protocol):

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.httpx_stand_ins import SIMULATOR
-from token_meter.transports.module_seam import ModuleSeam
+from token_meter.transports.mockable import MockableSeam
 from token_meter.transports.ports import Key, ObservedAttempt, Runtime, takes_nothing
 from token_meter.types import Source
 
@@ -57,10 +57,10 @@ _TAP = "_token_meter_tap"
 """Where an answer keeps its tap; pickles of it name their attributes, and leave it out."""
 
 
-class RequestsSeam(ModuleSeam):
-    """Patches `Session.send`, also if requests is imported later."""
+class RequestsSeam(MockableSeam):
+    """Patches `Session.send`, also if requests is imported later, and what requests-mock puts in its place."""
 
-    modules = ("requests.sessions",)
+    modules = ("requests.sessions", "requests_mock.mocker")
 
     def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
         super().__init__(stack, runtime)
@@ -68,6 +68,9 @@ class RequestsSeam(ModuleSeam):
 
     def _patch_module(self, module: ModuleType) -> None:
         try:
+            if module.__name__ == "requests_mock.mocker":
+                self._follow(module.MockerCore, sys.modules["requests.sessions"].Session, "send", self._send)
+                return
             self._patches.put(module.Session, "send", self._send)
             answers = sys.modules["requests.models"].Response
             self._patches.put(answers, "iter_content", _tapped_iter)

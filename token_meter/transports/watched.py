@@ -19,12 +19,6 @@ from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
 
-_NEVER_SENT = frozenset({
-    "ParamValidationError", "NoCredentialsError", "PartialCredentialsError", "EndpointConnectionError",
-    "ConnectTimeoutError", "ProxyConnectionError",  # botocore
-})  # fmt: skip
-"""Exceptions of calls that never reached a server, so that none was billed (the libraries' sources, 2026-11-27)."""
-
 PLACED: set[str] = set()
 """The modules whose calls are watched now."""
 
@@ -125,7 +119,7 @@ class WatchSeam(ModuleSeam):
             status = None
         if status is not None:
             attempt.respond(status, "", streamed=False)
-        attempt.failed(error, was_sent=_NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__))
+        attempt.failed(error, was_sent=True)
 
     def _ended(self, attempt: ObservedAttempt, answer: Any) -> None:
         """The answer is there and is not read. It may be anything, and looking at it may run anybody's code."""
@@ -197,10 +191,8 @@ class WatchSeam(ModuleSeam):
 
 
 def _status_in(error: BaseException) -> int | None:
-    """The status of the answer that *error* tells of: aiohttp's `status`, or in what botocore's `response` says."""
+    """The status of the answer that *error* tells of."""
     status = getattr(error, "status", None)
-    if status is None and isinstance(response := getattr(error, "response", None), dict):
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status if type(status) is int and 400 <= status < 600 else None
 
 
@@ -220,17 +212,6 @@ def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ke
     return _key(request.method, request.url)
 
 
-def _aws(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
-    """Of `_make_api_call(operation_name, api_params)`; only of the services that run models."""
-    service = client.meta.service_model
-    if service.service_name not in ("bedrock-runtime", "bedrock-agent-runtime"):
-        return None
-    asked = service.operation_model(args[0] if args else kwargs["operation_name"]).http
-    # The service's own host, also where an endpoint of one's own stands in front of it.
-    host = f"{service.service_name}.{client.meta.region_name}.amazonaws.com"
-    return asked["method"], "https", host, None, asked["requestUri"].partition("?")[0]
-
-
 def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
 
@@ -238,11 +219,8 @@ def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
 _LM15 = "dspy._vendor.lm15.transports"
 
 WATCHES = (
-    Watch("botocore.client", "BaseClient", "_make_api_call", _aws, "boto3"),
-    Watch("aiobotocore.client", "AioBaseClient", "_make_api_call", _aws, "aiobotocore", is_async=True),
     Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
     Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", _prepared, "DSPy's own transport", is_async=True),
     Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
 )
-"""All that is watched. Read in the libraries' sources: botocore 1.43, DSPy
-3.4, google-genai 3.6, 2026-11-27."""
+"""All that is watched. Read in the libraries' sources: DSPy 3.4, google-genai 3.6, 2026-11-27."""

@@ -85,12 +85,12 @@ class Format(NamedTuple):
         keys: outer keys of a body that matter; a big body is searched for them.
         optional_keys: outer keys of a big body that are read when they stand near an end.
         usage_key: the key under which the usage stands.
-        read_headers: adds what the answer's headers say to what its body said; a header may hold anything, so numbers
-            and names pass through the reader that is given (`numbers`) or `name_of`.
+        read_headers: adds what headers say to what the body said, by way of `numbers` or `name_of`: they hold anything.
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
             Where there are terminal events, only one of them makes the usage whole.
         framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
             `json_array`, `json_lines`, `aws_events`, or a function that calls one of them.
+        frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
     """
 
@@ -108,6 +108,7 @@ class Format(NamedTuple):
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
     framing: Framing | None = None
+    frame_marks: tuple[bytes, ...] = ()
     deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
@@ -119,7 +120,7 @@ class Format(NamedTuple):
     @property
     def marks(self) -> tuple[bytes, ...]:
         """Bytes that stand in the end of a stream."""
-        return (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))
+        return self.frame_marks or (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))
 
 
 NO_FORMAT = Format()

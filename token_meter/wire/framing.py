@@ -97,6 +97,12 @@ def aws_events(raw: bytes) -> Iterator[tuple[Object, int]]:
             yield {"type": "error", "error": {"code": code}}, end
 
 
+def aws_marks(*kinds: str) -> tuple[bytes, ...]:
+    """The bytes of the headers that end an AWS event stream: those of some types of events, and of any exception."""
+    events = (b":event-type\x07%b%b" % (len(kind).to_bytes(2, "big"), kind.encode()) for kind in kinds)
+    return (b":exception-type", *events)
+
+
 def aws_frames(raw: bytes) -> Iterator[Frame]:
     """The messages of an AWS event stream, as far as they are whole and sound.
 

@@ -132,8 +132,8 @@ class StreamReader:
         """Whether *mark* stands where only an end can stand: at a line's start, never inside of a text."""
         before = self._chunks[-2][-_EDGE:] if len(self._chunks) > 1 else b""
         seen = before + self._chunks[-1]
-        if mark in _LINE_ENDS:
-            self.ended = any(blank in seen for blank in _BLANKS)
+        if mark in _LINE_ENDS or self._format.frame_marks:
+            self.ended = mark not in _LINE_ENDS or any(blank in seen for blank in _BLANKS)
             return
         at = seen.find(mark)
         while at >= 0:

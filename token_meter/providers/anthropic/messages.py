@@ -14,7 +14,23 @@ def _locate_usage(event: Object) -> UsageLocation:
     inner = event.get("message")
     holder = inner if isinstance(inner, dict) else event
     usage = holder.get("usage")
-    return UsageLocation(usage if isinstance(usage, dict) else None, holder)
+    if not isinstance(usage, dict):
+        return UsageLocation(None, holder)
+    terms = _terms(usage)
+    return UsageLocation(usage, holder if terms is None else {**holder, "service_tier": terms})
+
+
+def _terms(usage: Object) -> str | None:
+    """The tier with what else the price depends on, `fast@us`; `None` where the tier says all.
+
+    Source: `speed` and `inference_geo` of the SDK's types (anthropic 2.14); recorded answers have `not_available` too.
+    """
+    geo, tier = usage.get("inference_geo"), usage.get("service_tier")
+    if usage.get("speed") == "fast":
+        tier = "fast"
+    if isinstance(geo, str) and geo not in ("", "global", "not_available"):
+        return f"{tier if isinstance(tier, str) else 'standard'}@{geo[:32]}"
+    return "fast" if tier == "fast" else None
 
 
 def _rules() -> CountingRules:
@@ -41,3 +57,8 @@ MESSAGES = Api(
     is_chat=True,
     needs_sign=True,
 )
+MESSAGES_AT_VERTEX = MESSAGES._replace(
+    paths=tuple(f"publishers/anthropic/models/{{model}}:{method}" for method in ("rawPredict", "streamRawPredict")),
+    needs_sign=False,
+)
+"""Vertex serves the same format, with the model in a path that is nobody else's. A token count there is free."""

@@ -25,6 +25,7 @@ GOOGLE = Provider(
     free=(
         "**:countTokens",
         "**:computeTokens",
+        "**/models/count-tokens:rawPredict",
         "**:fetchPredictOperation",
         "**:cancel",
         "**/operations/**",

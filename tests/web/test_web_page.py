@@ -1,0 +1,181 @@
+"""`docs/web.md` tells the truth: its app runs as it stands there, and every call is in the sums or named as missing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from token_meter import BlindSpotWarning, Meter, meter
+from token_meter.simulator import Simulator
+
+pytest.importorskip("fastapi", reason="in the dev group")
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
+PROGRAM = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+KEY = "sim-web"
+ROUNDS = 2
+CALLS = {
+    "async": 1, "sync": 1, "stream": 1, "later": 2, "bouquet": 3,
+    "counted/async": 1, "counted/sync": 1, "not-counted": 1,
+}  # fmt: skip
+"""The paths of the page, and how many calls a request of each makes; the fourth of a bouquet is refused."""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user has it: the app, the key, and prices for a provider on loopback."""
+    (tmp_path / "shop.py").write_text(PROGRAM)
+    (tmp_path / "prices.toml").write_text('hosts = {"127.0.0.1" = "openai"}\n')
+    monkeypatch.chdir(tmp_path)
+    for name, value in (
+        ("OPENAI_BASE_URL", simulator.base_url), ("OPENAI_API_KEY", KEY), ("TOKEN_METER_PRICES", "prices.toml"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+
+# On uvicorn.
+
+
+@contextlib.contextmanager
+def two_workers(log: list[str]) -> Iterator[str]:
+    """The page's last command; its lines are in *log* at the end."""
+    command = ["-m", "token_meter", "run", "--data-dir", "run", "--", sys.executable, "-m", "uvicorn", "shop:app"]
+    options = ["--workers", "2", "--port", "0", "--timeout-worker-healthcheck", "60", "--no-use-colors"]
+    with (
+        subprocess.Popen([sys.executable, *command, *options], text=True, stderr=subprocess.PIPE) as server,
+        ThreadPoolExecutor(1) as reading,
+    ):
+        assert server.stderr is not None
+        try:
+            while sum("startup complete" in line for line in log) < 2:
+                log.append(server.stderr.readline())
+                assert log[-1], "".join(log)
+            rest = reading.submit(server.stderr.read)
+            found = re.search(r"running on (\S+)", "".join(log))
+            assert found is not None
+            yield found[1]
+        finally:
+            server.terminate()
+        log.extend(rest.result(60).splitlines())
+
+
+def report(*words: str) -> dict[str, Any]:
+    """What `token-meter report` says; with 3 it ends because requests were refused."""
+    done = subprocess.run([sys.executable, "-m", "token_meter", "report", *words, "-f", "json:r.json"], check=False)
+    assert done.returncode in (0, 3)
+    data: dict[str, Any] = json.loads(Path("r.json").read_text())
+    return data
+
+
+def test_every_call_of_two_workers_is_in_the_sums(simulator: Simulator) -> None:
+    """Requests in parallel, of each path: in the middleware's log, in its ledger, and in the run's report.
+
+    It takes seconds: each worker imports FastAPI and the SDK.
+    """
+    log: list[str] = []
+    with two_workers(log) as url, httpx.Client(base_url=url, timeout=60) as client, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda path: (path, client.get(f"/{path}/rose")), [*CALLS] * ROUNDS))
+
+    answers = {(path, answer.status_code, answer.text if "counted" in path else "") for path, answer in found}
+    bill = simulator.bill(KEY)
+    assert bill.calls == ROUNDS * sum(CALLS.values())
+    assert {(path, status) for path, status, _ in answers} == {(p, 429 if p == "bouquet" else 200) for p in CALLS}
+    assert {json.loads(text)["calls"] for path, _, text in answers if path.startswith("counted")} == {1}
+    assert {text for path, _, text in answers if path == "not-counted"} == {'{"calls":0}'}
+    said = re.findall(r"/(\S+)/rose: (\d+) calls, (\d+) tokens", "\n".join(log))
+    assert sorted(said) == sorted((path, str(CALLS[path]), tokens) for path, _, tokens in said)
+    assert sum(int(tokens) for *_, tokens in said) == bill.total_tokens
+    spent, run = report("spent", "--all", "--by", "tag:path"), report("run")
+    for sums in (spent["totals"], run["totals"]):
+        assert (sums["calls"], sums["tokens"]["total_tokens"]) == (bill.calls, bill.total_tokens)
+    assert len(re.findall("Started server process", "\n".join(log))) == 2
+    assert sum("BlindSpotWarning" in line for line in log) >= 1
+
+
+# In this process: who is late, and who is not.
+
+
+@pytest.fixture
+def shop() -> dict[str, Any]:
+    """The page's program."""
+    exec(compile(PROGRAM, "shop.py", "exec"), names := {"__name__": "shop"})
+    return names
+
+
+async def get(app: Any, path: str) -> httpx.Response:
+    """One request, whole; an ASGI transport returns when the app does."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
+        return await client.get(path)
+
+
+@pytest.mark.parametrize("path", ["stream", "later"])
+async def test_an_async_dependency_closes_after_the_answer(shop: dict[str, Any], path: str) -> None:
+    """Streamed, and with background tasks."""
+    from fastapi import Depends, FastAPI
+
+    seen: list[Meter] = []
+
+    async def metered() -> Any:
+        with meter() as cb:
+            yield
+        seen.append(cb)
+
+    app = FastAPI(dependencies=[Depends(metered)])
+    app.get("/stream/{flower}")(shop["meaning_piece_by_piece"])
+    app.get("/later/{flower}")(shop["meaning_by_letter"])
+    await get(app, f"/{path}/rose")
+
+    assert [(cb.successful_requests, cb.late_calls, cb.is_complete) for cb in seen] == [(CALLS[path], 0, True)]
+
+
+async def test_a_block_in_a_base_http_middleware_ends_before_the_background_tasks(shop: dict[str, Any]) -> None:
+    """They are named as late, and the sums do not pass for the bill."""
+    seen: list[Meter] = []
+
+    @shop["app"].middleware("http")
+    async def around(request: Any, call_next: Any) -> Any:
+        with meter() as cb:
+            seen.append(cb)
+            return await call_next(request)
+
+    await get(shop["app"], "/later/rose")
+
+    assert [(cb.successful_requests, cb.late_calls, cb.is_complete) for cb in seen] == [(0, CALLS["later"], False)]
+
+
+async def test_a_task_that_outlives_its_request_is_late(shop: dict[str, Any]) -> None:
+    """If its call begins later."""
+    ended, tasks, seen = asyncio.Event(), [], []
+
+    async def write() -> None:
+        await ended.wait()
+        await shop["write"]("rose")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with meter() as cb:
+            seen.append(cb)
+            tasks.append(asyncio.create_task(write()))
+            await shop["app"](scope, receive, send)
+
+    await get(app, "/async/rose")
+    ended.set()
+    await asyncio.gather(*tasks)
+
+    assert [(cb.successful_requests, cb.late_calls) for cb in seen] == [(1, 1)]
+
+
+async def test_a_plain_dependency_says_that_it_sees_nothing(shop: dict[str, Any]) -> None:
+    """As the page warns."""
+    with pytest.warns(BlindSpotWarning, match="left in another context"):
+        assert (await get(shop["app"], "/not-counted/rose")).json() == {"calls": 0}

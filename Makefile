@@ -48,6 +48,7 @@ fix: $(VENV)/.ready ## let ruff mend what it can
 bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against the peers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/count_speed.py
+	$(BIN)/python -m benchmarks.loop_lag
 
 .venvs/peers/.ready: pyproject.toml
 	$(PYTHON) -m venv .venvs/peers

@@ -83,6 +83,10 @@ class CallTicket:
         if self._reservation is not None and (is_paid or not self._holds):
             self._reservation.release(was_sent=self._is_sent)
 
+    def keep_reserved(self) -> None:
+        """Leave what was reserved as it is: the call has been made, and nobody will know what it used."""
+        self._reservation = None
+
     def leave(self) -> None:
         """Note that the SDK's method has returned; a stream may still be open."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import ssl
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ pytest_plugins = ["token_meter.simulator.pytest_fixture", "pytester"]
 hypothesis.settings.register_profile("same", max_examples=300, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("new", max_examples=10_000, deadline=None)
 hypothesis.settings.load_profile("same")
+
+# Hundreds of children import the package: where no byte code is kept, each compiles it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 sdk_http: Any = httpx2 if int(openai.__version__.partition(".")[0]) >= 3 else httpx
 """The HTTP library that the installed SDK is built on: it takes no client of the other."""
@@ -67,10 +71,12 @@ def take_internal_errors() -> dict[str, int]:
     return found
 
 
-@pytest.fixture
-def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SDK that loads them for each client takes longer for that than a test for the rest."""
-    monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+@pytest.fixture(autouse=True, scope="session")
+def without_certificates() -> Iterator[None]:
+    """No call here is encrypted, and to load the certificates takes 40 ms a client: more than most tests for the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", lambda *_, **__: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +87,7 @@ def clean() -> Iterator[None]:
     yield
     if HUB._installed:
         gc.collect()  # abandoned streams end here and not in the next test
+        gc.freeze()  # what is left, a lazy import say, is not looked at after each test to come
     left = CONTEXT_STACK.get()
     CONTEXT_STACK.set(())
     token_meter.uninstall()

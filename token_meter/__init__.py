@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from token_meter._meter.attach import Callbacks as callbacks
     from token_meter._meter.attach import attach, detach
     from token_meter.blind_spots import BlindSpot
-    from token_meter.budget.store import BudgetStore
+    from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
+    from token_meter.events.ports import Handler
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
+        BudgetStoreError,
         BudgetWarning,
         ConfigError,
         LedgerError,
@@ -32,8 +34,10 @@ if TYPE_CHECKING:
     )
     from token_meter.forecast import estimate_cost
     from token_meter.handlers import AsyncCallbackHandler, CallbackHandler
+    from token_meter.progress import track
     from token_meter.providers import Api, Gate, Provider, register, unregister
-    from token_meter.types import Call, Handler, Usage
+    from token_meter.stores import BudgetStore
+    from token_meter.types import Call, Usage
     from token_meter.wire import Format
 
 __version__ = "0.1.0"
@@ -43,16 +47,20 @@ _ROOMS = {
     "_meter": ("Meter", "current", "get_openai_callback", "meter", "unattributed", "uninstall"),
     "_meter.attach": ("attach", "callbacks", "detach"),
     "blind_spots": ("BlindSpot",),
-    "budget.store": ("BudgetStore",),
+    "budget.shared": ("Budget",),
     "context.ports": ("Sink",),
+    "events.ports": ("Handler",),
     "forecast": ("estimate_cost",),
+    "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
+    "progress": ("track",),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
-    "types": ("Call", "Handler", "Usage"),
+    "stores": ("BudgetStore",),
+    "types": ("Call", "Usage"),
     "wire": ("Format",),
     "exceptions": (
-        "BlindSpotWarning", "BudgetExceededError", "BudgetWarning", "ConfigError", "LLMCallError", "LedgerError",
-        "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
+        "BlindSpotWarning", "BudgetExceededError", "BudgetStoreError", "BudgetWarning", "ConfigError",
+        "LLMCallError", "LedgerError", "TokenMeterError", "TokenMeterWarning", "UnpricedModelError", "UnpricedWarning",
     ),
 }  # fmt: skip
 """The modules of the public names. Each is imported on first use, because every run of pytest imports this package."""
@@ -66,8 +74,10 @@ __all__ = [
     "AsyncCallbackHandler",
     "BlindSpot",
     "BlindSpotWarning",
+    "Budget",
     "BudgetExceededError",
     "BudgetStore",
+    "BudgetStoreError",
     "BudgetWarning",
     "Call",
     "CallbackHandler",
@@ -94,6 +104,7 @@ __all__ = [
     "get_openai_callback",
     "meter",
     "register",
+    "track",
     "unattributed",
     "uninstall",
     "unregister",

@@ -1,8 +1,9 @@
-"""The default price book of this process.
+"""The default price book and the default budget store of this process.
 
-It is set by `configure`, else by the host of the program (pytest's plugin), `TOKEN_METER_PRICES`, or the pyproject.toml
-at or above the working directory, in this order. Files are looked up once, when a book is first needed, so that all
-parts of a program and its report use the same one. Prices are loaded if a file is named, or when a call is priced.
+They are set by `configure`, else by the host of the program (pytest's plugin), `TOKEN_METER_PRICES` and
+`TOKEN_METER_STORE`, or the pyproject.toml at or above the working directory, in this order. Files are looked up once,
+when a book is first needed, so that all parts of a program and its report use the same one. Prices are loaded if a file
+is named, or when a call is priced.
 """
 
 from __future__ import annotations
@@ -25,17 +26,53 @@ _of_host: PriceBook | None = None
 _found: tuple[PriceBook | None] | None = None
 
 
-def configure(*, prices: PriceBook | str | os.PathLike[str] | None = None) -> None:
-    """Set the default price book of this process: a `PriceBook`, or the path of a TOML or JSON file.
+class _NotGiven:
+    """`None` takes a default back; what is not given stays."""
 
-    Later meters use it, unless they are given `prices=`. With `None`, environment and pyproject.toml apply again, and
-    are read again.
+
+_NOT_GIVEN = _NotGiven()
+_store: object = None
+
+
+def configure(
+    *,
+    prices: PriceBook | str | os.PathLike[str] | _NotGiven | None = _NOT_GIVEN,
+    store: object = _NOT_GIVEN,
+) -> None:
+    """Set the defaults of this process. What is not given stays, `None` takes it back; without any argument, all of it.
+
+    Later meters and budgets use them, unless they are given their own. What has been taken back is what environment and
+    pyproject.toml say, which are read again.
+
+    Args:
+        prices: the price book: a `PriceBook`, or the path of a TOML or JSON file.
+        store: where shared budgets are kept: an address such as `redis://host:6379/0`, or a `BudgetStore`.
 
     Raises:
-        ConfigError: it is neither, or the file cannot be read or is not valid.
+        ConfigError: the price book is neither, or the file cannot be read or is not valid.
     """
-    global _configured, _found
-    _configured, _found = None if prices is None else book_of(prices), None
+    global _configured, _found, _store
+    if isinstance(prices, _NotGiven) and store is _NOT_GIVEN:
+        prices = store = None
+    if not isinstance(prices, _NotGiven):
+        _configured, _found = None if prices is None else book_of(prices), None
+    if not isinstance(store, _NotGiven):
+        _store = store
+
+
+def default_store() -> object:
+    """The address of the default budget store, or the store itself; a file in the data directory if none is named."""
+    if _store is not None:
+        return _store
+    from token_meter.config import program_setting
+
+    named = program_setting("store")
+    if named is not None:
+        prefix, _, path = named.value.partition("sqlite:///")
+        return named.value if prefix or not path else f"sqlite:///{os.path.join(named.directory, path)}"
+    named = program_setting("data_dir")
+    data_dir = ".token_meter" if named is None else os.path.join(named.directory, named.value)
+    return f"sqlite:///{os.path.join(os.path.abspath(data_dir), 'budgets.db')}"
 
 
 def set_by_host(book: PriceBook | None) -> PriceBook | None:
@@ -90,7 +127,7 @@ def default_book() -> PriceBook:
 def is_list_loaded() -> bool:
     """Whether the public prices are there, so that any price is found at once."""
     public = sys.modules.get("token_meter.prices._public")
-    return public is not None and getattr(public, "_get_snapshot", None) is not None
+    return public is not None and getattr(public, "_get_snapshot", None) is not None and not public.unread
 
 
 def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None:
@@ -99,7 +136,8 @@ def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None
         return None
     if book is None:
         prices = sys.modules.get("token_meter.prices")
-        if getattr(prices, "DEFAULT_BOOK", None) is None:  # another thread may be importing it
+        is_found = _found is not None or configured_book() is not None
+        if getattr(prices, "DEFAULT_BOOK", None) is None or not is_found:  # another thread may be importing it
             return lambda: (default_book().slow_part(call) or int)()
         book = default_book()
     return book.slow_part(call)

@@ -18,7 +18,6 @@ from token_meter.types import Call
 
 if TYPE_CHECKING:
     from token_meter.blind_spots import BlindSpot
-    from token_meter.ci.losses import Sums
 
 _SPEND = "token-meter run, what live calls cost"
 _active: _Part | None = None
@@ -62,15 +61,14 @@ class _Part:
 
     def _share(self, meters: list[Meter]) -> None:
         """Make the limits apply to all processes of the run together."""
-        from token_meter.ci.harness import RunSums, book_of
-        from token_meter.ci.shared_limits import RunLock, shares
+        from token_meter.ci.run_budgets import RunBudget, RunStore, share
 
-        run_dir = self.ledger.run_dir
-        sums, lock = RunSums(run_dir, book_of(self._settings.get("prices"))), RunLock(run_dir)
-        self.unwritten.sums.append(sums)
+        store = RunStore(self.ledger.run_dir)
         for meter in meters:
-            is_spend = meter.name == _SPEND
-            shares(meter, sums, lock, "spend" if is_spend else "run", live_only=is_spend)
+            if meter.budget is not None and any(limit is not None for limit in meter.budget.account.limits):
+                is_spend, limits = meter.name == _SPEND, meter.budget.account.limits
+                name = "spend" if is_spend else "run"
+                share(meter, RunBudget(name, limits, store, live_only=is_spend, failed=self.unwritten.say))
 
     def silence(self) -> None:
         """Stop writing calls, because the pytest plugin in this process writes them. Limits and refusals stay."""
@@ -142,9 +140,7 @@ def start() -> None:
     atexit.register(_active.close)
 
 
-def silence() -> list[Sums]:
-    """Leave the writing of calls to the pytest plugin; return the sums to which it must still pass each call."""
-    if _active is None:
-        return []
-    _active.silence()
-    return _active.unwritten.sums
+def silence() -> None:
+    """Leave the writing of calls to the pytest plugin."""
+    if _active is not None:
+        _active.silence()

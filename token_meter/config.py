@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from token_meter._price_place import PRICE_LIST, list_in_place
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 
@@ -40,6 +41,7 @@ KEYS: dict[str, Key] = {
     "enabled": Key("flag", True),
     "prices": Key("text"),
     "data_dir": Key("text", ".token_meter"),
+    "store": Key("text"),
     "unpriced": Key(("ignore", "warn", "fail"), "warn"),
     "subprocess": Key("flag", False),
     "labels": Key("table", {}),
@@ -109,6 +111,9 @@ def load_config(
         if value not in (None, "", []):
             settings[key] = Setting(_checked(key, value, "the ini file"), "ini")
     settings.update(_from_environment(os.environ if environment is None else environment))
+    kept = list_in_place(lambda: None if pyproject is None else Path(pyproject))
+    if "prices" not in settings and kept is not None:
+        settings["prices"] = Setting(str(kept), PRICE_LIST)
     for key, value in (given or {}).items():
         if value not in (None, (), []):
             settings[key] = Setting(_checked(key, value, "the command line"), "command line")
@@ -121,13 +126,22 @@ def find_pyproject(start: str | os.PathLike[str] = ".") -> Path | None:
     return next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
 
 
-def price_file() -> tuple[str, str] | None:
-    """The price file of a program that no command line configures, and what names it.
+class Named(NamedTuple):
+    """A text setting of a program: its value, what names it, and the directory that a path in it is relative to."""
+
+    value: str
+    origin: str
+    directory: Path
+
+
+def program_setting(key: str) -> Named | None:
+    """A text setting of a program that no command line configures, of the environment or pyproject.toml.
 
     A pyproject.toml that is not valid otherwise is not this program's affair.
     """
-    if path := os.environ.get(f"{PREFIX}PRICES"):
-        return os.path.abspath(path), f"{PREFIX}PRICES"
+    variable = PREFIX + key.upper()
+    if value := os.environ.get(variable):
+        return Named(value, variable, Path.cwd())
     try:
         pyproject = find_pyproject()
         text = "" if pyproject is None else pyproject.read_text(encoding="utf-8")
@@ -135,10 +149,18 @@ def price_file() -> tuple[str, str] | None:
             return None
         import tomllib
 
-        named = tomllib.loads(text)["tool"]["token_meter"]["prices"]
+        named = tomllib.loads(text)["tool"]["token_meter"][key]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
-    return (str(pyproject.parent / named), str(pyproject)) if isinstance(named, str) else None
+    return Named(named, str(pyproject), pyproject.parent) if isinstance(named, str) else None
+
+
+def price_file() -> tuple[str, str] | None:
+    """The price file of a program that no command line configures, and what names it."""
+    if (named := program_setting("prices")) is not None:
+        return os.path.join(named.directory, named.value), named.origin
+    path = list_in_place(find_pyproject)
+    return None if path is None else (str(path), PRICE_LIST)
 
 
 def _from_pyproject(path: Path) -> dict[str, Setting]:

@@ -3,6 +3,7 @@
 TokenMeterError
  ├─ BudgetExceededError    a call was refused before it was sent
  │   └─ UnpricedModelError its model has no price, so that a cost limit cannot be enforced
+ ├─ BudgetStoreError       the store of a shared budget does not answer, or has lost what it knew
  ├─ LLMCallError           a call failed without an exception: passed to on_llm_error, never raised
  ├─ LedgerError            a ledger or report file cannot be read
  └─ ConfigError            an option, limit or price file is not valid (also a ValueError)
@@ -60,6 +61,13 @@ class BudgetExceededError(TokenMeterError):
 
 class UnpricedModelError(BudgetExceededError):
     """A call was refused because its model has no price and a cost limit is set."""
+
+
+class BudgetStoreError(TokenMeterError):
+    """A call was refused because the store of a shared budget does not answer, or has lost what it knew.
+
+    It is no `BudgetExceededError`: whether the call would have fitted is not known.
+    """
 
 
 class LLMCallError(TokenMeterError):

@@ -24,29 +24,10 @@ def answers(status: int = 200) -> SimpleNamespace:
     return SimpleNamespace(status=status, status_code=status)
 
 
-class Boto:
-    """As botocore's client of one service."""
-
-    def __init__(self, service: str = "bedrock-runtime") -> None:
-        asked = SimpleNamespace(http={"method": "POST", "requestUri": "/model/{modelId}/converse"})
-        model = SimpleNamespace(service_name=service, operation_model=lambda name: asked)
-        self.meta = SimpleNamespace(service_model=model, region_name="eu-west-1")
-
-    def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
-        return {}
-
-
-class AioBoto(Boto):
-    """As aiobotocore's."""
-
-    async def _make_api_call(self, operation_name: str, api_params: Any) -> Any:
-        return {}
-
-
 class Rpc:
     """As grpc's callable for one method."""
 
-    def __init__(self, method: Any = b"/xai_api.Chat/GetCompletion") -> None:
+    def __init__(self, method: Any = b"/xai_api.Image/GenerateImage") -> None:
         self._method = method
 
     def __call__(self, request: Any) -> Any:

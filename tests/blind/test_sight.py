@@ -119,7 +119,7 @@ def test_f131_a_transport_of_another_shape_makes_its_sdk_a_blind_spot(monkeypatc
         pass
 
     assert whats(cb) == ["xai_sdk"]
-    assert take_internal_errors() == {"install watch": 1}
+    assert take_internal_errors() == {"install grpc": 1}
 
 
 @pytest.mark.parametrize("format", ["table", "json", "md", "summary", "github"])

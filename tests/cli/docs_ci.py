@@ -51,5 +51,6 @@ def plain(text: str) -> str:
     """Without what is another day another: times, versions of prices, the order in which workers finish."""
     text = re.sub(r"in \d+\.\d\ds", "in 1.00s", text)
     text = re.sub(r"genai-prices \S+ \+ overlay [\d-]+", "genai-prices 0 + overlay 2026", text)
+    text = re.sub(r",\s+\d+\s+days?\s+old(:\s+token-meter\s+prices\s+update)?", "", text)
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"^([.sFx]+) +(\[100%\])$", lambda m: f"{''.join(sorted(m[1]))} {m[2]}", text, flags=re.MULTILINE)

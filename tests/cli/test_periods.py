@@ -1,8 +1,9 @@
-"""Which runs of a data directory a report reads, what it says of the others, and what `clean` leaves alone."""
+"""Which runs of a data directory a report reads, what it says of the others, and what `clean` and `ledger prune` leave."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.ledger.helpers import a_call
 from token_meter.cli import main
-from token_meter.ledger import Ledger
+from token_meter.ledger import Ledger, _write
 
 NOW = time.time()
 
@@ -152,3 +153,79 @@ def test_f160_clean_follows_no_link(tmp_path: Path, name: str) -> None:
 
     assert (done.exit_code, "symbolic link" in done.stderr) == (1, True)
     assert ledger.run_dir.is_dir()
+
+
+def _aged(path: Path, days: float) -> None:
+    os.utime(path, (NOW - days * 86_400,) * 2)
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A service of four days, 100 to 97 days ago, whose files were copied yesterday, and a process of today."""
+    now = [NOW - 100 * 86_400]
+    with monkeypatch.context() as patched:
+        patched.setattr(_write.time, "time", lambda: now[0])
+        ledger = Ledger.create(tmp_path / "data", rotates=True)
+        for n in range(4):
+            ledger.call(a_call(n, started_s=now[0]))
+            now[0] += 86_400 if n < 3 else 0
+        ledger.close()
+    for shard in ledger.run_dir.iterdir():
+        _aged(shard, 1)
+    today = Ledger.create(tmp_path / "data")
+    today.call(a_call(9, started_s=NOW))
+    today.close()
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("older", "files", "runs"), [("96d", 4, 1), ("98d", 2, 0), ("200d", 0, 0), ("2001-01-01", 0, 0)]
+)
+def test_f146_old_days_of_a_service_are_pruned(service: Path, older: str, files: int, runs: int) -> None:
+    """A file's day is in its name, whenever it was copied; a rehearsal says the same and removes nothing."""
+    before = sorted(service.rglob("*"))
+    rehearsal = tm("ledger", "prune", service, "--older-than", older, "--dry-run")
+    untouched = sorted(service.rglob("*")) == before
+    done = tm("ledger", "prune", service, "--older-than", older)
+
+    assert untouched
+    assert rehearsal.stdout == done.stdout.replace("removed", "would remove")
+    assert (done.exit_code, f"removed {files} file" in done.stdout, f"and {runs} run" in done.stdout) == (0, True, True)
+    assert json.loads(tm("report", service, "--all", "--json").stdout)["totals"]["calls"] == 5 - files
+
+
+def test_f160_pruning_touches_only_what_we_wrote_and_what_nobody_writes(service: Path) -> None:
+    """Other names, links, a shard that is open, a run that has just begun."""
+    runs = service / "runs"
+    old, _ = sorted(runs.iterdir())
+    (old / "notes.txt").write_text("mine")
+    (old / "link.pid1.0123abcd.jsonl").symlink_to(service.parent)
+    (runs / "mlflow").mkdir()
+    begun = runs / "29991231T000000-0ffd7ae6d"
+    begun.mkdir()
+    writing = Ledger.create(service)
+    writing.call(a_call(7))
+    assert writing.shard is not None
+    for path in (old / "notes.txt", begun, writing.shard):
+        _aged(path, 300)
+
+    done = tm("ledger", "prune", service, "--older-than", "7d")
+
+    assert "kept 3 files that token-meter did not write" in done.stderr, done.output
+    assert sorted(path.name for path in old.iterdir()) == ["link.pid1.0123abcd.jsonl", "notes.txt"]
+    assert [path.exists() for path in (runs / "mlflow", begun, writing.shard)] == [True, True, True]
+
+
+def test_pruning_says_what_it_expected(tmp_path: Path) -> None:
+    """A directory that is none, a time that is none, a directory that is a link."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "runs").mkdir()
+    said = [
+        tm("ledger", "prune", tmp_path / where, "--older-than", when)
+        for where, when in (("none", "9d"), ("", "soon"), ("link", "9d"))
+    ]
+
+    assert [done.exit_code for done in said] == [2, 2, 1]
+    assert "no data directory" in said[0].stderr
+    assert "--older-than must be a date" in said[1].stderr
+    assert "symbolic link" in said[2].stderr

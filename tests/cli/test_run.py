@@ -206,7 +206,7 @@ def test_a_signal_reaches_the_command_and_the_report_comes_all_the_same(tm: Run,
         "signal.signal(signal.SIGTERM, end)\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()"
     )
 
-    done = tm("run", "--", "python", "app.py", program=program)
+    done = tm("run", "--", "python", "app.py", program=program, alone=True)
 
     assert (done.returncode, done.stdout) == (7, "told\n")
     assert "total" in done.stderr
@@ -223,7 +223,7 @@ def test_a_run_that_is_killed_itself_leaves_its_records(tm: Run) -> None:
         "os.kill(os.getppid(), signal.SIGKILL)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
 
-    done = tm("run", "--prices", "prices.toml", "app.py", program=program)
+    done = tm("run", "--prices", "prices.toml", "app.py", program=program, alone=True)
     report = json.loads(tm("report", "--json").stdout)
 
     assert done.returncode == -9

@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
+TABLE = ("providers/test_table.py",)
 
 
 class Row(NamedTuple):
-    """What a row of the table installs, and which rooms of tests it runs."""
+    """What a row of the table installs, and which rooms or files of tests it runs."""
 
     name: str
     requirement: str
@@ -44,7 +45,18 @@ ROWS = (
     Row("anthropic newest", "anthropic", ("providers",)),
     Row("google-genai 1.10", "google-genai==1.10.*", ("providers",)),
     Row("google-genai 1.x", "google-genai<2", ("providers",)),
+    Row("google-genai 2.x", "google-genai<3", ("providers",)),
     Row("google-genai newest", "google-genai", ("providers",)),
+    Row("aiobotocore 2.25", "aiobotocore[boto3]==2.25.*", ("providers",)),
+    Row("aiobotocore newest", "aiobotocore[boto3]", ("providers",)),
+    Row("SDKs newest", "openai", TABLE, "sdks"),
+    Row(
+        "SDKs older",
+        "mistralai==1.5.* cohere==5.13.* ollama==0.4.* groq==0.13.* huggingface_hub==0.28.* voyageai==0.3.* together==1.4.*",
+        TABLE,
+    ),
+    Row("litellm newest", "litellm", ("guests",)),
+    Row("litellm 1.74", "litellm==1.74.*", ("guests",)),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 
@@ -99,7 +111,7 @@ def environment(row: Row, python: Interpreter, *, fresh: bool) -> tuple[Path, st
         shutil.rmtree(home, ignore_errors=True)
         _run([python.command, "-m", "venv", str(home)])
         _run([*pip, "--upgrade", "pip>=25.1"])
-        _run([*pip, "--editable", ".[simulator,html]", row.requirement, "--group", row.group])
+        _run([*pip, "--editable", ".[simulator,html]", *row.requirement.split(), "--group", row.group])
         ready.write_text(stamp)
     say = "import openai; print(openai.__version__)"
     return home, subprocess.check_output([str(home / "bin" / "python"), "-c", say], text=True).strip()

@@ -53,6 +53,15 @@ def test_f146_all_meters_of_a_process_share_the_ledger_of_a_directory(
     assert (reader.facts.processes, reader.facts.in_flight, reader.facts.is_complete) == (1, 0, True)
 
 
+def test_f146_nested_meters_with_one_ledger_write_a_call_once(tmp_path: Path) -> None:
+    """A service opens one for each request, and one inside of it for a step."""
+    with meter(ledger=tmp_path), meter(ledger=str(tmp_path)) as cb:
+        cb.record("gpt-4o-mini", provider="openai", prompt_tokens=3, completion_tokens=4)
+    reader = read_run(tmp_path)
+
+    assert (sum(row.calls for row in reader), reader.facts.duplicates) == (1, 0)
+
+
 def test_f146_a_run_that_was_removed_is_begun_anew(tmp_path: Path) -> None:
     """As each request began one before; what was in the removed one is gone."""
     _record(tmp_path, a_call(0))
@@ -88,6 +97,25 @@ def test_f146_a_process_has_a_file_a_day_and_is_one_process(tmp_path: Path, monk
         reader = read_run(order)
         assert sum(row.calls for row in reader) == 4
         assert (reader.facts.processes, reader.facts.unclean_processes, reader.facts.in_flight) == (1, 0, 0)
+
+
+def test_f146_a_block_that_closes_after_midnight_goes_on_in_the_new_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the file of the day before, and no descriptor is closed twice."""
+    now = [T0]
+    monkeypatch.setattr(_write.time, "time", lambda: now[0])
+    ledger = Ledger.create(tmp_path, rotates=True)
+    ledger.call(a_call(0))
+    now[0] += 86_400
+    ledger.close()
+    closed = ledger.shard
+    ledger.call(a_call(1, started_s=now[0]))
+    ledger.close()
+
+    assert closed is not None
+    assert (".20261121." in closed.name, ledger.shard == closed) == (True, True)
+    assert len(ids_of(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(

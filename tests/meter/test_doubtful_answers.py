@@ -6,9 +6,10 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.proof.canned import DONE, MESSAGES, event, json_body, streaming, telling
+from tests.proof.canned import DONE, MESSAGES, answering, event, json_body, streaming, telling
 from token_meter import meter
 from token_meter.budget import admission
 from token_meter.call import lifecycle
@@ -53,6 +54,25 @@ def test_f145_a_prompt_that_speaks_of_tiers_asks_for_none() -> None:
         client.chat.completions.create(model="gpt-4o-mini", messages=messages)
 
     assert cb.is_complete
+
+
+@pytest.mark.parametrize("polled", [False, True])
+@pytest.mark.parametrize(("window", "cost"), [("8h", None), ("2h", None), ("soonest", "0.003"), (None, "0.003")])
+def test_f145_a_completion_window_is_discounted_though_the_answer_says_default(
+    window: str | None, cost: str | None, polled: bool
+) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
+    done = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-6.1-sol", "output": [],
+            "service_tier": "default", "usage": usage}  # fmt: skip
+    answers = iter([{**done, "status": "queued", "usage": None}, done] if polled else [done])
+    options = {"background": True, "background_options": {"completion_window": window} if window else {}}
+    with answering(lambda _: httpx2.Response(200, json=next(answers))) as client, meter(on_unpriced="ignore") as cb:
+        client.responses.create(model="gpt-6.1-sol", input="completion_window", extra_body=options)
+        client.responses.retrieve("resp_1") if polled else None
+
+    assert cb.prompt_tokens == 1000
+    assert cb.is_complete is (cost is not None)
+    assert cb.cost == Decimal(cost or 0)
 
 
 ZERO = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}

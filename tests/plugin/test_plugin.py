@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.conftest import HELPERS, Suite, calls_in
+from tests.plugin.conftest import SDK, Suite, calls_in
 from token_meter.simulator import Simulator
 
 TESTS = """
@@ -115,9 +115,9 @@ def test_a_cassette_costs_and_spends_nothing(
 ) -> None:
     """Replayed calls are told apart, whichever library is imported first."""
     tests = "import vcr\ndef test_a():\n    with vcr.use_cassette('c.yaml'): ask()\n"
-    suite(tests, helpers=f"{first}\n{HELPERS}")
+    suite(tests, helpers=f"{first}\n{SDK}")
 
-    done = suite(tests, "--meter-report=json:r.json", helpers=f"{first}\n{HELPERS}")
+    done = suite(tests, "--meter-report=json:r.json", helpers=f"{first}\n{SDK}")
 
     done.stdout.fnmatch_lines(["token_meter: 1 call, $0.0000* ($0.00 spent, 1 replayed) * --meter for the table"])
     assert simulator.bill().calls == 1
@@ -194,7 +194,7 @@ def test_a_wrong_marker_fails_its_test_in_a_worker_too(suite: Suite) -> None:
     """A worker cannot end the run: the test with the marker fails with the message, the others run."""
     tests = "@pytest.mark.token_budget(max_cots=1)\ndef test_a(): pass\ndef test_b(): pass\n"
 
-    done = suite(tests, "-n2")
+    done = suite(tests, "-n1")
 
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*unknown argument 'max_cots'; did you mean 'max_cost'?*"])
@@ -276,7 +276,7 @@ def test_a(client_of_all, meter):
     import late; late.ask(); late.ask()
     assert meter.cost > 0
 """
-    body = HELPERS.replace("import os, threading, openai, pytest", "import os, openai")
+    body = SDK.replace("import os, threading, openai, pytest", "import os, openai")
     pytester.makepyfile(late=body)
 
     done = suite(tests, "--meter-report=json:r.json", alone=True, helpers="import pytest\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.conftest import HELPERS, Suite
+from tests.plugin.conftest import HELPERS, SDK, Suite
 from tests.plugin.test_plugin_runs import report
 
 UNPRICED = HELPERS.replace("gpt-4o-mini", "acme-7b")
@@ -80,7 +80,7 @@ def test_f157_a_failed_test_begins_with_the_numbers_and_names_who_set_the_limit(
 def test_f157_a_refusal_names_the_option_and_hides_our_frames(suite: Suite, option: str, text: str) -> None:
     """Nobody who runs tests knows of a meter's arguments, or needs our inside."""
     tests = "def test_a():\n    for _ in range(3): ask(max_tokens=5)\n"
-    done = suite(tests, option, "--meter-on-exceed=stop")
+    done = suite(tests, option, "--meter-on-exceed=stop", helpers=SDK)
     said = done.stdout.str()
 
     done.stdout.fnmatch_lines([f"E*this run of pytest is {text}"])

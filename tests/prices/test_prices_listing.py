@@ -18,11 +18,11 @@ def test_describe_tells_every_tier() -> None:
     """Public tiers, the overlay's tier and the long-context band stand side by side."""
     rows = {(row.tier, row.unit, row.above): (row.rate, row.source) for row in describe("gpt-6-astra")}
 
-    assert rows["standard", "input", 0] == (Decimal(10), f"{PUBLIC} + overlay 2026-11-21")
-    assert rows["standard", "output", 272_000] == (Decimal(75), f"{PUBLIC} + overlay 2026-11-21")
-    assert rows["flex", "input", 0] == (Decimal(5), PUBLIC)
-    assert rows["batch", "input", 0] == (Decimal(5), PUBLIC)
-    assert rows["ultrafast", "input", 0] == (Decimal(60), "overlay 2026-11-21")
+    assert rows["standard", "input", 0] == (Decimal(10), f"{PUBLIC} + overlay 2026-11-27")
+    assert rows["standard", "output", 272_000] == (Decimal(75), f"{PUBLIC} + overlay 2026-11-27")
+    assert rows["flex", "input", 0] == (Decimal(5), f"{PUBLIC} + overlay 2026-11-27")
+    assert rows["batch", "input", 0] == (Decimal(5), f"{PUBLIC} + overlay 2026-11-27")
+    assert rows["ultrafast", "input", 0] == (Decimal(60), "overlay 2026-11-27")
     assert {tier for tier, _, _ in rows} == {"standard", "flex", "priority", "fast", "batch", "ultrafast"}
 
 

@@ -267,7 +267,7 @@ def observe_sdk(way: str, name: str, mode: Callable[[str], Any]) -> Any:
 
 @pytest.mark.parametrize("way", ["sync", "httpx", *(["aiohttp"] if IS_3 else [])])
 @pytest.mark.parametrize("name", BY_SDK)
-def test_f01_over_google_genai_nothing_is_noticed(way, name, without_certificates):
+def test_f01_over_google_genai_nothing_is_noticed(way, name):
     """Request bytes, types, events, exceptions with causes, cancellation: in every mode as bare."""
     bare = observe_sdk(way, name, lambda _: contextlib.nullcontext())
     seen = {mode: observe_sdk(way, name, opened) for mode, opened in MODES.items()}

@@ -8,6 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
+from token_meter._meter.analysis import Analysis
+from token_meter._meter.by_hand import ByHand, adopt
+from token_meter._meter.mistakes import Helpful, MeterType
 from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from token_meter.budget.account import Amounts
     from token_meter.budget.limits import MeterBudget, Suspension
+    from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
     from token_meter.context.subscriber import Subscriber
     from token_meter.ledger import Ledger
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Meter(Recorder, Waiting, SightedAccumulator):
+class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -44,6 +48,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
             whose size cannot be estimated (images, audio) run one at a time, because together they could exceed it.
         max_tokens: the same in tokens, of prompts and answers together.
         max_calls: the same in calls; an SDK's retries belong to one call.
+        budgets: limits that processes and machines share (`token_meter.Budget`); the call must fit into each of them.
         on_exceed: `raise` a `BudgetExceededError`, or `warn` and let the call pass.
         warn_at: the share of a limit at which a `BudgetWarning` is issued, once for each limit; `None` issues none.
         prices: private prices: a `PriceBook`, or the path of a TOML or JSON file. Without one, the process's
@@ -80,6 +85,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
         max_cost: Decimal | str | float | None = None,
         max_tokens: int | str | None = None,
         max_calls: int | str | None = None,
+        budgets: Iterable[Budget] = (),
         on_exceed: Literal["raise", "warn"] = "raise",
         warn_at: float | None = 0.8,
         prices: PriceBook | str | os.PathLike[str] | None = None,
@@ -115,15 +121,16 @@ class Meter(Recorder, Waiting, SightedAccumulator):
             "name": name, "tags": self.tags, "handlers": handlers, "prices": prices, "on_unpriced": on_unpriced,
             "keep_calls": keep_calls, "scope": scope,
             "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls,
-            "on_exceed": on_exceed, "warn_at": warn_at, "stream_usage": stream_usage, "ledger": ledger,
+            "budgets": budgets, "on_exceed": on_exceed, "warn_at": warn_at,
+            "stream_usage": stream_usage, "ledger": ledger,
         }  # fmt: skip
         if handlers != ():
             self._settings["handlers"] = self._listen(handlers)
         self.depth = 0
         self._keep_calls = keep_calls
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
-        if is_bounded or on_exceed != "raise" or warn_at != 0.8:
-            self._limit(max_cost, max_tokens, max_calls, on_exceed, warn_at)
+        if is_bounded or budgets != () or on_exceed != "raise" or warn_at != 0.8:
+            self._limit((max_cost, max_tokens, max_calls), budgets, on_exceed, warn_at)
         if ledger is not None:
             from token_meter._meter.sink import sink_of
 
@@ -135,6 +142,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
 
     def __enter__(self) -> Meter:
         HUB.open(self)
+        adopt(self)
         push(self)
         self.was_opened = True
         self._look_around()
@@ -210,15 +218,19 @@ class Meter(Recorder, Waiting, SightedAccumulator):
 
     # Limits.
 
-    def _limit(self, max_cost: Any, max_tokens: Any, max_calls: Any, on_exceed: str, warn_at: Any) -> None:
+    def _limit(self, amounts: tuple[Any, Any, Any], budgets: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._money import parse_share
         from token_meter.budget.account import Amounts, parse_limits
         from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
-        limits, share = parse_limits(max_cost, max_tokens, max_calls), parse_share(warn_at)
-        if limits is not None or self.on_unpriced == "raise":
+        limits, share = parse_limits(*amounts), parse_share(warn_at)
+        if limits is not None or budgets != () or self.on_unpriced == "raise":
             self.budget = MeterBudget(self, limits or Amounts(), on_exceed, share)
+        if self.budget is not None and budgets != ():
+            from token_meter.budget.shared import budgets_of
+
+            self.budget.shared = self._settings["budgets"] = budgets_of(budgets)
 
     @property
     def remaining(self) -> Amounts:
@@ -255,6 +267,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
             "by_model": {name: sub.to_dict() for name, sub in still.by_model.snapshot().items()},
             "by_tag": {name: sub.to_dict() for name, sub in still.by_tag.snapshot().items()},
             "unpriced_models": still.reasons,
+            "partly_priced_models": still.partial,
             "price_source": self.price_source,
         }
 
@@ -275,7 +288,7 @@ class Meter(Recorder, Waiting, SightedAccumulator):
         return line(self)
 
     def _repr_html_(self) -> str:
-        from token_meter._meter.rendering import card
+        from token_meter._meter.card import card
 
         return card(self)
 

@@ -27,6 +27,13 @@ class LedgerSink:
         self.ledger = ledger
         self._is_ours = is_ours
 
+    def __eq__(self, other: object) -> bool:
+        """Two meters, one in the other, with the same ledger write a call once."""
+        return isinstance(other, LedgerSink) and other.ledger is self.ledger
+
+    def __hash__(self) -> int:
+        return id(self.ledger)
+
     def on_start(self, id: str, model: str | None) -> None:
         self.ledger.start(id, model)
 

@@ -25,8 +25,8 @@ from token_meter.config import Config
 if TYPE_CHECKING:
     from token_meter._meter import Meter
     from token_meter._pytest.outcome import SessionReport
-    from token_meter.ci.harness import RunSums
-    from token_meter.ci.losses import Missing, Sums
+    from token_meter.ci.losses import Missing
+    from token_meter.ci.run_budgets import RunBudget
     from token_meter.report import Limit
 
 T = TypeVar("T")
@@ -54,8 +54,7 @@ class Session:
         self._session: pytest.Session | None = None
         self._is_ours = False  # the reason for an early end of the run
         self.missing: Missing | None = None  # calls that no shard has, of this process and of workers
-        self._sums: RunSums | None = None
-        self._others_sums: list[Sums] = []  # limits of a run around this one
+        self._budgets: list[RunBudget] = []
         self._limits: list[Limit] = []
         self._environment: dict[str, str | None] = {}
         self._undo: list[Callable[[], object]] = []
@@ -94,7 +93,7 @@ class Session:
         if "token_meter._subprocess" in sys.modules:
             from token_meter._subprocess import silence
 
-            self._others_sums = silence()
+            silence()
         if self.settings["budget.on_exceed"] == "stop":
             self._limit()
         if self.settings["subprocess"]:
@@ -126,9 +125,7 @@ class Session:
         settings, paying = self.settings, self.paying
         worker = None if self._worker is None else str(self._worker.get("workerid"))
         ledger = paying.ledger = Ledger(self.run_dir, worker=worker, lazy=True)
-        paying.unwritten = Unwritten(ledger, self._others_sums)
-        if self._sums is not None:
-            paying.unwritten.sums.append(self._sums)
+        paying.unwritten = Unwritten(ledger)
         book = paying.book = _run.book_of(settings["prices"]) if settings["prices"] else None
         if book is not None:
             self._undo.append(partial(set_by_host, set_by_host(book)))  # the meters of the tests use it too
@@ -139,12 +136,10 @@ class Session:
             spend = settings["budget.max_spend"]
             if spend is not None:
                 meters.append(Meter("pytest, what live calls cost", max_cost=spend, **common))
-            from token_meter.ci.shared_limits import RunLock, shares
+            from token_meter.ci.run_budgets import share
 
-            sums, lock = _run.RunSums(self.run_dir, book or _run.book_of(None)), RunLock(self.run_dir)
-            paying.unwritten.sums.append(sums)
-            for meter, name in zip(meters, ("pytest", "spend"), strict=False):
-                shares(meter, sums, lock, name, live_only=name == "spend")
+            for meter, budget in zip([m for m in meters if m.budget is not None], self._budgets, strict=True):
+                share(meter, budget)
         named = _run.names_of_limits(settings, "budget.", of_pytest=True)
         for meter in meters:
             _run.name_limits(meter, "this run of pytest", named, is_spend="live" in str(meter.name))
@@ -159,7 +154,15 @@ class Session:
         settings = self.settings
         self._limits = _run.limits_of(_run.budget_settings(settings), "run", "stop")
         if self._limits:
-            self._sums = _run.RunSums(self.run_dir, _run.book_of(settings["prices"]))
+            from token_meter.ci.run_budgets import budgets_of, count_earlier
+
+            self._budgets = budgets_of(_run.budget_settings(settings), self.run_dir, self._not_shared)
+            if self.config.getoption("meter_append") and not self.is_worker:
+                from token_meter.ledger import RunReader, find_shards
+
+                earlier = find_shards([self.run_dir]) if self.run_dir.is_dir() else []
+                if earlier:
+                    count_earlier(self._budgets, RunReader(earlier), _run.book_of(settings["prices"]))
             self.config.pluginmanager.register(_Stopper(self), "token_meter_stopper")
 
     @pytest.hookimpl(trylast=True)
@@ -228,16 +231,20 @@ class Session:
         if self._session is not None:
             self._session.shouldfail = f"token_meter: {text}"
 
+    def _not_shared(self, why: str) -> None:
+        if self.paying.unwritten is not None:
+            self.paying.unwritten.say(why)
+
     def stop_if_over(self) -> bool:
         """End the session when a limit of the run is used up, in any of its processes."""
-        if self._sums is None:
+        if not self._budgets:
             return False
-        limit = self._sums.read().over(self._limits)
+        over = next(filter(None, (budget.over() for budget in self._budgets)), None)
         refused = self.paying.refused_field
-        if limit is None and refused is None:
+        if over is None and refused is None:
             return False
         why = f"the limit on {refused}" if refused != "price" else "a model without a price"
-        self._fail(f"the run is over its limit on {limit.field}" if limit is not None else f"refused by {why}")
+        self._fail(f"the run is over its limit on {over}" if over is not None else f"refused by {why}")
         return True
 
     # xdist.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -26,7 +26,6 @@ longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
 
 _NO_COST = Decimal(0)
 _SMALL = Decimal("0.01")
-_NO_LOCK = nullcontext()
 
 _lock = threading.RLock()
 _generation = 0
@@ -147,18 +146,15 @@ class Account:
         spent: reads cost and tokens of the finished calls, before their reservations are released. It may be slow, as
             a user's own price book can be, and is called without a lock.
         spent_now: the same for a caller with the lock; `None` where a price book must be asked. Default: *spent*.
-
-    Attribute *lock* is held while a call is admitted, where other processes share the account.
     """
 
     __slots__ = (
         "_at_once", "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent",
-        "_tokens", "limits", "lock",
+        "_tokens", "limits",
     )  # fmt: skip
 
     def __init__(self, limits: Amounts, spent: _Spent, spent_now: _SpentNow | None = None) -> None:
         self.limits = limits
-        self.lock: AbstractContextManager[object] | None = None
         self._spent = spent
         self._at_once = spent_now or spent
         self._made = 0
@@ -286,7 +282,7 @@ def admit(asks: Sequence[Ask]) -> Admission:
             # This prices and estimates finished calls, which can be slow, so it happens outside of the lock.
             ask.account._spent(ask.account.limits)
         # A call that ended since has no price yet: try again. All waiting callers do, so calls in flight run out.
-        with suppress(_PriceIsAsked), _lock, _locks_of(asks):
+        with suppress(_PriceIsAsked), _lock:
             return _decide(asks)
 
 
@@ -302,16 +298,6 @@ def _decide(asks: Sequence[Ask]) -> Admission:
     for ask in asks:
         ask.account._reserve(ask.wanted, +1)
     return Admission(reservation, tuple(exceeded))
-
-
-def _locks_of(asks: Sequence[Ask]) -> AbstractContextManager[object]:
-    locks = dict.fromkeys(ask.account.lock for ask in asks if ask.account.lock is not None)
-    if not locks:
-        return _NO_LOCK
-    stack = ExitStack()
-    for lock in locks:
-        stack.enter_context(lock)
-    return stack
 
 
 def _unforeseen(blind: tuple[int, int, int], wanted: Amounts, sign: int) -> tuple[int, int, int]:

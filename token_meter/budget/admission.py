@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -13,22 +13,27 @@ from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.registry import CLIENTS
 from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
-from token_meter.exceptions import BudgetExceededError, TokenMeterWarning
+from token_meter.exceptions import BudgetExceededError, BudgetStoreError, TokenMeterWarning
 from token_meter.transports.own_send import has_own_send
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
-    from token_meter.budget.account import Reservation
+    from token_meter.budget.account import Ask, Reservation
     from token_meter.budget.limits import CallForecast, MeterBudget
+    from token_meter.budget.shared_call import SharedCall
     from token_meter.context.endpoint import Endpoint
     from token_meter.transports.ports import Key, PlannedCall
 
-REFUSALS = (BudgetExceededError, TokenMeterWarning)
+REFUSALS = (BudgetExceededError, BudgetStoreError, TokenMeterWarning)
 """The exceptions that a hook may raise: a refusal, and a warning that the user has turned into an error."""
 
 
 _OPEN: weakref.WeakSet[CallTicket] = weakref.WeakSet()
 """Calls of unknown size whose stream is still open. They block other such calls until it ends."""
+
+
+def _nothing() -> None:
+    """Do nothing: the caller hears of the refusal."""
 
 
 class CallTicket:
@@ -39,7 +44,9 @@ class CallTicket:
         deferred: the exception to raise instead of the answer, once the SDK is done with the call.
         size_unknown: the usage of the call cannot be estimated.
         is_checked: the limits that apply to the call have been checked.
+        shared: what the call holds in the stores of shared budgets.
         was_seen: a seam saw a request of the call.
+        retries: how many attempts were made before the last one.
     """
 
     __slots__ = (
@@ -51,6 +58,8 @@ class CallTicket:
         "client",
         "deferred",
         "is_checked",
+        "retries",
+        "shared",
         "size_unknown",
         "was_seen",
     )  # fmt: skip
@@ -61,9 +70,11 @@ class CallTicket:
         self.deferred: BaseException | None = None
         self.size_unknown = self.is_checked = self.was_seen = False
         self.budgets: tuple[MeterBudget, ...] = ()
+        self.shared: SharedCall | None = None
         self._reservation: Reservation | None = None
         self._holds = [True] if is_entered else []
         self._is_sent = False
+        self.retries = -1
 
     def keep(self, reservation: Reservation | None, budgets: tuple[MeterBudget, ...]) -> None:
         """Take over the reservation that the limits have granted."""
@@ -74,21 +85,59 @@ class CallTicket:
     def begin_attempt(self) -> None:
         """Count an attempt that starts."""
         self._is_sent = self.was_seen = True
+        self.retries += 1
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
         """Count an attempt that has ended. After an answer with status 2xx (*is_paid*), the SDK makes no other one."""
         if self._holds:
             self._holds.pop()
-        if self._reservation is not None and (is_paid or not self._holds):
-            self._reservation.release(was_sent=self._is_sent)
+        if is_paid or not self._holds:
+            if self._reservation is not None:
+                self._reservation.release(was_sent=self._is_sent)
+            if self.shared is not None:
+                self.shared.end(was_sent=self._is_sent)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a store has to be asked, or told: the transport then calls `ask`, or awaits `aask`."""
+        return self.shared is not None and self.shared.is_due
+
+    def ask(self, refused: Callable[[], None] = _nothing) -> None:
+        """Ask the stores for the call, or tell them of its end. Raises only a refusal, after calling *refused*."""
+        try:
+            if self.shared is not None:
+                self.shared.run()
+        except BaseException:
+            refused()
+            raise
+
+    async def aask(self, refused: Callable[[], None] = _nothing) -> None:
+        """The same, awaited."""
+        try:
+            if self.shared is not None:
+                await self.shared.arun()
+        except BaseException:
+            refused()
+            raise
 
     def keep_reserved(self) -> None:
         """Leave what was reserved as it is: the call has been made, and nobody will know what it used."""
         self._reservation = None
 
     def leave(self) -> None:
-        """Note that the SDK's method has returned; a stream may still be open."""
+        """Note that the SDK's method has returned, and tell the stores; a stream may still be open."""
+        self._leave()
+        if self.is_due:
+            self.ask()
+
+    async def aleave(self) -> None:
+        """The same, awaited."""
+        self._leave()
+        if self.is_due:
+            await self.aask()
+
+    def _leave(self) -> None:
         try:
             self.end_attempt(is_paid=False)
             if self.size_unknown and self._holds:
@@ -126,13 +175,16 @@ class AdmissionController:
             internal_error("gate")
             return None
 
-    def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam."""
+    def concerns(self, stack: tuple[Any, ...], *, counts_attempts: bool = False) -> bool:
+        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam.
+
+        Where the gate *counts_attempts*, it also matters who keeps single calls.
+        """
         try:
             scope = SCOPES.of(stack)
             if scope.needs_ticket is None:
                 scope.needs_ticket = has_own_send()
-            return scope.needs_ticket or bool(CLIENTS)
+            return scope.needs_ticket or bool(CLIENTS) or (counts_attempts and scope.keeps_calls)
         except Exception:
             internal_error("gate")
             return False
@@ -168,6 +220,8 @@ class AdmissionController:
                 raise
             except Exception:  # the limit was not checked; the call is counted all the same
                 internal_error("gate")
+        elif budgets and ticket is not None and not ticket.budgets:
+            ticket.shared = shared_call(budgets, None)  # under way already
         if ticket is not None:
             ticket.begin_attempt()
         return ticket
@@ -203,6 +257,16 @@ class AdmissionController:
             admission.reservation.release(was_sent=False)
             raise
         ticket.keep(admission.reservation, budgets)
+        ticket.shared = shared_call(budgets, asks)
+
+
+def shared_call(budgets: Sequence[MeterBudget], asks: Sequence[Ask] | None) -> SharedCall | None:
+    """A call under the shared budgets of meters, if they have any; without *asks*, it is under way already."""
+    if not any(budget.shared for budget in budgets):
+        return None
+    from token_meter.budget.shared_call import SharedCall
+
+    return SharedCall.of(budgets, asks)
 
 
 def limits_of(scope: CallScope) -> tuple[MeterBudget, ...]:

@@ -19,11 +19,17 @@ from token_meter.types import Call, Usage
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
+    from token_meter.budget.shared import Budget
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.ports import Recipient
+    from token_meter.stores import StoreState
 
 _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
 """Usages of three kinds; a price book that has a price for a model can price at least one of them."""
+
+
+_NO_TOKENS = frozenset({"input tokens", "output tokens"})
+"""Without a rate for these, what is counted of a call is too little for a limit."""
 
 
 class CallForecast(NamedTuple):
@@ -83,6 +89,7 @@ class MeterBudget:
         self._options: Mapping[str, str] = {}
         self._inherited: Amounts | None = None
         self.account = Account(limits, self._spent, self._spent_now)
+        self.shared: tuple[Budget, ...] = ()
 
     def name_options(self, owner: str, options: Mapping[str, str]) -> None:
         """Say whose limits these are, and by which options they were set: texts then name what the user wrote."""
@@ -124,12 +131,16 @@ class MeterBudget:
     @property
     def needs_tokens(self) -> bool:
         """Whether these limits depend on the tokens of a call."""
-        limits = self.account.limits
-        return limits.cost is not None or limits.tokens is not None or self._meter.on_unpriced == "raise"
+        if self._meter.on_unpriced == "raise":
+            return True
+        return any(limits.cost is not None or limits.tokens is not None for limits in self._all_limits())
+
+    def _all_limits(self) -> tuple[Amounts, ...]:
+        return (self.account.limits, *(budget.limits for budget in self.shared))
 
     @property
     def _needs_price(self) -> bool:
-        return self.account.limits.cost is not None or self._meter.on_unpriced == "raise"
+        return self._meter.on_unpriced == "raise" or any(limits.cost is not None for limits in self._all_limits())
 
     def is_slow(self, endpoint: Endpoint, body: bytes) -> bool:
         """Whether to check a call would hold up an event loop: for a price list, or for estimates of earlier calls."""
@@ -140,7 +151,7 @@ class MeterBudget:
             return True
         if is_list_loaded() or not body:
             return False
-        if not self._needs_price and self.account.lock is None:  # the sums of a run have prices
+        if not self._needs_price and not self.shared:  # which are told what each call cost
             return False
         model = read_request(body).model
         return self._meter.slow_part(CallForecast(endpoint, model, None, None, None).as_call(Usage(), None)) is not None
@@ -148,7 +159,7 @@ class MeterBudget:
     def prepare(self, forecast: CallForecast) -> None:
         """Do what a check would wait for."""
         self._meter.catch_up()
-        if self._needs_price or self.account.lock is not None:
+        if self._needs_price or self.shared:
             self._cost(forecast)
 
     def ask(self, forecast: CallForecast) -> Ask:
@@ -185,9 +196,11 @@ class MeterBudget:
             # The provider may serve another tier than the requested one, so the requested one may lack a price.
             asked = price(forecast.as_call(usage, forecast.service_tier))
             found = asked if asked.cost is not None else price(forecast.as_call(usage, None))
+            if found.cost is not None and not found.is_whole:  # a fee that only the answer tells, or no rate for tokens
+                return None, found.reason if _NO_TOKENS.intersection(found.missing) else None
             return found.cost, None if found.cost is not None else found.reason or "no price"
         prices = [price(forecast.as_call(usage, None)) for usage in _PROBES]
-        if any(found.cost is not None for found in prices):
+        if any(found.cost is not None and not _NO_TOKENS.intersection(found.missing) for found in prices):
             return None, None
         return None, prices[0].reason or "no price"
 
@@ -197,12 +210,11 @@ class MeterBudget:
         what = visible(endpoint.host) if model is None else repr(visible(model))
         can_be_priced = model is not None and endpoint.route.api.is_metered
         way = f"give its price in a price file ({WHERE_PRICES_GO})" if can_be_priced else _BY_HAND
-        limit = self.account.limits.cost
-        why = (
-            "on_unpriced='raise'"
-            if limit is None
-            else f"its {self._options.get('cost', 'max_cost')} of {shown('cost', limit)} could not be enforced"
-        )
+        mine = f"its {self._options.get('cost', 'max_cost')}"
+        named = [(mine, self.account.limits.cost)]
+        named += [(budget.described() or mine, budget.limits.cost) for budget in self.shared]
+        option, limit = next((row for row in named if row[1] is not None), ("", None))
+        why = "on_unpriced='raise'" if limit is None else f"{option} of {shown('cost', limit)} could not be enforced"
         ignoring = self._options.get("unpriced", "on_unpriced='ignore'")
         msg = (
             f"{self._whose} refuses calls to {what}: their price is not known ({reason}), and {why}. "
@@ -222,12 +234,12 @@ class MeterBudget:
         if reservation is not None:
             reservation.release(was_sent=True)
 
-    def refusal(self, excess: Excess) -> BudgetExceededError:
+    def refusal(self, excess: Excess, whose: str = "") -> BudgetExceededError:
         """The error for a call that does not fit."""
         if not excess.is_transient:  # a transient refusal exceeds no limit: the caller may try again in a moment
             self._note_refusal(excess.field)
         return BudgetExceededError(
-            excess.describe(self._whose, self._options.get(excess.field)),
+            excess.describe(whose or self._whose, self._options.get(excess.field)),
             meter=self._meter,
             field=excess.field,
             limit=excess.limit,
@@ -240,11 +252,12 @@ class MeterBudget:
         if self._meter.sink is not None:
             self._meter.sink.on_refused(field)
 
-    def passed(self, excess: Excess) -> None:
+    def passed(self, excess: Excess, whose: str = "") -> None:
         """Warn, once for each limit, about a call that was sent although it could exceed it; silent while suspended."""
         if self._on_exceed == "warn":
-            text = excess.describe(self._whose, self._options.get(excess.field)).partition(" The call was not sent")[0]
-            self._warn(excess.field, f"{text} It was sent, because on_exceed='warn'")
+            told = excess.describe(whose or self._whose, self._options.get(excess.field))
+            text = told.partition(" The call was not sent")[0]
+            self._warn(f"{whose} {excess.field}", f"{text} It was sent, because on_exceed='warn'")
 
     def check_warning_threshold(self) -> None:
         """Warn, once for each limit, when the share that `warn_at` names is spent."""
@@ -258,6 +271,25 @@ class MeterBudget:
             if limit and spent is not None and spent >= EXACT.multiply(share, limit):
                 used, whole = shown(field, spent), shown(field, limit)
                 self._warn(f"{field} soon", f"{self._whose} has used {used} of its limit of {whole}")
+
+    # Shared budgets.
+
+    def price_of(self, call: Call) -> Decimal | None:
+        """What a call cost by this meter's price book."""
+        return self._meter.price_of(call).cost
+
+    def shared_refusal(self, budget: Budget, excess: Excess) -> BudgetExceededError:
+        """The error for a call that does not fit into a shared budget."""
+        return self.refusal(excess, budget.described())
+
+    def shared_passed(self, budget: Budget, excess: Excess) -> None:
+        """Warn about a call that was sent although it could exceed a shared budget."""
+        self.passed(excess, budget.described())
+
+    def check_shared_threshold(self, budget: Budget, state: StoreState) -> None:
+        """Warn, once for each limit, when the share that `warn_at` names is spent."""
+        for field, text in budget.nearly_spent(state, self._warn_at) if self._warn_at is not None else ():
+            self._warn(f"{budget.name} {field} soon", text)
 
     def _warn(self, what: str, text: str) -> None:
         if what not in self._warned:

@@ -56,7 +56,8 @@ class Attempt(AttemptLifecycle):
         if self.replacement_request is not None:
             self._hide_usage(status, content_type)
         if streamed:
-            self._streamed = "event" in content_type  # text/event-stream, and application/vnd.*.eventstream
+            # Server-sent events, AWS's event streams, and JSON lines by two names.
+            self._streamed = "event" in content_type or "ndjson" in content_type or "stream+json" in content_type
             if self.wants_body:
                 self._reader = StreamReader(route.api.format)
             if self.is_signed:
@@ -118,8 +119,9 @@ class Attempt(AttemptLifecycle):
             return False
         # A background response must be known by the time it is asked for again.
         api = self.endpoint.route.api
-        return not (api.may_run_in_background or api.runs_in_background) or not (
-            b'"queued"' in data or b'"in_progress"' in data
+        return api.job is None and (
+            not (api.may_run_in_background or api.runs_in_background)
+            or not (b'"queued"' in data or b'"in_progress"' in data)
         )
 
     def _defer(self, data: bytes) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from token_meter.wire.format import no_parts
+from token_meter.wire.json_scan import fields
+from token_meter.wire.numbers import name_of
 
 if TYPE_CHECKING:
+    from token_meter.call.ports import EndedAttempt
     from token_meter.providers import Api
     from token_meter.types import Usage
-    from token_meter.wire import RequestInfo
 
 _USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "on_demand"})
 """Tiers that a request may name and that promise nothing but the standard price."""
@@ -35,7 +37,19 @@ def believed(usage: Usage, api: Api, *, is_whole: bool) -> Usage | None:
     return kept if any(kept) else None
 
 
-def asked_tier(says: RequestInfo) -> str | None:
-    """`flex?` where `flex` was asked for: for an answer that does not say which tier served it."""
-    tier = says.service_tier
+def served_tier(told: str | None, attempt: EndedAttempt) -> str | None:
+    """The tier that an answer names, or what its request leaves open of that.
+
+    `flex?` where `flex` was asked for and the answer does not say which tier served it. `window-8h` where a background
+    call had so long: it is discounted, and its answer names the standard tier.
+    """
+    body = attempt.request_body()
+    if body.rfind(b'"completion_window"') >= 0:
+        options = (fields(body, ["background_options"]) or {}).get("background_options")
+        window = name_of(options.get("completion_window")) if isinstance(options, dict) else None
+        if window is not None and window != "soonest":
+            return f"window-{window}"
+    if told is not None or body.rfind(b'"service_tier"') < 0:
+        return told
+    tier = attempt.request_says().service_tier
     return None if tier is None or tier in _USUAL_TIERS else f"{tier}?"

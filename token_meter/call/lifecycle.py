@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from token_meter._aside import is_on_loop
 from token_meter._failures import internal_error
 from token_meter.call.background import BACKGROUND
-from token_meter.call.put_off import PutOff
-from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
+from token_meter.call.errands import Errands
+from token_meter.call.put_off import PutOff, answer_of
+from token_meter.call.record import call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
@@ -25,14 +26,12 @@ from token_meter.wire import RequestInfo, read_headers, read_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from token_meter.budget.admission import CallTicket
     from token_meter.call.pending_estimate import PendingEstimate
     from token_meter.call.stream_usage import UsageChunkFilter
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.ports import Recipient
     from token_meter.context.scope import CallScope
     from token_meter.context.subscriber import Subscriber
-    from token_meter.events.dispatcher import EventDispatcher
     from token_meter.transports.ports import OutgoingRequest
     from token_meter.wire import StreamReader
 
@@ -40,16 +39,14 @@ NOTHING = Reading()
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})  # asyncio, trio
 
 
-class AttemptLifecycle:
+class AttemptLifecycle(Errands):
     """One call as those see it who wait for its end: meters, sinks, handlers, its gate."""
 
     # What most calls never set is on the class: making one takes half the time.
     kind = ATTEMPT
-    ticket: CallTicket | None = None
     replacement_request: Any | None = None
     chunk_filter: UsageChunkFilter | None = None
     inner: list[tuple[str | None, Usage | None]] | None = None
-    events_out: EventDispatcher | None = None
     wants_body = False
     _reader: StreamReader | None = None
     _status: int | None = None
@@ -69,7 +66,7 @@ class AttemptLifecycle:
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
     _is_awaited = True  # a transport dispatches right after the end
-    _put_off: PutOff | None = None  # ended, and its estimate takes its time
+    retries = 0  # attempts before this one, as far as a gate has counted them
     is_replay = False  # a cassette answered
     is_signed = True  # whether it surely is a call of the api that its path names
     stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
@@ -125,30 +122,17 @@ class AttemptLifecycle:
             except Exception:
                 internal_error("sink")
 
-    @property
-    def has_pending_events(self) -> bool:
-        """Whether handlers wait to be told."""
-        return self._put_off is not None or (self.events_out is not None and bool(self.events_out.pending))
-
-    def dispatch(self) -> None:
-        """Tell handlers what happened, in the caller's thread."""
-        if self._put_off is not None:
-            self._put_off.finish()
-        if self.events_out is not None:
-            self.events_out.dispatch()
-
-    async def adispatch(self) -> None:
-        """Tell handlers what happened, in the caller's task."""
-        if self._put_off is not None:
-            await self._put_off.afinish()
-        if self.events_out is not None:
-            await self.events_out.adispatch()
-
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:
+        if not self.is_signed and self.call_scope.sinks:  # only now it is known to be a call
+            self.record_start()
+            call = call._replace(id=self._id or call.id)
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
-        tells = self.events_out is not None or self._sink_tokens
+        shared = None if self.ticket is None else self.ticket.shared
+        tells = self.events_out is not None or self._sink_tokens or shared is not None
         if pending is not None and tells and not (self._is_awaited and pending.is_slow and is_on_loop()):
             call, pending = pending.resolve(), None
+        if shared is not None:
+            shared.count(call if pending is None else pending)
         for meter in self.meters:
             meter.add(call if pending is None else pending)
         if tells:
@@ -313,4 +297,4 @@ class AttemptLifecycle:
     @property
     def attempt(self) -> int:
         """Which try of the SDK this is."""
-        return self._attempt if self._request is None else attempt_number(self._request.headers)
+        return self._attempt if self._request is None else attempt_number(self._request.headers) or self.retries

@@ -8,7 +8,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, cast
 
 from token_meter._failures import internal_error
-from token_meter.budget.admission import limits_of
+from token_meter.budget.admission import limits_of, shared_call
 from token_meter.call.record import new_id
 from token_meter.context.endpoint import Endpoint
 from token_meter.context.scope import SCOPES, CallScope
@@ -120,6 +120,11 @@ def deliver(call: Call, meter: Recipient) -> Call:
     for budget in limits_of(scope):
         budget.count_made()
         budget.check_warning_threshold()
+    shared = shared_call(limits_of(scope), None)
+    if shared is not None:
+        shared.count(call)
+        shared.end(was_sent=True)
+        shared.run()
     subscribers = unique(scope.subscribers)
     if subscribers:
         events = EventDispatcher(_Told(call, scope.meters), subscribers, None, call.id)

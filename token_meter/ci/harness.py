@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -12,12 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from token_meter._defaults import configured_book
-from token_meter._money import add_usd
 from token_meter.ci.losses import NOTHING_MISSING, Missing, WholeRun
-from token_meter.ci.shared_limits import Tails
 from token_meter.config import LIMITS, Config
 from token_meter.ledger import Ledger, find_shards
-from token_meter.types import Call
 
 if TYPE_CHECKING:
     from token_meter.ledger import RunFacts
@@ -102,57 +98,6 @@ def environment_of(run_dir: Path, config: Config, *, boots: bool = True) -> dict
     return found
 
 
-class RunSums:
-    """What all processes of a run have used so far, read from their shards as they grow."""
-
-    def __init__(self, run_dir: Path, book: PriceBook) -> None:
-        self.run_dir = run_dir
-        self._book = book
-        self._tails = Tails(run_dir, ".jsonl")
-        self._given: deque[bytes] = deque()  # appended to by any thread, emptied by the reader
-        self._seen: set[str] = set()
-        self.cost = self.spent = Decimal(0)
-        self.tokens = self.calls = 0
-
-    def give(self, line: bytes) -> None:
-        """Count a call of this process, which may be missing in its shard, at the next `read`."""
-        self._given.append(line)
-
-    def read(self) -> RunSums:
-        """Read new lines. Never raises: a line that cannot be read now is read at the end of the run."""
-        while self._given:
-            self._take(self._given.popleft())
-        for line in self._tails.read():
-            if b'"t":"call"' in line:
-                self._take(line)
-        return self
-
-    def _take(self, line: bytes) -> None:
-        from token_meter.ledger._line import row_of
-
-        try:
-            call = row_of(json.loads(line)).call
-        except (ValueError, TypeError, KeyError):
-            return
-        if call.id in self._seen:
-            return
-        self._seen.add(call.id)
-        self._add(call)
-
-    def _add(self, call: Call) -> None:
-        self.calls += call.attempt == 0  # an SDK's retries belong to one call
-        self.tokens += call.tokens.total_tokens or 0
-        cost = self._book.price(call).cost if call.usage is not None else None
-        if cost is not None:
-            self.cost = add_usd(self.cost, cost)
-            if call.source == "live":
-                self.spent = add_usd(self.spent, cost)
-
-    def over(self, limits: Iterable[Limit]) -> Limit | None:
-        """The first limit that is exceeded."""
-        return next((limit for limit in limits if getattr(self, limit.field) > limit.limit), None)
-
-
 def finish(
     run_dir: Path,
     config: Config,
@@ -177,9 +122,11 @@ def finish(
     limits = limits_of(budget_settings(config), "run", on_exceed)
     checks = [doubted(check, str(missing)) if missing else check for check in check_limits(summary, limits)]
     checks += checks_on_record(reader.facts, checks)
-    if config["unpriced"] == "fail" and summary.totals.unpriced:
-        n = summary.totals.unpriced
-        text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
+    if config["unpriced"] == "fail" and summary.totals.open:
+        n = summary.totals.open
+        text = (
+            f"{n} call{'' if n == 1 else 's'} without a whole price ({', '.join(summary.totals.unpriced_models[:5])})"
+        )
         checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
     summary = replace(summary, checks=tuple(checks))
     return summary, verdict_of(checks, config, is_doubtful=bool(missing and limits))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import Ledger, Row, RunFacts, RunReader
@@ -52,18 +52,10 @@ class Missing(NamedTuple):
 NOTHING_MISSING = Missing()
 
 
-class Sums(Protocol):
-    """Sums that count calls without a shard."""
-
-    def give(self, line: bytes) -> None:
-        """Count this call, but only once if a shard has it too."""
-
-
 class Unwritten:
     """The losses of this process's ledger, checked after each record."""
 
-    def __init__(self, ledger: Ledger, sums: Iterable[Sums] = ()) -> None:
-        self.sums = list(sums)
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._lines: list[bytes] = []
         self._mark: Path | None = None
@@ -75,20 +67,20 @@ class Unwritten:
             return False
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            name = f"{host_name()}.pid{self._pid}.{_reason(self._ledger)}{UNWRITTEN}"
-            self._mark = self._ledger.run_dir / name
+            self._mark = self._ledger.run_dir / _mark_of(_reason(self._ledger))
             with suppress(OSError):
                 os.close(open_own(self._mark, os.O_WRONLY))
         return True
 
+    def say(self, why: str) -> None:
+        """Leave a mark that a limit of the run could not be held over all processes."""
+        with suppress(OSError):
+            os.close(open_own(self._ledger.run_dir / _mark_of(_short(why)), os.O_WRONLY))
+
     def call(self, line: bytes | None) -> None:
-        """Keep a call's line that may not be on disk, and count it now. Readers count it once if they find it there."""
-        if not self.look() or line is None:
-            return
-        if len(self._lines) < _KEPT:
+        """Keep a call's line that may not be on disk. Readers count it once if they find it there."""
+        if self.look() and line is not None and len(self._lines) < _KEPT:
             self._lines.append(line)
-        for sums in self.sums:
-            sums.give(line)
 
     def settle(self) -> Missing:
         """Return what is missing at the end. If everything was written in the end, remove the mark."""
@@ -137,6 +129,10 @@ def unkept(error: OSError | LedgerError, lines: Iterable[bytes] = ()) -> Missing
     """The losses of a run whose directory cannot be written; only *lines* are kept in memory."""
     kept = tuple(lines)
     return Missing((_short(str(error)),), max(1, len(kept)), kept)
+
+
+def _mark_of(reason: str) -> str:
+    return f"{host_name()}.pid{os.getpid()}.{reason}{UNWRITTEN}"
 
 
 def _reason(ledger: Ledger) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from token_meter.exceptions import ConfigError, LedgerError
+from token_meter.exceptions import BudgetStoreError, ConfigError, LedgerError
 
 if TYPE_CHECKING:
     from token_meter.config import Config
@@ -116,7 +116,7 @@ def wrapped(function: F) -> F:
             return function(*args, **kwargs)
         except ConfigError as error:
             raise click.UsageError(str(error)) from None
-        except LedgerError as error:
+        except (LedgerError, BudgetStoreError) as error:
             raise click.ClickException(str(error)) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

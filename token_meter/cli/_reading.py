@@ -120,7 +120,7 @@ def _tell_of_other_runs(paths: tuple[str, ...]) -> None:
             click.echo(f"token-meter: the latest of {len(runs):,} runs in {path!r}, {runs[-1].name}{more}", err=True)
 
 
-def seconds_since(text: str) -> float:
+def seconds_since(text: str, option: str = "--since") -> float:
     """Read `2026-11-20`, `2026-11-20T08:00` (UTC where it does not say), `7d` or `12h` as seconds since the epoch.
 
     Raises:
@@ -136,7 +136,7 @@ def seconds_since(text: str) -> float:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, OSError):
-        msg = f"--since must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
+        msg = f"{option} must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
         raise ConfigError(msg) from None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import wrapped
+from token_meter.cli import _fresh_prices as fresh
+from token_meter.cli._options import config_from, wrapped
 from token_meter.prices import DEFAULT_PROVIDER
 
 _provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="The provider of the model.")
@@ -17,7 +18,11 @@ _prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or
 
 @click.group("prices")
 def command() -> None:
-    """Show where prices come from and what they are."""
+    """Show where prices come from and what they are, and keep newer ones."""
+
+
+for _also in (fresh.update, fresh.status, fresh.add, fresh.init):
+    command.add_command(_also)
 
 
 @command.command("list")
@@ -54,6 +59,8 @@ def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
     if not rows:
         close = nearest(model, provider, book=book)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
+        like = f" --like {close[0]}" if close else ""
+        hint += f"\nIf it is new: token-meter prices update, or prices add {model}{like} --input ... --output ..."
         msg = f"no price for {model!r} at {provider!r}{hint}"
         raise click.ClickException(msg)
     if as_json:
@@ -108,4 +115,4 @@ def export(provider: str, prices: str | None) -> None:
 def _book(path: str | None) -> Any:
     from token_meter.ci.harness import book_of
 
-    return book_of(path)
+    return book_of(config_from({"prices": path})["prices"])

@@ -10,6 +10,7 @@ import click
 
 from token_meter.cli._options import config_from, examples, formats_option, options, targets, view_of, wrapped
 from token_meter.cli._reading import period, read
+from token_meter.cli.budget import budgets_of
 
 
 @click.command(
@@ -28,6 +29,7 @@ from token_meter.cli._reading import period, read
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -f json.")
 @click.option("--as-model", metavar="MODEL", help="What the same tokens would cost with MODEL (or PROVIDER:MODEL).")
+@click.option("--store", metavar="ADDRESS", help="Show the shared budgets of this store too; `default`: of your own.")
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @wrapped
 def command(
@@ -39,6 +41,7 @@ def command(
     last: int | None,
     every_run: bool,
     since: str | None,
+    store: str | None,
     **given: Any,
 ) -> None:
     """Show what calls cost: of the latest run, or of PATHS (shards, run or data directories, JSON reports).
@@ -72,6 +75,11 @@ def command(
     checks = [*now, *(check for check in summary.checks if (check.scope, check.field) not in judged)]
     verdict = _run.verdict_of(checks, config, is_doubtful=bool(lost and limits))
     summary = replace(summary, checks=verdict.checks)
+    if store is not None:
+        from token_meter.report._shared_budgets import lines_of
+
+        lines, notices = lines_of(budgets_of(None if store == "default" else store))
+        summary = replace(summary, checks=(*summary.checks, *lines), notices=(*summary.notices, *notices))
     _run.deliver(summary, wanted, view, lambda text: click.echo(text, nl=False))
     if verdict.exit_code:
         click.echo(verdict.headline, err=True)

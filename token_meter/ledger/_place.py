@@ -24,8 +24,10 @@ RUN_DIR_VARIABLE = "TOKEN_METER_RUN_DIR"
 UNWRITTEN = ".unwritten"
 """The suffix of marks: empty files that a process leaves when it could not write a record."""
 
-_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
-_OURS = re.compile(r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|.*" + re.escape(UNWRITTEN))
+RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6,}")
+OURS = re.compile(
+    r"[\w-]+\.pid\d+\.(\d{8}\.)?[0-9a-f]{8}(\.\w+)?\.(jsonl|held)|lock|\.?budgets\.db.*|.*" + re.escape(UNWRITTEN)
+)
 """Names of runs, and of the files in them, as we give them."""
 
 # Only we make a shard: never follow another user's link there, never share a file.
@@ -65,6 +67,15 @@ def make_run_dir(run_dir: Path) -> None:
     _make(run_dir, 0o700)
     check_own(run_dir)
     _refuse_if_unsafe(run_dir)
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Create a data directory, with a `.gitignore` if it is new, or raise `OSError` or `LedgerError`."""
+    is_new = _make(data_dir)
+    check_own(data_dir)
+    _refuse_if_unsafe(data_dir)
+    if is_new:  # a directory that existed before may hold other files, even a whole project
+        _ignore_by_git(data_dir)
 
 
 def check_own(directory: Path) -> None:
@@ -198,12 +209,12 @@ def remove_runs(data_dir: Path) -> tuple[int, int]:
     check_own(runs)
     removed = kept = 0
     for path in runs.iterdir():
-        if path.is_symlink() or not path.is_dir() or not _RUN.fullmatch(path.name):
+        if path.is_symlink() or not path.is_dir() or not RUN.fullmatch(path.name):
             kept += 1
             continue
         others = 0
         for file in path.iterdir():
-            if file.is_file() and not file.is_symlink() and _OURS.fullmatch(file.name):
+            if file.is_file() and not file.is_symlink() and OURS.fullmatch(file.name):
                 file.unlink()
             else:
                 others += 1

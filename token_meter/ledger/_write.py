@@ -48,9 +48,9 @@ class Ledger:
 
     A record is with the operating system when the method returns: it survives `os._exit` and SIGKILL (not a power cut).
     One that is being written when SIGKILL comes may be cut at a page's end (Linux; 2 of 1,744 kills): readers count it.
-    Any thread may write, and so may a forked child, which gets a shard of its own; so does each day (UTC) of a process
-    whose ledger *rotates*. A record that cannot be written is
-    kept in memory (bounded) and tried again with the next one; `lost` counts those not on disk, `problem` says why.
+    Any thread may write, and a forked child has a shard of its own; so has each day (UTC) of a ledger that *rotates*.
+    A record that cannot be written is kept in memory (bounded) and tried again with the next one; `lost` counts those
+    not on disk, `problem` says why.
     """
 
     def __init__(
@@ -71,8 +71,7 @@ class Ledger:
         self._shard: _Shard | None = None
         self._waiting: deque[bytes] = deque()
         self._dropped = 0
-        self._torn = False
-        self._unchecked = 0
+        self._torn, self._unchecked = False, 0
         self._pid = os.getpid()
         self._refused_pid: int | None = None
         self._writing_pid: int | None = None
@@ -182,9 +181,10 @@ class Ledger:
                 return
             if shard.fd >= 0 and self._still_there(shard.fd):
                 self._put(_line.record("close", ts=round(time.time(), 6), lost=self.lost or None))
-                self._shard = shard._replace(fd=-1)
-                with suppress(OSError):
-                    os.close(shard.fd)
+                if (shard := self._shard) is not None:  # of the next day, after midnight
+                    self._shard = shard._replace(fd=-1)
+                    with suppress(OSError):
+                        os.close(shard.fd)
         self._tell()
 
     def _append(self, line: bytes) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from token_meter.prices import _overlay
+from token_meter.prices._lists import BUILT_IN, Sources
 from token_meter.prices._lookup import published
 from token_meter.prices._rate_card import UnpriceableError
+from token_meter.prices._uplifts import matches
 
 BY_MODEL = "by-model"
 """What stands in the place of a provider behind such a host."""
@@ -24,11 +25,14 @@ _ALSO = {"gemini": "google", "vertex_ai": "google", "xai": "x-ai", "moonshot": "
 """What LiteLLM's routes call them (its provider list, 2026-11)."""
 
 
-def maker_of(model: str, at_s: float, own: Iterable[tuple[str, str]] = ()) -> tuple[str, str]:
+def maker_of(
+    model: str, at_s: float, own: Iterable[tuple[str, str]] = (), sources: Sources = BUILT_IN
+) -> tuple[str, str]:
     """Return who lists a model, and its name there: `anthropic/claude-...` says it, else the first that has a price.
 
     Args:
-        own: provider and model (or its pattern) of private rates; these count first.
+        own: provider and model (or its pattern) of private rates, and of rows of a list; these count first.
+        sources: where list prices are found.
 
     Raises:
         UnpriceableError: no maker lists it.
@@ -42,11 +46,11 @@ def maker_of(model: str, at_s: float, own: Iterable[tuple[str, str]] = ()) -> tu
     if slash and (named in MAKERS or any(provider == named for provider, _ in own)):
         return named, rest
     for provider, name in own:
-        if _overlay.matches(name, model):
+        if matches(name, model):
             return provider, model
     for provider in MAKERS:
         try:
-            published(provider, model, "", "", at_s)
+            published(provider, model, "", "", at_s, sources)
         except UnpriceableError:
             continue
         return provider, model

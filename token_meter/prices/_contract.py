@@ -7,22 +7,30 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
-from token_meter.prices._hosts import REGIONAL, Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._fees import SEARCHES, fee_list
+from token_meter.prices._hosts import LITELLM, STATED_IN_HEADERS, Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._listed import Listed
+from token_meter.prices._lists import BUNDLED, PriceList, Sources
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
-from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
+from token_meter.prices._rate_card import EXACT, RateCard, RateTable, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
-from token_meter.types import Call
+from token_meter.prices._uplifts import ASSUMED, factor_of, matches, split_tier
+from token_meter.types import Call, Price
 
 _LONGEST = 200
 _UNNAMED = {"moderations": "omni-moderation-latest"}
 """The default model of an api whose requests need not name one (OpenAI's API reference, 2026-11)."""
+WINDOW = "window-"
+"""Before the hours of a completion window where a tier stands: what runs in the background within them costs less."""
 _SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}")
 
 
@@ -34,18 +42,25 @@ class Terms(NamedTuple):
         multipliers: factors on list prices by base URL.
         models: the model behind a deployment, by its name, then by base URL.
         hosts: the provider behind a base URL.
+        sources: where list prices are found.
+        fees: own rates of what is billed beside tokens, per 1,000; `None`: none of it has a price.
     """
 
     overrides: tuple[Rates, ...]
     multipliers: PlaceMap[Decimal]
     models: Mapping[str, PlaceMap[str]]
     hosts: PlaceMap[str]
+    sources: Sources = Sources()
+    fees: Mapping[str, Decimal] | None = MappingProxyType({})
 
     def digest(self, *more: object) -> str:
         """A digest of twelve hexadecimal digits; empty without any terms."""
         rows = [(*map(str, (r.provider, r.model, r.tier, r.processing)), r.sheet) for r in self.overrides]
         models = sorted((name, places.rows) for name, places in self.models.items())
-        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, more))
+        listed = [row.terms for row in self.sources.rows]
+        public = "" if self.sources.public is BUNDLED else self.sources.public.stamp
+        fees = ("no fees",) if self.fees is None else sorted(self.fees.items())
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, (listed, public, fees, *more)))
         return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
@@ -71,11 +86,10 @@ class Terms(NamedTuple):
             return self._find(call)
         asked = tier.removesuffix("?")
         standard = self._find(call._replace(service_tier=None))
-        try:
-            other = self._find(call._replace(service_tier=asked))
-        except UnpriceableError:
+        other = self._find(call._replace(service_tier=asked))
+        if other.cost is None:
             if asked not in _overlay.DEARER_TIERS:
-                raise
+                return other
             other = standard
         return cheaper_of(standard, other, f"tier {asked} was asked for, and the answer does not say which one served")
 
@@ -91,42 +105,72 @@ class Terms(NamedTuple):
         spelled, also = self._model(call, where)
         by_model = provider == BY_MODEL
         if by_model:
-            provider, spelled = maker_of(spelled, call.started_s, ((row.provider, row.model) for row in self.overrides))
-        found = self._entry_of(call, provider, spelled, also, where)
+            provider, spelled = maker_of(spelled, call.started_s, self._own(), self.sources)
+        try:
+            found = self._entry_of(call, provider, spelled, also, where)
+        except UnpriceableError as exc:  # what is billed by the character needs no rate for tokens
+            hour = call.started_s - call.started_s % 3600
+            found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, str(exc)), free=False)
+        found = self._with_fees(found, call, provider, spelled)
         return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def _with_fees(self, entry: Entry, call: Call, provider: str, spelled: str) -> Entry:
+        """*entry* with what its model costs beside tokens."""
+        fees = fee_list(provider, _overlay.plain_name(provider, spelled), self.fees)
+        is_by_token = not fees.per_call and provider != "perplexity"
+        other = partial(self._sheet_of, provider, call.started_s, call.processing or "")
+        return entry._replace(fees=fees, other=other, together=entry.together if is_by_token else None)
+
+    def _sheet_of(self, provider: str, at_s: float, processing: str, model: str) -> RateTable | None:
+        """The rates of another model at the same provider, whose tokens stand beside those of a call."""
+        own = self._override(provider, (model,), "", processing)
+        try:
+            return (
+                own.sheet if own is not None else published(provider, model, "", processing, at_s, self.sources).sheet
+            )
+        except UnpriceableError:
+            return None
 
     def maker_of(self, call: Call) -> str | None:
         """Who is paid for a call to a host that goes by the model; `None` when no maker lists it."""
         try:
             model, _ = self._model(call, call.base_url or call.host or "")
-            return maker_of(model, call.started_s, ((row.provider, row.model) for row in self.overrides))[0]
+            return maker_of(model, call.started_s, self._own(), self.sources)[0]
         except UnpriceableError:
             return None
 
+    def _own(self) -> list[tuple[str, str]]:
+        own = [(row.provider, row.model) for row in self.overrides]
+        return own + [(row.provider, row.model) for row in self.sources.rows]
+
     def _entry_of(self, call: Call, provider: str, spelled: str, also: str | None, where: str) -> Entry:
         model = _overlay.plain_name(provider, spelled)
-        tier = "" if call.service_tier in STANDARD else str(call.service_tier)
+        named, geo = split_tier(call.service_tier or "")
+        tier = "" if named in STANDARD else named
         processing = call.processing or ""
         if tier == "batch":  # Anthropic reports a batch as `service_tier`
             tier, processing = "", "batch"
         own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
+            if call.api == "batches":
+                return Entry(-math.inf, math.inf, card.cost_of_many, own.source, None, free=False)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
-        factor = self.multipliers.get(where)
-        place = place_of(where)
-        if provider == "openai" and place is not None and place.host in REGIONAL:
-            uplift = _overlay.regional_factor(model)
-            if uplift is None:
-                msg = f"whether {model} costs more on {place.host} is not known"
-                raise UnpriceableError(msg)
-            factor = uplift if factor is None else EXACT.multiply(factor, uplift)
-        price = published(provider, model, tier, processing, call.started_s)
+        if tier.startswith(WINDOW):
+            msg = f"a completion window of {tier.removeprefix(WINDOW)} is discounted, and its rate is not published"
+            raise UnpriceableError(msg)
+        price = published(provider, model, tier, processing, call.started_s, self.sources)
+        agreed = self.multipliers.get(where)
+        factor = factor_of(provider, model, price.like, where, geo)
+        if agreed is not None:
+            factor = EXACT.multiply(factor, agreed)
         entry = entry_of(price, call.api, None if factor == 1 else factor)
+        if agreed is None and provider in ASSUMED:
+            entry = entry._replace(source=f"{entry.source}, assumed {ASSUMED[provider]}")
         fee = _overlay.router_fee(provider, call.request_model)
         if provider in _overlay.REST_IS_OUTPUT:
             entry = entry._replace(counts_rest=True)
-        return entry if fee is None else with_fee(entry, fee if factor is None else EXACT.multiply(fee, factor))
+        return entry if fee is None else with_fee(entry, EXACT.multiply(fee, factor))
 
     def _model(self, call: Call, where: str) -> tuple[str, str | None]:
         """Return the model to price and, when the answer names a dated snapshot of it, the requested name."""
@@ -153,7 +197,7 @@ class Terms(NamedTuple):
             if row.provider == provider and (row.tier or "") == tier and (row.processing or "") == processing
         ]
         for name in filter(None, names):
-            fitting = [row for row in rows if _overlay.matches(row.model, name)]
+            fitting = [row for row in rows if matches(row.model, name)]
             if fitting:
                 return max(fitting, key=lambda row: (not row.model.endswith("*"), len(row.model)))
         return None
@@ -164,6 +208,10 @@ def terms_of(
     multipliers: Mapping[str, Decimal | str | int] | None,
     models: Mapping[tuple[str, str], str] | None,
     hosts: Mapping[str, str] | None,
+    listed: Iterable[Listed] = (),
+    public: PriceList | None = None,
+    fees: Mapping[str, Decimal | str | int] | Literal[False] | None = None,
+    web_search: Decimal | str | int | None = None,
 ) -> Terms:
     """Read the arguments of a `PriceBook`.
 
@@ -183,11 +231,20 @@ def terms_of(
         (given.place(url, "hosts"), given.word(provider, "hosts"))
         for url, provider in given.table(hosts, "hosts").items()
     )
+    STATED_IN_HEADERS.declare(place for place, provider in paid.rows if provider == LITELLM)
     factors = PlaceMap(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
         for url, factor in given.table(multipliers, "multipliers").items()
     )
-    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid)
+    own = None
+    if fees is not False:
+        own = {
+            given.word(name, "fees"): given.rate_of(rate, "fees") for name, rate in given.table(fees, "fees").items()
+        }
+    if web_search is not None:
+        own = {**dict.fromkeys(SEARCHES, given.rate_of(web_search, "web_search")), **(own or {})}
+    sources = Sources(_distinct_lists(tuple(listed)), public or BUNDLED)
+    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, sources, own)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
@@ -200,6 +257,22 @@ def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:
         key = (row.provider, row.model, row.tier, row.processing)
         if key in seen:
             msg = f"two overrides for {row.provider} {row.model} (tier {row.tier or 'standard'}); keep one"
+            raise ConfigError(msg)
+        seen.add(key)
+    return rows
+
+
+def _distinct_lists(rows: tuple[Any, ...]) -> tuple[Listed, ...]:
+    """Check that all rows are `Listed`, and that no two hold for the same model until the same day."""
+    seen: set[tuple[str, str, str | None]] = set()
+    for row in rows:
+        if not isinstance(row, Listed):
+            msg = f"listed must be Listed(...), not {row!r}"
+            raise ConfigError(msg)
+        key = (row.provider, row.model, row.until)
+        if key in seen:
+            last = f"until {row.until}" if row.until else "without an end"
+            msg = f"two listed rows for {row.provider} {row.model} {last}; keep one, or give the earlier one an until"
             raise ConfigError(msg)
         seen.add(key)
     return rows

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
+from token_meter.prices._list_file import FileList, list_of, parse_json, read_list, text_of
+from token_meter.prices._listed import Listed
 from token_meter.prices._rates import Rates
 
-_KEYS = frozenset({"name", "on_unpriced", "overrides", "multipliers", "models", "hosts", "web_search"})
+T = TypeVar("T")
+_KEYS = frozenset({
+    "name", "on_unpriced", "overrides", "listed", "public", "multipliers", "models", "hosts", "web_search", "currency",
+    "fees",
+})  # fmt: skip
 _MODEL_KEYS = frozenset({"base_url", "name", "model"})
 
 
@@ -21,12 +27,10 @@ def read_book(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, or is not valid.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        msg = f"it cannot be read: {exc.strerror if isinstance(exc, OSError) else 'it is not UTF-8'}"
-        raise ConfigError(msg) from exc
-    data = _parse(text, path.suffix.lower())
+    text, suffix = text_of(path), path.suffix.lower()
+    if suffix == ".json" and (found := list_of(text, parse_json)) is not None:
+        return {"public": found}  # a list of prices can be named as a book is
+    data = _parse(text, suffix)
     if not isinstance(data, dict):
         msg = f"it must hold a table with {', '.join(sorted(_KEYS))}"
         raise ConfigError(msg)
@@ -34,6 +38,7 @@ def read_book(path: Path) -> dict[str, Any]:
         if key not in _KEYS:
             msg = f"{key!r} is not a key{suggestion(key, sorted(_KEYS))}; keys are {', '.join(sorted(_KEYS))}"
             raise ConfigError(msg)
+    _check_currency(data, "it")
     models: dict[tuple[str, str], str] = {}
     for row in _list(data, "models"):
         deployment, model = _deployment(row)
@@ -44,11 +49,14 @@ def read_book(path: Path) -> dict[str, Any]:
     return {
         "name": data.get("name", path.name),
         "on_unpriced": data.get("on_unpriced", "warn"),
-        "overrides": [_row(row) for row in _list(data, "overrides")],
+        "overrides": [_row(row, Rates, "overrides") for row in _list(data, "overrides")],
+        "listed": [_row(row, Listed, "listed") for row in _list(data, "listed")],
+        "public": _public(data.get("public"), path),
         "multipliers": data.get("multipliers"),
         "models": models,
         "hosts": data.get("hosts"),
         "web_search": data.get("web_search"),
+        "fees": data.get("fees"),
     }
 
 
@@ -62,23 +70,36 @@ def _parse(text: str, suffix: str) -> Any:
             msg = f"it is not valid TOML: {exc}"
             raise ConfigError(msg) from exc
     if suffix == ".json":
-        import json
-
-        try:
-            return json.loads(text, parse_float=Decimal)
-        except (ValueError, RecursionError, ArithmeticError) as exc:
-            msg = f"it is not valid JSON: {exc}"
-            raise ConfigError(msg) from exc
+        return parse_json(text)
     msg = "its name must end in .toml or .json"
     raise ConfigError(msg)
 
 
-def _row(row: Any) -> Rates:
+def _row(row: Any, kind: Callable[..., T], key: str) -> T:
     if not isinstance(row, dict) or "provider" not in row or "model" not in row:
-        msg = "each of overrides must be a table with provider, model and rates"
+        msg = f"each of {key} must be a table with provider, model and rates"
         raise ConfigError(msg)
     options = dict(row)
-    return Rates(options.pop("provider"), options.pop("model"), **options)
+    _check_currency(options, f"{key}: {row['model']!r}")
+    options.pop("currency", None)
+    return kind(options.pop("provider"), options.pop("model"), **options)
+
+
+def _check_currency(table: Mapping[str, Any], where: str) -> None:
+    currency = table.get("currency", "USD")
+    if currency != "USD":
+        msg = f"{where} is in {currency!r}; prices are US dollars: convert the rates, and leave currency out"
+        raise ConfigError(msg)
+
+
+def _public(named: Any, book: Path) -> FileList | None:
+    """The list that a book names, relative to the book."""
+    if named is None:
+        return None
+    if not isinstance(named, str) or not named.strip():
+        msg = f'public must be the path of a list of prices, such as "token-meter-prices.json", not {named!r}'
+        raise ConfigError(msg)
+    return read_list(book.parent / named)
 
 
 def _deployment(row: Any) -> tuple[tuple[str, str], str]:

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
-from token_meter.prices._hosts import HOSTS
+from token_meter.prices._hosts import HOSTS, STATES_DOLLARS
+from token_meter.prices._lists import BUILT_IN, Sources
 from token_meter.prices._lookup import published
+from token_meter.prices._overlay_newer import LISTED
 from token_meter.prices._rate_card import EXACT, UNITS, RateTable, UnpriceableError
+from token_meter.prices._uplifts import matches
 
 _PER = {"mtok": "1M tokens", "hours": "hour", "kcount": "1K", "kpages": "1K pages", "mchars": "1M characters"}
 
@@ -48,24 +51,32 @@ def describe(
     """Return every rate of *model* in all tiers, at one moment (default: now); empty when it has no price."""
     name, provider = model.strip().lower(), provider.strip().lower()
     own = [] if book is None else [r for r in book.overrides if r.provider == provider]
+    sources = BUILT_IN if book is None else book._terms.sources
     when_s = time.time() if at_s is None else at_s
     rows: list[PriceRow] = []
     told: set[tuple[str, str]] = set()
     for override in own:
-        if _overlay.matches(override.model, name):
+        if matches(override.model, name):
             pair = (override.tier or "", override.processing or "")
             told.add(pair)
             rows += _rows(provider, name, pair, override.sheet, override.source)
-    overlay = [(row.tier, row.processing) for row in _overlay.ROWS if row.provider == provider and row.tier != "*"]
+    more = [(row.tier.replace("*", ""), row.processing.replace("*", "")) for row in _overlay.ROWS
+            if row.provider == provider and row.is_whole]  # fmt: skip
+    more += sources.public.pairs(provider, name)
+    for listed in (*sources.rows, *LISTED):
+        if listed.provider == provider and matches(listed.model, name):
+            more += [("", tier) if tier == "batch" else (tier, "") for tier in listed.factors]
+            if listed.like is not None:
+                more += _pairs_of(provider, listed.like, when_s, sources)
     pairs: list[tuple[str, str]] = [("", "")]
     for pair in pairs:  # the list grows in the loop: the standard price names the other tiers
         try:
-            price = published(provider, name, *pair, when_s)
+            price = published(provider, name, *pair, when_s, sources)
         except UnpriceableError:
             price = None
         if pair == ("", ""):
             public = price.public.contexts if price is not None and price.public is not None else ()
-            pairs += dict.fromkeys(other for other in (*public, *overlay) if other != pair)
+            pairs += dict.fromkeys(other for other in (*public, *more) if other != pair)
         if price is None or pair in told:
             continue
         if price.sheet is not None:
@@ -77,10 +88,20 @@ def describe(
     return rows
 
 
+def _pairs_of(provider: str, model: str, at_s: float, sources: Sources) -> tuple[tuple[str, str], ...]:
+    try:
+        found = published(provider, model, "", "", at_s, sources).public
+    except UnpriceableError:
+        return ()
+    return () if found is None else found.contexts
+
+
 def known_models(provider: str = "openai", *, book: PriceBook | None = None) -> list[str]:
     """Return the names that have a price at *provider*, sorted; patterns end in `*`."""
-    names = set(_public_names(provider))
+    sources = BUILT_IN if book is None else book._terms.sources
+    names = {*_public_names(provider, sources.public.data), *sources.public.names(provider)}
     names.update(name for row in _overlay.ROWS if row.provider == provider for name in row.models)
+    names.update(row.model for row in (*sources.rows, *LISTED) if row.provider == provider)
     if book is not None:
         names.update(row.model for row in book.overrides if row.provider == provider)
     return sorted(names)
@@ -88,10 +109,11 @@ def known_models(provider: str = "openai", *, book: PriceBook | None = None) -> 
 
 def known_providers(*, book: PriceBook | None = None) -> list[str]:
     """Return the ids of the providers that have a price list, sorted."""
-    public: Any = _public.snapshot()
-    names = {*(listed.id for listed in public.providers), *(row.provider for row in _overlay.ROWS)} - set(
-        _overlay.NO_USD
-    )
+    sources = BUILT_IN if book is None else book._terms.sources
+    names = {listed.id for data in _data(sources.public.data) for listed in data.providers}
+    names.update(row.provider for row in _overlay.ROWS)
+    names -= set(_overlay.NO_USD)
+    names.update(sources.public.providers(), (row.provider for row in sources.rows))
     if book is not None:
         names.update(row.provider for row in book.overrides)
     return sorted(names)
@@ -99,7 +121,7 @@ def known_providers(*, book: PriceBook | None = None) -> list[str]:
 
 def unknown_providers(book: PriceBook) -> dict[str, str]:
     """The hosts of a book whose provider nothing prices, with its name as it is written: most likely a slip."""
-    known = {*known_providers(book=book), *_overlay.NO_USD, *HOSTS.values(), BY_MODEL}
+    known = {*known_providers(book=book), *_overlay.NO_USD, *HOSTS.values(), *STATES_DOLLARS, BY_MODEL}
     return {str(place): provider for place, provider in book._terms.hosts.rows if provider not in known}
 
 
@@ -108,7 +130,8 @@ def unreached_providers(book: PriceBook) -> list[str]:
     said = {provider for _, provider in book._terms.hosts.rows}
     if BY_MODEL in said:
         return []
-    return sorted({row.provider for row in book.overrides} - {*known_providers(), *HOSTS.values(), *said})
+    own = {row.provider for row in book.overrides} | {row.provider for row in book._terms.sources.rows}
+    return sorted(own - {*known_providers(), *HOSTS.values(), *said})
 
 
 def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:
@@ -117,10 +140,14 @@ def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = No
     return difflib.get_close_matches(model.strip().lower()[:200], names, n=n)
 
 
-def _public_names(provider: str) -> list[str]:
-    """Return every exact name in the public list of *provider*; none for an unknown provider."""
-    public: Any = _public.snapshot()
-    listed: list[Any] = next((found.models for found in public.providers if found.id == provider), [])
+def _data(more: object | None) -> list[Any]:
+    """The lists that a model is looked up in: of a file, if there is one, and of the package."""
+    return [data for data in (more, _public.snapshot()) if data is not None]
+
+
+def _public_names(provider: str, more: object | None) -> list[str]:
+    """Return every exact name in the public lists of *provider*; none for an unknown provider."""
+    listed = [m for data in _data(more) for found in data.providers if found.id == provider for m in found.models]
     names = []
     for model in listed:
         clauses = getattr(model.match, "or_", [model.match])

@@ -6,79 +6,23 @@ Unpublished prices are not here: such calls stay unpriced.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
 
-from token_meter.prices._rate_card import EXACT, RateTable
+from token_meter.prices._overlay_newer import CORRECTIONS, LITELLM
+from token_meter.prices._overlay_qwen import QWEN
+from token_meter.prices._overlay_row import Row
 
-AS_OF = "2026-11-21"
+AS_OF = "2026-11-27"
 """The date of this table; shown in every report."""
 
+RELEASED = {"0.2.2": "2026-11-10", "0.2.3": "2026-11-10"}
+"""The day of each version of genai-prices, whose data has no date (its upload to the package index)."""
+
 _LIST_2026_02 = "OpenAI's price list, copy of 2026-02-07 (karstenheld3/SharePoint-GPT-Middleware)"
-
-
-class Row(NamedTuple):
-    """One row of the overlay: rates for some models of one provider.
-
-    Attributes:
-        provider: the provider's id.
-        models: names, exact or with a `*` for any ending.
-        source: where the rates are published.
-        read: the date when the source was read.
-        rates: US dollars per 1M tokens; the whole price, unless `adds`.
-        above: other rates for calls with more input tokens than the key.
-        adds: the row completes the public price instead of replacing it.
-        times: rates as a multiple of another rate of the same public price.
-        weekend_hour: at weekends, the public price of this UTC hour applies all day.
-        tier: the service tier; `*`: any.
-        processing: `batch` for batches; `*`: any.
-    """
-
-    provider: str
-    models: tuple[str, ...]
-    source: str
-    read: str
-    rates: Mapping[str, str] = {}
-    above: tuple[tuple[int, Mapping[str, str]], ...] = ()
-    adds: bool = False
-    times: Mapping[str, tuple[str, str]] = {}
-    weekend_hour: int | None = None
-    tier: str = ""
-    processing: str = ""
-
-    @property
-    def sheet(self) -> RateTable:
-        """The row's own rates, in bands."""
-        bands = ((0, self.rates), *self.above)
-        return tuple((start, {unit: Decimal(rate) for unit, rate in rates.items()}) for start, rates in bands)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the row is a complete price, without the public one."""
-        return bool(self.rates) and not self.adds
-
-    def covers(self, provider: str, model: str, tier: str, processing: str) -> bool:
-        """Whether the row applies to this model in this tier."""
-        return (
-            self.provider == provider
-            and self.tier in ("*", tier)
-            and self.processing in ("*", processing)
-            and any(matches(pattern, model) for pattern in self.models)
-        )
-
-
-def matches(pattern: str, model: str) -> bool:
-    """Compare a name with a pattern that may end in `*`."""
-    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern
-
-
 _FINE_TUNED = f"{_LIST_2026_02}, table of fine-tuned models"
 _AUDIO = f"{_LIST_2026_02}, table of audio tokens"
 _EMBEDDINGS = f"{_LIST_2026_02}, column of batch costs"
 _TERRA = "https://developers.openai.com/api/docs/models/gpt-6.1-terra"
-_LITELLM = "litellm 1.109.1, model_prices_and_context_window.json (secondary)"
 _LONG_WRITES = {"cache_write_long": ("cache_write", "2")}
 
 ROWS: tuple[Row, ...] = (
@@ -133,30 +77,38 @@ ROWS: tuple[Row, ...] = (
     Row(
         "openai",
         ("gpt-6-astra", "gpt-6-astra-20*"),
-        f"readings of OpenAI's price page by others; above 272,000 tokens: {_LITELLM}",
+        f"readings of OpenAI's price page by others; above 272,000 tokens: {LITELLM}",
         "2026-11-20",
         rates={"input": "60", "cached_input": "6", "cache_write": "75", "output": "300"},
         above=((272_000, {"input": "120", "cached_input": "12", "cache_write": "150", "output": "450"}),),
         tier="ultrafast",
     ),
-    Row("openai", ("gpt-6.1-terra", "gpt-6.1-terra-20*"), _TERRA, "2026-11-20", times=_LONG_WRITES, adds=True),
     Row(
         "openai",
-        ("gpt-6.1-terra", "gpt-6.1-terra-20*"),
-        f'{_TERRA}: "Batch and Flex are 50% lower"',
-        "2026-11-20",
-        times=_LONG_WRITES,
-        adds=True,
-        tier="flex",
+        ("gpt-6.1-sol", "gpt-6.1-sol-20*"),
+        LITELLM,
+        "2026-11-27",
+        rates={"input": "12", "cached_input": "0.6", "cache_write": "15", "cache_write_long": "30", "output": "60"},
+        above=(
+            (
+                272_000,
+                {"input": "24", "cached_input": "1.2", "cache_write": "30", "cache_write_long": "60", "output": "90"},
+            ),
+        ),
+        tier="ultrafast",
     ),
     Row(
         "openai",
-        ("gpt-6.1-terra", "gpt-6.1-terra-20*"),
-        f'{_TERRA}: "Batch and Flex are 50% lower"',
-        "2026-11-20",
+        (
+            "gpt-6.1-terra",
+            "gpt-6.1-terra-20*",
+        ),
+        f"{_TERRA}; in every tier",
+        "2026-11-27",
         times=_LONG_WRITES,
         adds=True,
-        processing="batch",
+        tier="*",
+        processing="*",
     ),
     Row(
         "openai",
@@ -174,12 +126,18 @@ ROWS: tuple[Row, ...] = (
             "gpt-6-sol-20*",
             "gpt-6-luna",
             "gpt-6-luna-20*",
+            "gpt-6.1-sol",
+            "gpt-6.1-sol-20*",
         ),
-        _LITELLM,
-        "2026-11-20",
+        f"{LITELLM}: twice the short write in every tier",
+        "2026-11-27",
         times=_LONG_WRITES,
         adds=True,
+        tier="*",
+        processing="*",
     ),
+    *CORRECTIONS,
+    *QWEN,
     Row("openai", ("text-embedding-3-small",), _EMBEDDINGS, "2026-02-07", rates={"input": "0.01"}, processing="batch"),
     Row("openai", ("text-embedding-3-large",), _EMBEDDINGS, "2026-02-07", rates={"input": "0.065"}, processing="batch"),
     Row(
@@ -207,13 +165,15 @@ ROWS: tuple[Row, ...] = (
     Row(
         "deepseek",
         ("deepseek-flash", "deepseek-v4-flash*", "deepseek-v4-pro*"),
-        "https://api-docs.deepseek.com/quick_start/pricing/: peak hours on weekdays only",
+        "https://api-docs.deepseek.com/quick_start/pricing/: peak hours on working days only",
         "2026-11-20",
-        weekend_hour=12,
+        hour_off=12,
     ),
 )
 
-SPELLINGS = {"google": ("publishers/google/models/", "google/", "models/")}
+SPELLINGS = {
+    "google": ("publishers/google/models/", "publishers/anthropic/models/", "google/", "anthropic/", "models/"),
+}
 """What may stand before the name of a provider's own model: Vertex's OpenAI endpoint says `google/gemini-2.5-flash`,
 the Gemini API `models/gemini-2.5-flash` (https://cloud.google.com/vertex-ai/generative-ai/docs, 2026-11)."""
 
@@ -227,20 +187,15 @@ BerriAI/litellm#22957 (2026-03) and maximhq/bifrost#5465 (2026-07)."""
 DEARER_TIERS = frozenset({"priority", "fast", "ultrafast", "scale"})
 """Tiers that cost more than the standard one, also where their rates are not published."""
 
-# Released on or after 2026-03-05: 10 % more on OpenAI's regional hosts.
-_REGIONAL_SINCE = "2026-03-05"
-_REGIONAL_NEWER = ("gpt-5-6*", "gpt-5.4*", "gpt-5.5*", "gpt-5.6*", "gpt-6*", "gpt-realtime-2.1*", "gpt-image-2*")
-_REGIONAL_OLDER = (
-    "gpt-3.5*", "gpt-4*", "ft:gpt-3.5*", "ft:gpt-4*", "ft:o4*", "gpt-5", "gpt-5-*", "gpt-5.1*", "gpt-5.2*", "gpt-5.3*",
-    "o1*", "o3*", "o4*", "text-*", "omni-moderation*", "babbage*", "davinci*", "whisper-1", "tts-1*", "chatgpt-4o*",
-    "codex-mini*", "computer-use-preview*", "gpt-audio", "gpt-audio-20*", "gpt-audio-mini*", "gpt-realtime",
-    "gpt-realtime-20*", "gpt-realtime-mini*", "gpt-image-1*", "chatgpt-image-latest",
-)  # fmt: skip
-REGIONAL_FACTOR = Decimal("1.1")
-_DATED = re.compile(r"-(20\d\d-\d\d-\d\d)$")
+DISPUTED = {
+    ("openai", "gpt-4o-transcribe"), ("openai", "gpt-4o-transcribe-diarize"), ("openai", "gpt-4o-mini-transcribe"),
+    ("mistral", "mistral-large-latest"),
+}  # fmt: skip
+"""Models with two published prices. OpenAI's model pages of today say 2.50 and 1.25 per 1M audio tokens, older copies
+of its list 6 and 3; Mistral's alias may mean Large 4 (0.7 and 2.1). The row above is what we use."""
 
-DISPUTED = {("openai", "gpt-4o-transcribe"), ("openai", "gpt-4o-transcribe-diarize")}
-"""Models whose price differs between OpenAI's own pages: $6 and $2.50 per 1M audio tokens. We use the public $6."""
+FREE_OUTPUT = frozenset({"decisions"})
+"""Apis whose output is not charged (litellm 1.110.2: `output_cost_per_token_decisions` is 0 beside the usual input)."""
 
 NO_USD = {
     provider: f"{name} is billed in CNY; give US dollar rates with PriceBook(overrides=...)"
@@ -252,15 +207,6 @@ NO_USD = {
     )
 }
 """Providers without a price list in US dollars."""
-
-
-def regional_factor(model: str) -> Decimal | None:
-    """Return the factor of OpenAI's regional hosts for *model*; `None` when its release date is not known."""
-    if (dated := _DATED.search(model)) and not model.startswith("ft:"):
-        return REGIONAL_FACTOR if dated[1] >= _REGIONAL_SINCE else Decimal(1)
-    if any(matches(pattern, model) for pattern in _REGIONAL_NEWER):
-        return REGIONAL_FACTOR
-    return Decimal(1) if any(matches(pattern, model) for pattern in _REGIONAL_OLDER) else None
 
 
 def plain_name(provider: str, model: str) -> str:
@@ -282,17 +228,3 @@ def router_fee(provider: str, asked: str | None) -> Decimal | None:
 def rows_for(provider: str, model: str, tier: str, processing: str) -> list[Row]:
     """Return the rows about one model, in the order of the table."""
     return [row for row in ROWS if row.covers(provider, model, tier, processing)]
-
-
-def complete(sheet: RateTable, row: Row) -> RateTable:
-    """Add the rates of *row* to a public price, band by band. Rates that the public price has are not changed."""
-    bands = []
-    own = dict(row.sheet[0][1])
-    for start, rates in sheet:
-        made = {
-            unit: EXACT.multiply(rates[base], Decimal(times))
-            for unit, (base, times) in row.times.items()
-            if base in rates
-        }
-        bands.append((start, {**own, **made, **rates}))
-    return tuple(bands)

@@ -1,4 +1,4 @@
-"""The public list prices of genai-prices: imported at the first price, asked through `calc_price` only.
+"""The public list prices of genai-prices: imported at the first price, asked through its snapshot's `calc` only.
 
 It never starts `UpdatePrices` and never uses the network; prices that the app itself updates are used.
 """
@@ -41,6 +41,8 @@ class Found(NamedTuple):
 
 
 _get_snapshot: Callable[[], object] | None = None
+unread = 0
+"""How many lists in files were named and are not read yet: the first price by one of them takes its time."""
 
 
 def snapshot() -> object:
@@ -82,17 +84,22 @@ def updated_at() -> str | None:
     return None if stamp is None else stamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: float) -> Found:
-    """Find the public price of *model* at one moment.
+def stamp() -> str:
+    """The data in use, for reports: the version, and when the app last updated it."""
+    updated = updated_at()
+    return f"genai-prices {version()}" + (f" (updated {updated})" if updated else "")
+
+
+def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: float, data: object | None = None) -> Found:
+    """Find the public price of *model* at one moment, in *data* or in the current one.
 
     Raises:
         UnpriceableError: there is none, or none for this tier.
     """
     from genai_prices import Usage as Counts
-    from genai_prices import calc_price
 
-    found: Any = snapshot()
-    # calc_price caches every name for ever, so it must not be called with a name that has no price.
+    found: Any = snapshot() if data is None else data
+    # `calc` caches every name for ever, so it must not be called with a name that has no price.
     try:
         priced = found.find_provider(None, provider, None).find_model(model, all_providers=found.providers)
     except LookupError:
@@ -102,14 +109,15 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
         msg = f"{provider} has no price for {model}"
         raise UnpriceableError(msg)
     when = datetime.fromtimestamp(at_s, UTC)
-    context = {"service_tier": tier} if tier else {"processing": processing} if processing else None
+    context = {_context_of(provider, tier): tier} if tier else {"processing": processing} if processing else None
     if tier and processing:
         msg = f"tier {tier} has no rate in a {processing}"
         raise UnpriceableError(msg)
 
     def calculate(counts: Counts) -> PriceCalculation:
         with localcontext(EXACT):
-            return calc_price(counts, model, provider_id=provider, genai_request_timestamp=when, price_context=context)
+            answer: PriceCalculation = found.calc(counts, model, provider, None, when, context)
+            return answer
 
     answer = calculate(Counts())
     if context is not None and not _has_variant(answer, context, when):
@@ -135,6 +143,11 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     if sheet is not None and context is not None:
         sheet = _without_inherited(sheet, answer, context, when)
     return Found(sheet, ask, since, until, listed, _contexts(answer, when))
+
+
+def _context_of(provider: str, tier: str) -> str:
+    """What the list calls the choice that we call a tier: Anthropic's fast mode is a speed."""
+    return "speed" if provider == "anthropic" and tier == "fast" else "service_tier"
 
 
 def _has_variant(answer: PriceCalculation, context: dict[str, str], when: datetime) -> bool:
@@ -169,9 +182,9 @@ def _without_inherited(
 def _contexts(answer: PriceCalculation, when: datetime) -> tuple[tuple[str, str], ...]:
     """Return the `(tier, processing)` pairs that have their own price."""
     pairs = [
-        (variant.when.get("service_tier", ""), variant.when.get("processing", ""))
+        (variant.when.get("service_tier") or variant.when.get("speed") or "", variant.when.get("processing", ""))
         for variant in answer.model.price_variants or ()
-        if _has_variant(answer, variant.when, when) and set(variant.when) <= {"service_tier", "processing"}
+        if _has_variant(answer, variant.when, when) and set(variant.when) <= {"service_tier", "speed", "processing"}
     ]
     return tuple(pair for pair in pairs if pair[0] != "default")
 
@@ -188,7 +201,7 @@ def _valid(model: ModelInfo, at_s: float) -> tuple[float, float]:
         if hasattr(limit, "start_date"):
             edges.append(datetime.combine(limit.start_date, datetime.min.time(), UTC))
         elif hasattr(limit, "start_time") and limit.start_time.utcoffset() in (None, timedelta(0)):
-            # Weekdays may differ as well; `weekend_hour` in the overlay says so for such models.
+            # Days may differ as well; `hour_off` in the overlay says so for such models.
             edges += [midnight, midnight + timedelta(days=1)]
             edges += [
                 datetime.combine(midnight.date(), edge.replace(tzinfo=UTC))

@@ -14,7 +14,9 @@ from token_meter.prices._validation import rate_of
 STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
 """The names that answers have for the standard tier."""
 
-_NAMES = frozenset({*UNITS, "provider", "model", "tier", "processing", "as_of", "note", "above"})
+_NAMES = frozenset(
+    {*UNITS, "provider", "model", "tier", "processing", "as_of", "note", "above", "like", "times", "until"}
+)
 
 
 class Rates:
@@ -70,7 +72,7 @@ class Rates:
         if not rates:
             msg = f'{where} has no rate; give at least one, such as input="0.80"'
             raise ConfigError(msg)
-        bands = [(_start(start, where), _rates(band, where)) for start, band in _bands(above, where)]
+        bands = [(start_of(start, where), rates_of(band, where)) for start, band in bands_given(above, where)]
         if len({start for start, _ in bands}) < len(bands):
             msg = f"{where}: above names one number of input tokens twice"
             raise ConfigError(msg)
@@ -81,7 +83,7 @@ class Rates:
             ("processing", processing or None),
             ("as_of", as_of),
             ("note", note),
-            ("sheet", bands_of(_rates(rates, where), bands)),
+            ("sheet", bands_of(rates_of(rates, where), bands)),
         ):
             object.__setattr__(self, name, fixed)
 
@@ -107,14 +109,14 @@ class Rates:
         return " ".join(word for word in words if word)
 
 
-def _rates(rates: Any, where: str) -> Mapping[str, Decimal]:
+def rates_of(rates: Any, where: str) -> Mapping[str, Decimal]:
     if not isinstance(rates, Mapping):
         msg = f"{where}: rates above a limit must be a table of rates, not {rates!r}"
         raise ConfigError(msg)
     return {_unit(name, where): rate_of(value, f"{where}: {name}") for name, value in rates.items()}
 
 
-def _bands(above: Any, where: str) -> list[tuple[Any, Any]]:
+def bands_given(above: Any, where: str) -> list[tuple[Any, Any]]:
     if above is None:
         return []
     if not isinstance(above, Mapping):
@@ -130,7 +132,7 @@ def _unit(name: str, where: str) -> str:
     return name
 
 
-def _start(start: int | str, where: str) -> int:
+def start_of(start: int | str, where: str) -> int:
     text = str(start).replace("_", "").replace(",", "")
     if isinstance(start, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
         msg = f"{where}: above must name a number of input tokens such as 272000, not {start!r}"

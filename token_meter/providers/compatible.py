@@ -7,7 +7,6 @@ from token_meter.providers.provider import Gate, Provider
 # The creation of a batch is not free: the provider bills the batch at its end.
 _FREE = ("files", "files/**", "batches/*/cancel")
 
-MISTRAL = Provider("mistral", hosts=("api.mistral.ai",), free=(*_FREE, "batch/jobs/*/cancel"))
 GROQ = Provider("groq", hosts=("api.groq.com",), free=_FREE, gates=(Gate("groq._base_client"),))
 TOGETHER = Provider(
     "together",
@@ -20,5 +19,7 @@ CEREBRAS = Provider(
     "cerebras", hosts=("api.cerebras.ai",), free=_FREE, gates=(Gate("cerebras.cloud.sdk._base_client"),)
 )
 FIREWORKS = Provider("fireworks", hosts=("api.fireworks.ai",), gates=(Gate("fireworks._base_client"),))
+# Its router speaks OpenAI's apis; a model's own tasks (`/hf-inference/models/...`) state no usage.
+HUGGING_FACE = Provider("huggingface", hosts=("router.huggingface.co", "api-inference.huggingface.co"))
 
-ROWS = (MISTRAL, GROQ, TOGETHER, PERPLEXITY, CEREBRAS, FIREWORKS)
+ROWS = (GROQ, TOGETHER, PERPLEXITY, CEREBRAS, FIREWORKS, HUGGING_FACE)

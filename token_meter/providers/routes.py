@@ -60,9 +60,8 @@ class Routes:
             if found is not None:
                 return Route(api, owner, action, found["prefix"].rstrip("/"), found["model"])
         segments = path.split("/")
-        for length in range(
-            min(self._longest, len(segments)), 0, -1
-        ):  # longest first: /chat/completions also ends in /completions
+        # The longest first: /chat/completions also ends in /completions.
+        for length in range(min(self._longest, len(segments)), 0, -1):
             last, before = segments[-length:], segments[:-length]
             for suffix, api, owner, action in self._rows.get((method.upper(), length), ()):
                 if all(map(_fits, suffix, last)):
@@ -84,9 +83,9 @@ def _suffixes(api: Api) -> list[tuple[str, str, str]]:
 
 
 def _pattern(suffix: str) -> re.Pattern[str]:
-    """A pattern for whole paths. A model may contain a slash, as an ARN does, because paths arrive unquoted."""
+    """A pattern for whole paths, unquoted: an ARN has slashes. `count-tokens` is no model (Claude at Vertex)."""
     parts = re.split(r"(\{model\}|\{\})", suffix)
-    shapes = {_MODEL: "(?P<model>.+)", "{}": "[^/]+"}
+    shapes = {_MODEL: "(?P<model>(?!count-tokens:).+)", "{}": "[^/]+"}
     return re.compile("(?P<prefix>(?:.*/)?)" + "".join(shapes.get(part) or re.escape(part) for part in parts))
 
 

@@ -1,7 +1,7 @@
-"""SDKs of models whose calls no transport of ours reads. A row goes when its transport comes.
+"""SDKs of models whose calls are not read, or only by transports that may have another shape.
 
-Where a transport is only watched (`transports/watched.py`), that a call is made is seen, and it counts as unmeasured:
-an SDK that is not called is then no blind spot. Where its transport is not watched, the import alone is one.
+Where a transport is read, or only watched (`transports/grpc.py`, `transports/watched.py`), that a call is made is seen:
+an SDK that is not called is then no blind spot. Where its transport has another shape, the import alone is one.
 """
 
 from __future__ import annotations

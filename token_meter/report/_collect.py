@@ -90,6 +90,7 @@ def summarise(
         prices=book.version,
         overrides=len(getattr(book, "overrides", ())),
         digest=getattr(book, "digest", ""),
+        prices_as_of=str(getattr(book, "as_of", None) or ""),
         created=(now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         notices=notices_of(totals, models, facts, as_model),
         as_model=as_model,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from token_meter._money import scale_of
+from token_meter.report._age import prices_of
 from token_meter.report._ci_formats import findings, github_lines, output_lines
 from token_meter.report._formatting import change_text, command_data, cost_text, count_text, markdown, terminal
 from token_meter.report._json import SCHEMA, check_data, dumps, totals_data, vcs_data
@@ -149,7 +151,7 @@ def footnotes(diff: Diff) -> list[str]:
     """The notes: the base, whether its ledger is complete, and the parts of a change."""
     base = diff.base
     if base is None:
-        return ["no base: nothing was compared", f"prices {diff.head.prices}"]
+        return ["no base: nothing was compared", f"prices {prices_of(diff.head)}"]
     commit = base.vcs.commit[:12] if base.vcs is not None and base.vcs.commit else "without a commit"
     age = "" if diff.age is None else f" ({diff.age} commit{'' if diff.age == 1 else 's'} old)"
     notes = [f"base {commit}{age}{'' if base.run.complete else ', not complete'}"]
@@ -165,7 +167,7 @@ def footnotes(diff: Diff) -> list[str]:
         notes.append(f"{len(gone)} only in the base ({cost}): {why}")
     if not diff.head.run.complete:
         notes.append("the head's ledger is not complete")
-    notes.append(f"prices {diff.priced_by}")
+    notes.append(f"prices {prices_of(replace(diff.head, prices=diff.priced_by))}")
     return notes
 
 

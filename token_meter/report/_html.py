@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from token_meter.report import _html_parts as _page
+from token_meter.report._age import prices_of
 from token_meter.report._formatting import cost_sentence, cost_text, count_text, scale_of_sums, visible
 from token_meter.report._history import Point
 from token_meter.report._html_parts import OTHER_TONE, TONES, Cell, count_cell, money_cell
@@ -28,7 +29,7 @@ def render_html(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     return _page.write_page(
         label=f"LLM cost as if by {visible(summary.as_model)}" if summary.as_model else "LLM cost",
         headline=money_cell(cost_text(totals)).text,
-        why=f"lower bound: {visible(sentence.partition('(')[2].removesuffix(')'))}" if totals.unpriced else "",
+        why=f"lower bound: {visible(sentence.partition('(')[2].removesuffix(')'))}" if totals.open else "",
         about=about(summary),
         cards=_cards(summary),
         checks_title="Limits",
@@ -60,7 +61,7 @@ def about(summary: Summary) -> str:
 def facts(summary: Summary) -> list[tuple[str, str]]:
     """The foot of the page: prices, completeness of the ledger, version."""
     run, vcs = summary.run, summary.vcs
-    found = [("prices", summary.prices)]
+    found = [("prices", prices_of(summary))]
     if run.processes:
         found.append(("processes", f"{run.processes:,}"))
     if run.duration_s is not None:
@@ -83,7 +84,10 @@ def _cards(summary: Summary) -> list[tuple[str, str, str]]:
         ("prompt tokens", count_text(tokens.prompt_tokens), _of_them(tokens.cached_tokens, "cached")),
         ("completion tokens", count_text(tokens.completion_tokens), _of_them(tokens.reasoning_tokens, "reasoning")),
     ]
-    odd = ((t.failed, "failed"), (t.unpriced, "unpriced"), (t.estimated, "estimated"), (t.unmeasured, "unmeasured"))
+    odd = (
+        (t.failed, "failed"), (t.unpriced, "unpriced"), (t.partly_priced, "partly priced"), (t.estimated, "estimated"),
+        (t.unmeasured, "unmeasured"),
+    )  # fmt: skip
     return cards + [(f"{word} calls", f"{n:,}", "") for n, word in odd if n]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from token_meter.report._age import prices_of
 from token_meter.report._formatting import cost_sentence, cost_text, count_text, markdown, scale_of_sums
 from token_meter.report._summary import Check, Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
@@ -70,7 +71,7 @@ def code_text(text: str) -> str:
 
 def _md_cost(totals: Totals) -> str:
     sentence = cost_sentence(totals)
-    return markdown(sentence) if totals.unpriced else sentence.replace("<", "&lt;").replace("~", "\\~")
+    return markdown(sentence) if totals.open else sentence.replace("<", "&lt;").replace("~", "\\~")
 
 
 def _name(group: Group) -> str:
@@ -90,7 +91,7 @@ def spent_line(t: Totals) -> str:
 
 
 def _footer(summary: Summary) -> str:
-    parts = [f"prices {markdown(summary.prices)}"]
+    parts = [f"prices {markdown(prices_of(summary))}"]
     if summary.vcs is not None and summary.vcs.commit:
         parts.insert(0, f"commit {markdown(summary.vcs.commit[:12])}")
     if not summary.run.complete:

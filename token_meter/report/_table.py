@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from token_meter.report._age import prices_of
 from token_meter.report._formatting import cells, cost_sentence, cost_text, count_text, scale_of_sums, terminal
 from token_meter.report._summary import Group, Summary, Totals
 from token_meter.report._view import DEFAULT_VIEW, View, selected
@@ -77,7 +78,7 @@ def _below(summary: Summary, width: int) -> list[str]:
     kinds += [f"{n:,} {word}" for n, word in ((totals.replayed, "replayed"), (totals.mocked, "mocked")) if n]
     kinds += [f"{totals.failed:,} failed"] if totals.failed else []
     lines = [f"spent {cost_text(totals, spent=True)} ({', '.join(kinds)})"]
-    if totals.unpriced:
+    if totals.open:
         lines += _wrapped(f"cost {cost_sentence(totals, _NAME)}", width)
     if len(summary.models) > 1:
         scale = scale_of_sums(m.totals for m in summary.models[:4])
@@ -89,7 +90,7 @@ def _below(summary: Summary, width: int) -> list[str]:
     for notice in summary.notices:
         lines += _wrapped(f"warning: {notice.text}", width)
     as_model = f" as {summary.as_model}" if summary.as_model else ""
-    lines += _wrapped(f"prices {summary.prices}{as_model}", width)
+    lines += _wrapped(f"prices {prices_of(summary)}{as_model}", width)
     return lines
 
 

@@ -58,6 +58,6 @@ def _unseen_client(call: PlannedCall) -> BlindSpot:
     return BlindSpot(
         f"http_client {name}",
         "calls through it pass the SDK and not httpx's `send`, where they are seen, so that each is unmeasured",
-        "If it has a `send` of its own, let that call super().send(...), or make its calls within `with cb.suspended():` "
-        "and count them by cb.record(...)",
+        "If it has a `send` of its own, let that call super().send(...), or make its calls within "
+        "`with cb.suspended():` and count them by cb.record(...)",
     )

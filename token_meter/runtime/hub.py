@@ -10,7 +10,8 @@ from token_meter import _failures
 from token_meter._fork import in_child
 from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
-from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
+from token_meter.call.background import BACKGROUND
+from token_meter.call.jobs import later_look
 from token_meter.context.children import ChildSeam
 from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.greenlets import GreenletSeam
@@ -24,12 +25,16 @@ from token_meter.events.dispatcher import dispatch_late
 from token_meter.providers import PROVIDERS
 from token_meter.runtime import forks  # noqa: F401  # it waits for forks
 from token_meter.runtime.blind import child_started, missed, not_read
+from token_meter.runtime.rows import is_signed, rpcs
 from token_meter.transports.aiohttp import AiohttpSeam
+from token_meter.transports.botocore import BotocoreSeam
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
+from token_meter.transports.grpc import GrpcSeam
 from token_meter.transports.httpx import HttpSeam
 from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
 from token_meter.transports.requests import RequestsSeam
+from token_meter.transports.translations import TranslationSeam
 from token_meter.transports.vcr import CassetteSeam
 from token_meter.transports.watched import WatchSeam
 from token_meter.transports.websocket_clients import OpenerSeam
@@ -50,7 +55,9 @@ class Hub:
         self._admission = AdmissionController()
         self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
-        self._carriers = (AiohttpSeam(CONTEXT_STACK, self, ATTEMPT), RequestsSeam(CONTEXT_STACK, self, ATTEMPT))
+        self._carriers = [seam(CONTEXT_STACK, self, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam)]
+        self._translations = TranslationSeam(CONTEXT_STACK, self)
+        self._rpcs = GrpcSeam(CONTEXT_STACK, self, ATTEMPT, rpcs, not_read)
         self._gate = self._gates()
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)
         self._openers = OpenerSeam(CONTEXT_STACK, self)
@@ -134,7 +141,7 @@ class Hub:
     def _seams(self) -> tuple[ModuleSeam | CopySeam, ...]:
         return (
             self._http, *self._carriers, self._gate, self._sockets, self._openers, self._copies, self._cassettes,
-            self._watches, self._children, self._greenlets, self._pools,
+            self._watches, self._translations, self._rpcs, self._children, self._greenlets, self._pools,
         )  # fmt: skip
 
     def _gates(self) -> GateSeam:
@@ -163,9 +170,7 @@ class Hub:
         if endpoint is None:
             return None
         if endpoint.route.action == "retrieve":
-            name = response_id(request.key[4])
-            background = BACKGROUND and BACKGROUND.get((endpoint.base_url, name))
-            return BackgroundPoll(background, name) if background else None
+            return later_look(endpoint, request)
         stack = CONTEXT_STACK.get()
         outer: Attempt | None = None
         ticket: CallTicket | None = None
@@ -177,7 +182,7 @@ class Hub:
                 elif entry.kind == TICKET:
                     ticket = entry
             scope = SCOPES.of(stack)
-        if endpoint.needs_sign and not PROVIDERS.is_signed(endpoint.route.dialect, request.key[2], request.headers):
+        if endpoint.needs_sign and not is_signed(endpoint, request, scope):
             if ticket is not None:
                 ticket.was_seen = True
             return Attempt.unsigned(endpoint, request, scope, outer) if scope.meters else None
@@ -193,6 +198,7 @@ class Hub:
         attempt = Attempt(endpoint, request, scope, outer)
         if ticket is not None or scope.budgets:
             attempt.ticket = self._admission.on_request(endpoint, request.body, ticket, limits_of(scope))
+            attempt.retries = 0 if attempt.ticket is None else attempt.ticket.retries
         if scope.sinks:
             attempt.record_start()
         try:

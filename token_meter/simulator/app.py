@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 from token_meter.exceptions import ConfigError
+from token_meter.simulator import admin
 from token_meter.simulator.bill import Books, label_of
 from token_meter.simulator.connections import SOCKETS, serve_socket
 from token_meter.simulator.options import SEGMENT, Options, describe_options, header_pairs, read_options, split_path
@@ -98,6 +99,11 @@ class App:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         options = read_options(header_pairs(headers) + pairs)
         method, key = scope["method"], label_of(_key(headers))
+        if admin.PATH.search(path) and method == "GET":
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            asker = _key(headers) or headers.get("x-api-key", "")
+            await send_json(line, 200, admin.report(path, query, asker, self.books.bill().entries, options))
+            return
         for route in ROUTES:
             found = route.pattern.search(path)
             if found and route.method == method:

@@ -35,6 +35,10 @@ class Entry:
         delivered: the usage was written to an open socket.
         aborted: the client left before the end; the tokens generated until then are billed.
         is_open: the answer is still being sent.
+        at_s: when it was billed, in seconds since the epoch: the provider's clock, at the end of the answer.
+        project: the id of its project or workspace, in administrators' reports.
+        key_id: the id of its key there, which cannot be derived from the key.
+        batch: it was a line of a batch.
     """
 
     number: int
@@ -52,6 +56,10 @@ class Entry:
     delivered: bool = False
     aborted: bool = False
     is_open: bool = True
+    at_s: float = 0.0
+    project: str = "proj_sim"
+    key_id: str = ""
+    batch: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able data."""
@@ -174,6 +182,7 @@ class Books:
     """The bills of all keys, written by the server's thread and read by any thread."""
 
     def __init__(self) -> None:
+        self.clock: Callable[[], float] = time.time
         self._lock = threading.Lock()
         self._entries: dict[int, Entry] = {}
         self._requests: Counter[str] = Counter()
@@ -196,6 +205,7 @@ class Books:
         cost = cost_of(what["usage"], what["model"], what.get("tier"))
         with self._lock:
             self._number += 1
+            what = {"at_s": self.clock(), "key_id": f"key_{what['key']}", **what}
             entry = self._entries[self._number] = Entry(number=self._number, cost=cost, **what)
             self._open[entry.key] += 1
             return entry.number
@@ -208,6 +218,7 @@ class Books:
                 return
             if entry.is_open and not what.get("is_open", True):
                 self._open[entry.key] -= 1
+                what = {"at_s": self.clock(), **what}
             entry = replace(entry, **what)
             if "usage" in what:
                 entry = replace(entry, cost=cost_of(entry.usage, entry.model, entry.tier))

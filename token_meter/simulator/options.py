@@ -44,6 +44,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1e9:
+        raise ValueError(text)
+    return value
+
+
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError(text)
@@ -134,6 +141,10 @@ class Options:
     words: int | None = _option(None, _up_to(_MOST_WORDS), "length of the answer in words; up to 100,000")
     reasoning: int | None = _option(None, _up_to(_MOST_COUNT), "hidden reasoning tokens")
     cache: bool = _option(True, _flag, "report prompt tokens read from the cache")
+    lag: float = _option(0.0, _amount, "administrators' reports leave out what is younger, in seconds")
+    fee: float = _option(0.0, _amount, "a fee of a hosted tool on each day's cost report, US dollars")
+    rate: float = _option(1.0, _amount, "cost reports charge the list price times this")
+    round: int | None = _option(None, _count, "decimal places of amounts in cost reports")
     polls: int = _option(2, _up_to(_MOST_COUNT), "how often a background response is polled before it is complete")
 
 

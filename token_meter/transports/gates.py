@@ -12,14 +12,12 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import Admission, GateRow, PlannedCall, Runtime, Ticket
-
-_Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]
 
 
 class GateSeam(ModuleSeam):
@@ -45,9 +43,9 @@ class GateSeam(ModuleSeam):
         for row in self._rows[module.__name__]:
             try:
                 if row.sync_class is not None:
-                    self._patches.put(getattr(module, row.sync_class), row.method, partial(self._sync, row.read))
+                    self._patches.put(getattr(module, row.sync_class), row.method, partial(self._sync, row))
                 if row.async_class is not None:
-                    self._patches.put(getattr(module, row.async_class), row.method, partial(self._async, row.read))
+                    self._patches.put(getattr(module, row.async_class), row.method, partial(self._async, row))
             except Exception as error:
                 self._runtime.internal_error("install gate")
                 name = row.module.partition(".")[0]
@@ -59,21 +57,23 @@ class GateSeam(ModuleSeam):
                 )
                 warnings.warn(msg, BlindSpotWarning, stacklevel=2)
 
-    def _sync(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _sync(self, row: GateRow, original: Callable[..., Any]) -> Callable[..., Any]:
         stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
+        concerns = partial(admission.concerns, counts_attempts=row.counts_attempts)
 
         # The signature differs between versions (1.58 has `remaining_retries` in third place).
         @wraps(original)
         def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)):
                 return original(client, *args, **kwargs)
-            call = read(client, args, kwargs)
+            call = row.read(client, args, kwargs)
             ticket = admission.enter(call)
             stack.set((*current, ticket))
             try:
+                ticket.ask()
                 answer = original(client, *args, **kwargs)
-                if not ticket.was_seen:
+                if not (ticket.was_seen or row.has_stubs):
                     missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
@@ -88,21 +88,23 @@ class GateSeam(ModuleSeam):
 
         return request
 
-    def _async(self, read: _Read, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _async(self, row: GateRow, original: Callable[..., Any]) -> Callable[..., Any]:
         stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
+        concerns = partial(admission.concerns, counts_attempts=row.counts_attempts)
 
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)):
                 return await original(client, *args, **kwargs)
-            call = read(client, args, kwargs)
+            call = row.read(client, args, kwargs)
             slow = admission.slow_part(call)
             ticket = admission.enter(call) if slow is None else admission.enter(call, await aside(slow))
             stack.set((*current, ticket))
             try:
+                await ticket.aask()
                 answer = await original(client, *args, **kwargs)
-                if not ticket.was_seen:
+                if not (ticket.was_seen or row.has_stubs):
                     missed(call, ticket)
             except Exception as error:
                 if ticket.deferred is None or ticket.deferred is error:
@@ -110,7 +112,7 @@ class GateSeam(ModuleSeam):
                 raise ticket.deferred from error
             finally:
                 _take_out(stack, ticket)
-                ticket.leave()
+                await ticket.aleave()
             if ticket.deferred is not None:
                 raise ticket.deferred
             return answer

@@ -150,15 +150,27 @@ class Ticket(Protocol):
     deferred: BaseException | None
     was_seen: bool
 
+    def ask(self) -> None:
+        """Ask the stores of budgets for the call. Raises only a refusal."""
+
+    def aask(self) -> Awaitable[None]:
+        """The same, awaited."""
+
     def leave(self) -> None:
-        """The call returned, or raised. Never raises."""
+        """The call returned, or raised: tell the stores of budgets. Never raises."""
+
+    def aleave(self) -> Awaitable[None]:
+        """The same, awaited."""
 
 
 class Admission(Protocol):
     """Who decides whether a call may leave."""
 
-    def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises."""
+    def concerns(self, stack: tuple[Any, ...], *, counts_attempts: bool = False) -> bool:
+        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises.
+
+        If the gate *counts_attempts*, so does one whose attempts are kept one by one.
+        """
 
     def slow_part(self, request: PlannedCall) -> Callable[[], Any] | None:
         """What takes its time before `enter`; `None` when nothing does. Never raises, and nor does what it returns."""
@@ -189,3 +201,39 @@ class GateRow(Protocol):
     @property
     def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
         """Reads where a call goes, and its body."""
+
+    @property
+    def counts_attempts(self) -> bool:
+        """Whether the requests of a call carry no number of their attempt."""
+
+    @property
+    def has_stubs(self) -> bool:
+        """Whether an answer may come without a request."""
+
+
+class RpcRow(Protocol):
+    """Some methods of a gRPC service that run models (see `providers.rpc.Rpc`)."""
+
+    @property
+    def method(self) -> str:
+        """A pattern of their full names."""
+
+    @property
+    def host(self) -> str:
+        """The provider's host."""
+
+    @property
+    def path(self) -> Callable[[Any, Any], str] | None:
+        """The path of the same call over HTTP; `None` where it cannot be read."""
+
+    @property
+    def request(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Makes the JSON of a request."""
+
+    @property
+    def answer(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Makes the JSON of an answer."""
+
+    @property
+    def keeps_names(self) -> bool:
+        """JSON keeps the names of fields as they are declared."""

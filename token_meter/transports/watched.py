@@ -7,7 +7,6 @@ can refuse it, and it counts as unmeasured. A row goes when its transport is rea
 from __future__ import annotations
 
 import contextvars
-import re
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from types import ModuleType
@@ -19,12 +18,6 @@ from token_meter.transports.module_seam import ModuleSeam
 from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 
 _Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
-
-_NEVER_SENT = frozenset({
-    "ParamValidationError", "NoCredentialsError", "PartialCredentialsError", "EndpointConnectionError",
-    "ConnectTimeoutError", "ProxyConnectionError",  # botocore
-})  # fmt: skip
-"""Exceptions of calls that never reached a server, so that none was billed (the libraries' sources, 2026-11-27)."""
 
 PLACED: set[str] = set()
 """The modules whose calls are watched now."""
@@ -126,7 +119,7 @@ class WatchSeam(ModuleSeam):
             status = None
         if status is not None:
             attempt.respond(status, "", streamed=False)
-        attempt.failed(error, was_sent=_NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__))
+        attempt.failed(error, was_sent=True)
 
     def _ended(self, attempt: ObservedAttempt, answer: Any) -> None:
         """The answer is there and is not read. It may be anything, and looking at it may run anybody's code."""
@@ -198,10 +191,8 @@ class WatchSeam(ModuleSeam):
 
 
 def _status_in(error: BaseException) -> int | None:
-    """The status of the answer that *error* tells of: aiohttp's `status`, or in what botocore's `response` says."""
+    """The status of the answer that *error* tells of."""
     status = getattr(error, "status", None)
-    if status is None and isinstance(response := getattr(error, "response", None), dict):
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status if type(status) is int and 400 <= status < 600 else None
 
 
@@ -221,56 +212,15 @@ def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ke
     return _key(request.method, request.url)
 
 
-def _aws(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
-    """Of `_make_api_call(operation_name, api_params)`; only of the services that run models."""
-    service = client.meta.service_model
-    if service.service_name not in ("bedrock-runtime", "bedrock-agent-runtime"):
-        return None
-    asked = service.operation_model(args[0] if args else kwargs["operation_name"]).http
-    # The service's own host, also where an endpoint of one's own stands in front of it.
-    host = f"{service.service_name}.{client.meta.region_name}.amazonaws.com"
-    return asked["method"], "https", host, None, asked["requestUri"].partition("?")[0]
-
-
-def _grpc(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key | None:
-    """Of a callable that grpc makes for one method of a service; only of the methods that run models."""
-    method = call._method
-    path = method.decode() if isinstance(method, bytes) else str(method)
-    found = _PAID_RPC.match(path)
-    return None if found is None else ("POST", "grpc", _RPC_HOSTS[str(found.lastgroup)], None, path)
-
-
 def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
 
 
-_PAID_RPC = re.compile(
-    r"/(?:(?P<xai>xai_api\.(?:Chat/(?:GetCompletion|StartDeferred|Compact)|Sample/|Embedder/|Image/|Documents/"
-    r"|Video/(?:Generate|Extend)|BatchMgmt/Add))"
-    r"|(?P<gemini>google\.ai\.generativelanguage\.\w+\.(?:GenerativeService|PredictionService)/(?!Count))"
-    r"|(?P<vertex>google\.cloud\.aiplatform\.\w+\.PredictionService/))"
-)
-"""The methods that cost money (xai_sdk 1.21, google-generativeai, google-cloud-aiplatform 2.7, 2026-11)."""
-_RPC_HOSTS = {
-    "xai": "api.x.ai", "gemini": "generativelanguage.googleapis.com", "vertex": "aiplatform.googleapis.com",
-}  # fmt: skip
-
 _LM15 = "dspy._vendor.lm15.transports"
-_BLOCKING = "grpc._channel"
 
 WATCHES = (
-    Watch("botocore.client", "BaseClient", "_make_api_call", _aws, "boto3"),
-    Watch("aiobotocore.client", "AioBaseClient", "_make_api_call", _aws, "aiobotocore", is_async=True),
     Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
     Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", _prepared, "DSPy's own transport", is_async=True),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "with_call", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryUnaryMultiCallable", "future", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch(_BLOCKING, "_SingleThreadedUnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch("grpc.aio._channel", "UnaryUnaryMultiCallable", "__call__", _grpc, "gRPC"),
-    Watch("grpc.aio._channel", "UnaryStreamMultiCallable", "__call__", _grpc, "gRPC"),
     Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
 )
-"""All that is watched. Read in the libraries' sources: botocore 1.43, grpcio 1.82, DSPy
-3.4, google-genai 3.6, 2026-11-27."""
+"""All that is watched. Read in the libraries' sources: DSPy 3.4, google-genai 3.6, 2026-11-27."""

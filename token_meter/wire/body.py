@@ -7,7 +7,7 @@ from typing import Any
 
 from token_meter.types import Reading
 from token_meter.wire.format import Format, same_usage
-from token_meter.wire.framing import is_object, several
+from token_meter.wire.framing import is_object, json_lines, several
 from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse_object
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import text_of
@@ -31,12 +31,14 @@ def read_json(layout: Format, body: bytes) -> Reading:
 
 def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
     """Read a JSON body, or one of several objects: an object a line, or in the layout's own framing."""
-    reading = read_json(layout, body) if layout.framing is None or is_object(body) else NOTHING
+    is_stream = layout.framing is json_lines and not is_whole  # of which the first object may have come alone
+    may_be_one = layout.framing is None or (is_object(body) and not is_stream)
+    reading = read_json(layout, body) if may_be_one else NOTHING
     if reading != NOTHING:
         return reading
     found = list(several(body, layout.framing))  # only now: most bodies are one object, and may be large
     if not found:
-        return reading
+        return reading if may_be_one else read_json(layout, body)
     ended = is_whole or layout.ends_with(found[-1])
     return reading_of(layout, found, is_whole=ended)
 

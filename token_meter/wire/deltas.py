@@ -5,12 +5,13 @@ from __future__ import annotations
 from token_meter.types import Delta
 from token_meter.wire.events import BOM, parse_block
 from token_meter.wire.format import Format
-from token_meter.wire.framing import Framing
+from token_meter.wire.framing import Framing, json_lines
 from token_meter.wire.json_scan import Object, parse_object
 from token_meter.wire.stream import KEPT_LIMIT
 
-# First bytes of a JSON object and of server-sent events (`data`, `event`, `id`, `retry`, a comment).
-_STARTS_UNFRAMED = (b"{", b"d", b"e", b"i", b"r", b":")
+# First bytes of server-sent events (`data`, `event`, `id`, `retry`, a comment), and of a JSON object that stands alone.
+_EVENT_STARTS = (b"d", b"e", b"i", b"r", b":")
+_STARTS_UNFRAMED = (*_EVENT_STARTS, b"{")
 
 
 class DeltaReader:
@@ -30,7 +31,7 @@ class DeltaReader:
         if not chunk:
             return []
         if self._framing is not None:
-            if self._rest or chunk[:1] not in _STARTS_UNFRAMED:
+            if self._rest or not chunk.startswith(_EVENT_STARTS if self._framing is json_lines else _STARTS_UNFRAMED):
                 return self._framed(chunk, self._framing)
             self._framing = None
         if self._return and chunk.startswith(b"\n"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.framing import Framing
@@ -85,13 +85,14 @@ class Format(NamedTuple):
         keys: outer keys of a body that matter; a big body is searched for them.
         optional_keys: outer keys of a big body that are read when they stand near an end.
         usage_key: the key under which the usage stands.
-        read_headers: adds what the answer's headers say to what its body said; a header may hold anything, so numbers
-            and names pass through the reader that is given (`numbers`) or `name_of`.
+        read_headers: adds what headers say to what the body said, by way of `numbers` or `name_of`: they hold anything.
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
             Where there are terminal events, only one of them makes the usage whole.
-        framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
-            `json_array`, `aws_events`, or a function that calls one of them.
+        framing: finds the objects of a body that is neither JSON nor events: `json_array`, `aws_events`, ...
+        frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
+        fees: counts what is billed beside tokens, by name, in all the objects of an answer; `None`: a number unknown.
+        fee_marks: bytes of which an answer with a fee holds one.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -108,9 +109,12 @@ class Format(NamedTuple):
     optional_keys: tuple[str, ...] = ("id", "error")
     usage_key: bytes = b'"usage"'
     framing: Framing | None = None
+    frame_marks: tuple[bytes, ...] = ()
     deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
+    fees: Callable[[Sequence[Object]], dict[str, Any]] | None = None
+    fee_marks: tuple[bytes, ...] = ()
 
     def ends_with(self, event: Object) -> bool:
         """Whether *event* is the last one of a stream that reports usage."""
@@ -119,7 +123,7 @@ class Format(NamedTuple):
     @property
     def marks(self) -> tuple[bytes, ...]:
         """Bytes that stand in the end of a stream."""
-        return (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))
+        return self.frame_marks or (b"[DONE]", *(kind.encode("ascii") for kind in sorted(self.terminal)))
 
 
 NO_FORMAT = Format()

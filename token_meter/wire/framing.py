@@ -14,7 +14,6 @@ from zlib import crc32
 
 from token_meter.wire.json_scan import Object, parse_object, start_of
 
-_BOM = b"\xef\xbb\xbf"
 _PRELUDE = 12
 _CRC = 4
 _STRING = 7
@@ -48,18 +47,20 @@ def is_object(raw: bytes) -> bool:
 
 def several(raw: bytes, framing: Framing | None) -> Iterator[Object]:
     """The objects of a body that is not one object: by the layout's framing, or one a line; else none."""
-    if is_object(raw):
-        yield from json_lines(raw) if _LINE_END.search(raw) else ()
+    if framing is not json_lines and is_object(raw):
+        yield from (found for found, _ in json_lines(raw)) if _LINE_END.search(raw) else ()
     elif framing is not None:
         yield from (found for found, _ in framing(raw))
 
 
-def json_lines(raw: bytes) -> Iterator[Object]:
+def json_lines(raw: bytes) -> Iterator[tuple[Object, int]]:
     """The objects of a body with one JSON object a line; a last line that is cut is left out."""
-    for line in raw.removeprefix(_BOM).splitlines():
+    end = 0
+    for line in raw.splitlines(keepends=True):
+        end += len(line)
         found = parse_object(line) if line.strip() else None
         if found is not None:
-            yield found
+            yield found, end
 
 
 def json_array(raw: bytes) -> Iterator[tuple[Object, int]]:
@@ -94,6 +95,12 @@ def aws_events(raw: bytes) -> Iterator[tuple[Object, int]]:
         elif kind in ("exception", "error"):
             code = headers.get(":exception-type") or headers.get(":error-code") or "error"
             yield {"type": "error", "error": {"code": code}}, end
+
+
+def aws_marks(*kinds: str) -> tuple[bytes, ...]:
+    """The bytes of the headers that end an AWS event stream: those of some types of events, and of any exception."""
+    events = (b":event-type\x07%b%b" % (len(kind).to_bytes(2, "big"), kind.encode()) for kind in kinds)
+    return (b":exception-type", *events)
 
 
 def aws_frames(raw: bytes) -> Iterator[Frame]:

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
 from token_meter.providers.anthropic.usage import usage_of
 from token_meter.providers.api import Api
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
+from token_meter.wire.safe_access import objects, text_of
 
 
 def _locate_usage(event: Object) -> UsageLocation:
     inner = event.get("message")
     holder = inner if isinstance(inner, dict) else event
     usage = holder.get("usage")
-    return UsageLocation(usage if isinstance(usage, dict) else None, holder)
+    if not isinstance(usage, dict):
+        return UsageLocation(None, holder)
+    terms = _terms(usage)
+    return UsageLocation(usage, holder if terms is None else {**holder, "service_tier": terms})
+
+
+def _terms(usage: Object) -> str | None:
+    """The tier with what else the price depends on, `fast@us`; `None` where the tier says all.
+
+    Source: `speed` and `inference_geo` of the SDK's types (anthropic 2.14); recorded answers have `not_available` too.
+    """
+    geo, tier = usage.get("inference_geo"), usage.get("service_tier")
+    if usage.get("speed") == "fast":
+        tier = "fast"
+    if isinstance(geo, str) and geo not in ("", "global", "not_available"):
+        return f"{tier if isinstance(tier, str) else 'standard'}@{geo[:32]}"
+    return "fast" if tier == "fast" else None
+
+
+def executed(events: Sequence[Object]) -> dict[str, Any]:
+    """Code that the provider ran: billed by the hour of its container beyond a free allowance, which nothing shows."""
+    for event in events:
+        holder = _locate_usage(event).holder
+        for block in (event.get("content_block"), *objects(holder.get("content"))):
+            if not isinstance(block, dict) or block.get("type") != "server_tool_use":
+                continue
+            if text_of(block.get("name")).endswith("code_execution"):
+                return {"code_execution": None}
+    return {}
 
 
 def _rules() -> CountingRules:
@@ -35,9 +67,16 @@ MESSAGES = Api(
         # An error ends the stream too: anthropic 0.49 then leaves the response open until it is collected.
         terminal=frozenset({"message_stop", "error"}),
         has_running_output=True,
+        fees=executed,
+        fee_marks=(b"code_execution",),
     ),
     rules=_rules,
     paths=("v1/messages",),
     is_chat=True,
     needs_sign=True,
 )
+MESSAGES_AT_VERTEX = MESSAGES._replace(
+    paths=tuple(f"publishers/anthropic/models/{{model}}:{method}" for method in ("rawPredict", "streamRawPredict")),
+    needs_sign=False,
+)
+"""Vertex serves the same format, with the model in a path that is nobody else's. A token count there is free."""

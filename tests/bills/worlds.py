@@ -1,0 +1,106 @@
+"""Months that are made up: calls in a ledger, what a provider billed for them, and causes planted between the two."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from token_meter.ledger import Ledger
+from token_meter.simulator import Simulator
+from token_meter.simulator.bill import Books
+from token_meter.types import Call, Usage
+
+START = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
+DAY_S = 86_400
+MODELS = ("gpt-4o-mini-2024-07-18", "gpt-4o-2024-08-06", "gpt-4.1-mini-2025-04-14", "text-embedding-3-small")
+PLANTS = ("lost", "cut", "other key", "midnight", "unpriced", "timeout")
+CAUSES = {"lost": "never-seen", "cut": "estimates", "other key": "not-ours", "midnight": "midnight",
+          "unpriced": "unpriced", "timeout": "never-seen"}  # fmt: skip
+
+
+@dataclass
+class World:
+    """A ledger and the books of a provider; `causes` are those that were planted."""
+
+    ledger: Ledger
+    books: Books
+    rng: random.Random
+    causes: set[str] = field(default_factory=set)
+    number: int = 0
+
+    def bill(self, usage: Usage, at_s: float, model: str, **more: Any) -> None:
+        """An entry on the bill."""
+        api = "embeddings" if "embedding" in model else "chat"
+        what = {"key": "sim-test", "id": "x", "path": "/v1/x", "api": api, "status": 200, "key_id": "key_ours", **more}
+        number = self.books.begin(usage=usage, model=model, **what)
+        self.books.change(number, at_s=at_s, is_open=False)
+
+    def record(self, usage: Usage | None, at_s: float, model: str, **more: Any) -> None:
+        """A call in the ledger."""
+        self.number += 1
+        api = "embeddings" if "embedding" in model else "chat"
+        known: dict[str, Any] = {"status": 200, "provider": "openai", "service_tier": "default", **more}
+        call = Call(f"00000000000000b1-{self.number:x}", at_s, 1.5, "api.openai.com", api, model, model, usage, **known)
+        self.ledger.call(call)
+
+    def usage(self, model: str) -> Usage:
+        sent = self.rng.randint(1, 9_000)
+        made = 0 if "embedding" in model else self.rng.randint(1, 900)
+        return Usage(sent, made, sent + made, self.rng.choice((0, 0, sent // 2)) if made else 0)
+
+    def both(self, at_s: float, model: str) -> None:
+        usage = self.usage(model)
+        self.bill(usage, at_s + 1.5, model)
+        self.record(usage, at_s, model)
+
+    def plant(self, what: str, at_s: float, model: str) -> None:
+        """One cause, at one place."""
+        usage = self.usage(model)
+        if what == "lost":
+            self.bill(usage, at_s, model)
+        elif what == "other key":
+            self.bill(usage, at_s, model, key_id="key_other")
+        elif what == "cut":
+            self.bill(usage, at_s, model)
+            less = usage._replace(completion_tokens=1, total_tokens=(usage.prompt_tokens or 0) + 1)
+            self.record(less, at_s, model, certainty="lower_bound", outcome="closed")
+        elif what == "midnight":
+            midnight = at_s - at_s % DAY_S + DAY_S
+            self.bill(usage, midnight + 0.7, model)
+            self.record(usage, midnight - 0.8, model)
+        elif what == "timeout":
+            self.bill(usage, at_s, model)
+            self.record(None, at_s, model, status=None, certainty="unmeasured", outcome="error", error="ReadTimeout")
+        elif what == "unpriced":
+            model = "gpt-3.5-turbo-0125"
+            usage = Usage(5_000, 500, 5_500, 0)
+            self.bill(usage, at_s, model, tier="priority")
+            self.record(usage, at_s, model, service_tier="priority")
+        self.causes.add(CAUSES[what])
+
+
+def a_world(folder: Path, books: Books, seed: int, *, days: int = 6) -> World:
+    """A few days of a few models, and at most one cause at each place."""
+    rng = random.Random(seed)
+    world = World(Ledger.create(folder), books, rng)
+    for day in range(days):
+        for model in MODELS:
+            noon = START + day * DAY_S + 43_200
+            for _ in range(rng.randint(0, 4)):
+                world.both(noon + rng.randint(0, 3_600), model)
+    # Two planted at one place, or on neighbouring days, could hide each other: each model has one of them.
+    for model, what in zip(MODELS[:3], rng.sample(PLANTS, 3), strict=True):
+        day = rng.randint(0, days - 2)
+        for n in range(2):  # something is there on both days, so that its price is known
+            world.both(START + (day + n) * DAY_S + 43_200, model)
+        world.plant(what, START + day * DAY_S + 50_000, model)
+    world.ledger.close()
+    return world
+
+
+def base_url(simulator: Simulator, **options: object) -> str:
+    """The admin endpoints of a simulator with options."""
+    return simulator.base_url_with(**options) if options else simulator.base_url

@@ -1,0 +1,279 @@
+"""`token-meter watch`: what a ledger comes to, refreshed while programs write to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from token_meter.cli._options import config_from, examples, wrapped
+from token_meter.cli._reading import seconds_since
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from token_meter.config import Config
+    from token_meter.ledger._line import Row
+    from token_meter.report import Summary
+
+_ERRORS, _ROWS = 3, 8
+_WINDOW_S = 300.0
+_NO_TAG = "(no tag)"
+_SHARE = 5  # a ledger that takes a second to read is read every five
+
+
+@click.command(
+    "watch",
+    epilog=examples("watch", "watch ledger/ --since 24h", "watch -- python app.py"),
+)
+@click.argument("words", nargs=-1, metavar="[DIR] [-- COMMAND ARGS...]", type=click.UNPROCESSED)
+@click.option("--every", metavar="S", type=float, default=1.0, help="Seconds between two views.  [default: 1]")
+@click.option("--since", metavar="WHEN", help="Calls since then, of all runs: 2026-11-20, 2026-11-20T08:00, 7d, 12h.")
+@click.option("--once", is_flag=True, help="Show it once, and end.")
+@click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
+@click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
+@wrapped
+def command(words: tuple[str, ...], every: float, since: str | None, once: bool, **given: Any) -> None:
+    """Show calls, tokens and dollars of the latest run in DIR as they come, by model and by tag.
+
+    With a COMMAND, it is metered as `token-meter run` does, and shown until it ends; its output stands above. Needs
+    `pip install 'token-meter[watch]'`. Ctrl-C ends it.
+    """
+    if not every >= 0.1:
+        msg = f"--every must be at least 0.1 seconds, not {every:g}"
+        raise click.UsageError(msg)
+    console = _console()
+    place, command_line = _parted(words)
+    config = config_from(given)
+    watch = _Watch(place or config["data_dir"], config, None if since is None else seconds_since(since))
+    if once:
+        console.print(watch.view())
+        return
+    sys.exit(_live(console, watch, every, command_line, place))
+
+
+def _console() -> Console:
+    try:
+        from rich.console import Console
+    except ImportError:
+        msg = "watch needs rich: pip install 'token-meter[watch]'"
+        raise click.ClickException(msg) from None
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _parted(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """The directory, which comes first where there is one, and the command."""
+    import shutil
+
+    if not words or Path(words[0]).is_dir():
+        return (words[0] if words else None), list(words[1:])
+    if shutil.which(words[0]) is None:
+        msg = f"{words[0]!r} is no directory and no command; expected: token-meter watch [DIR] [-- COMMAND ARGS...]"
+        raise click.UsageError(msg)
+    return None, list(words)
+
+
+def _live(console: Console, watch: _Watch, every: float, words: list[str], place: str | None) -> int:
+    """Show it again and again, until Ctrl-C or the end of the command, whose exit code this returns."""
+    from rich.live import Live
+    from rich.text import Text
+
+    child = _started(words, place) if words else None
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        if child is not None and child.stdout is not None:
+            lines = child.stdout
+
+            def pass_on() -> None:
+                for line in lines:
+                    console.print(Text(line.decode(errors="replace").rstrip("\r\n")))
+
+            output = threading.Thread(target=pass_on, daemon=True)
+            output.start()
+        try:
+            while True:
+                began = monotonic()
+                live.update(watch.view(), refresh=True)
+                pause = max(every, _SHARE * (monotonic() - began))
+                if child is None:
+                    threading.Event().wait(pause)
+                    continue
+                try:
+                    status = child.wait(pause)
+                except subprocess.TimeoutExpired:
+                    continue
+                output.join(5)
+                lines.close()
+                live.update(watch.view(), refresh=True)
+                return status
+        except KeyboardInterrupt:
+            if child is None:
+                return 0
+            return child.wait()  # the terminal has told it too
+
+
+def _started(words: list[str], place: str | None) -> subprocess.Popen[bytes]:
+    where = [] if place is None else ["--data-dir", place]
+    return subprocess.Popen(
+        [sys.executable, "-m", "token_meter", "run", "--quiet", *where, "--", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+class _Error(NamedTuple):
+    """A call that failed."""
+
+    at_s: float
+    model: str
+    what: str
+
+
+class _Watch:
+    """Reads a ledger again, and draws it."""
+
+    def __init__(self, place: str, config: Config, since_s: float | None) -> None:
+        self._place, self._config, self._since_s = place, config, since_s
+        self._began = time()
+        self._samples: deque[tuple[float, Decimal]] = deque()
+        self._errors: deque[_Error] = deque(maxlen=_ERRORS)
+
+    def view(self) -> RenderableType:
+        """What the ledger comes to now, at most 80 columns where names are short."""
+        from rich.console import Group
+        from rich.text import Text
+
+        summary = self._read()
+        if summary is None:
+            return Text(f"token-meter watch {self._place}: no calls yet", style="bold")
+        parts: list[RenderableType] = [self._headline(summary)]
+        parts.append(_table("model", ((line.kind.model, line.totals) for line in summary.models)))
+        if any(group.id != _NO_TAG for group in summary.groups):
+            parts.append(_table("tag", ((group.id, group.totals) for group in summary.groups)))
+        parts += self._budgets()
+        for error in self._errors:
+            at = f"{datetime.fromtimestamp(error.at_s, UTC):%H:%M:%S}"
+            parts.append(Text(f"{at}  {error.model}: {error.what}", style="red"))
+        return Group(*parts)
+
+    def _read(self) -> Summary | None:
+        from token_meter.ci.harness import book_of
+        from token_meter.exceptions import LedgerError
+        from token_meter.ledger import read_run
+        from token_meter.report import summarise
+
+        self._errors.clear()
+        try:
+            rows = read_run(
+                self._place, merge=False, last=None if self._since_s is not None else 1, since_s=self._since_s
+            )
+            summary = summarise(self._noting(rows), by="tag", book=book_of(self._config["prices"]), facts=None)
+        except LedgerError:
+            return None
+        return summary if summary.totals.calls else None
+
+    def _noting(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows, of which the last that failed are noted."""
+        from token_meter.report._formatting import visible
+
+        for row in rows:
+            call = row.call
+            if call.error is not None or (call.status or 200) >= 400:
+                what = " ".join(str(part) for part in (call.status, call.error) if part)
+                self._errors.append(_Error(call.started_s, visible(call.model or call.api), visible(what)))
+            yield row
+
+    def _headline(self, summary: Summary) -> RenderableType:
+        from rich.text import Text
+
+        from token_meter.report._formatting import cost_sentence, counted, visible
+
+        totals, run = summary.totals, summary.run
+        calls = counted(totals.calls, "call") + (f", {totals.failed:,} failed" if totals.failed else "")
+        state = f"{counted(run.running_processes, 'process', 'es')} running" if run.running_processes else "ended"
+        return Text.assemble(
+            (f"token-meter watch {visible(self._place)}", "bold"), f"  {datetime.now(UTC):%H:%M:%S} UTC, {state}\n",
+            f"{calls}  {totals.total_tokens:,} tokens  ", (cost_sentence(totals, 20), "bold"), self._an_hour(totals),
+        )  # fmt: skip
+
+    def _an_hour(self, totals: Any) -> str:
+        """The pace of the last five minutes, as far as they have been watched."""
+        from token_meter._money import format_usd
+
+        now, cost = monotonic(), totals.known_cost()
+        if cost is None:
+            return ""
+        self._samples.append((now, cost))
+        while now - self._samples[0][0] > _WINDOW_S:
+            self._samples.popleft()
+        began, before = self._samples[0]
+        if now - began < 1:
+            return ""
+        return f"  {format_usd((cost - before) * 3600 / Decimal(str(now - began)))} an hour"
+
+    def _budgets(self) -> list[RenderableType]:
+        """The shared budgets of the default store, where there is one."""
+        from token_meter._defaults import default_store
+        from token_meter.budget.shared import client_of
+        from token_meter.budget.stored import StoredBudgets
+        from token_meter.exceptions import TokenMeterError
+
+        store = default_store()
+        if str(store).startswith("sqlite:///") and not Path(str(store).removeprefix("sqlite:///")).exists():
+            return []
+        try:
+            budgets = list(StoredBudgets(client_of(store).store))
+        except TokenMeterError:
+            return []
+        return [_bars(budgets)] if budgets else []
+
+
+def _table(heading: str, parts: Iterable[tuple[str, Any]]) -> RenderableType:
+    """The largest sub-totals."""
+    from rich.table import Table
+
+    from token_meter.report._formatting import cost_text, scale_of_sums, visible
+
+    ordered = sorted(parts, key=lambda part: (-part[1].cost, -part[1].total_tokens, part[0]))
+    places = scale_of_sums(totals for _, totals in ordered[:_ROWS])
+    table = Table(box=None, pad_edge=False, expand=False)
+    table.add_column(heading, max_width=34, no_wrap=True, overflow="ellipsis")
+    for name in ("calls", "failed", "tokens", "cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, totals in ordered[:_ROWS]:
+        table.add_row(
+            visible(name), f"{totals.calls:,}", f"{totals.failed:,}" if totals.failed else "",
+            f"{totals.total_tokens:,}", cost_text(totals, places=places),
+        )  # fmt: skip
+    if len(ordered) > _ROWS:
+        table.add_row(f"… and {len(ordered) - _ROWS:,} more")
+    return table
+
+
+def _bars(budgets: list[Any]) -> RenderableType:
+    """Shared budgets: how much of each is spent."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    from token_meter.budget.account import shown
+    from token_meter.report._formatting import visible
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("budget", max_width=30, no_wrap=True, overflow="ellipsis")
+    table.add_column("", width=16)
+    table.add_column("", no_wrap=True)
+    for budget in budgets[:_ROWS]:
+        for field in ("cost", "tokens", "calls"):
+            limit, spent = getattr(budget.limits, field), getattr(budget.spent, field) or 0
+            if limit:
+                bar = ProgressBar(total=1.0, completed=min(1.0, float(spent / limit)), width=16)
+                table.add_row(visible(budget.name), bar, f"{shown(field, spent)} of {shown(field, limit)}")
+    return table

@@ -1,0 +1,41 @@
+"""Amazon Bedrock: conversations, and the formats of its models' vendors."""
+
+from __future__ import annotations
+
+from token_meter.providers.bedrock.converse import CONVERSE
+from token_meter.providers.bedrock.invoke import INVOKE_MODEL
+from token_meter.providers.bedrock.sdk import parts_of, read_operation
+from token_meter.providers.provider import Gate, Provider
+
+AWS = Provider(
+    "aws",
+    hosts=(
+        "bedrock-runtime.*.amazonaws.com",
+        "bedrock-runtime.*.api.aws",
+        "bedrock-mantle.*.api.aws",
+        "bedrock-runtime-fips.*.amazonaws.com",
+        "bedrock-agent-runtime.*.amazonaws.com",
+        "bedrock-agent-runtime-fips.*.amazonaws.com",
+    ),
+    apis=(CONVERSE, INVOKE_MODEL),
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference, 2026-11. Guardrails cost by units of text, not by tokens.
+    free=(
+        "model/**/count-tokens",
+        "guardrail/**",
+        "guardrail-checks/**",
+        "knowledgebases/*/retrieve",
+        "sessions",
+        "sessions/**",
+    ),
+    marks=(  # every SDK of AWS numbers its calls; Anthropic's has clients of its own for Bedrock
+        "amz-sdk-invocation-id",
+        "user-agent: AnthropicBedrock/",
+        "user-agent: AsyncAnthropicBedrock/",
+    ),
+    # aiobotocore wraps every exception of its transport.
+    gates=(
+        Gate("botocore.client", "BaseClient", None, "_make_api_call", read_operation, has_stubs=True),
+        Gate("aiobotocore.client", None, "AioBaseClient", "_make_api_call", read_operation, has_stubs=True),
+    ),
+    parts_of=parts_of,
+)

@@ -1,0 +1,16 @@
+"""Mistral: OpenAI's apis, and those of its own."""
+
+from __future__ import annotations
+
+from token_meter.providers.mistral.completions import AGENTS, FIM
+from token_meter.providers.mistral.conversations import CONVERSATION_TURNS, CONVERSATIONS
+from token_meter.providers.provider import Provider
+
+MISTRAL = Provider(
+    "mistral",
+    hosts=("api.mistral.ai",),
+    apis=(AGENTS, FIM, CONVERSATIONS, CONVERSATION_TURNS),
+    # https://docs.mistral.ai/api, 2026-11. OCR and batches cost money that is not read yet.
+    free=("files", "files/**", "batch/jobs/*/cancel", "agents", "agents/**", "libraries", "libraries/**"),
+    marks=("user-agent: mistral-client-python",),
+)

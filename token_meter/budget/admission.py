@@ -50,18 +50,8 @@ class CallTicket:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_holds",
-        "_is_sent",
-        "_reservation",
-        "budgets",
-        "client",
-        "deferred",
-        "is_checked",
-        "retries",
-        "shared",
-        "size_unknown",
-        "was_seen",
+        "__weakref__", "_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "is_checked",
+        "retries", "shared", "size_unknown", "was_seen",
     )  # fmt: skip
     kind = TICKET
 

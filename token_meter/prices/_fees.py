@@ -170,4 +170,7 @@ class FeeList(NamedTuple):
 def fee_list(provider: str, model: str, own: Mapping[str, Decimal] | None) -> FeeList:
     """The fees of one model."""
     fees = FeeList(provider, model, own, ())
-    return fees._replace(per_call=tuple(dict.fromkeys(row.name for row in FEES if row.is_per_call and fees._fits(row))))
+    found = [row.name for row in FEES if row.is_per_call and fees._fits(row)]
+    if not found and provider != "openai" and any(matches(pattern, model) for pattern in _SEARCH_MODELS):
+        found = ["search_model"]  # at another provider its rate is not known
+    return fees._replace(per_call=tuple(dict.fromkeys(found)))

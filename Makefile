@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/wire tests/estimate tests/prices tests/budget tests/ledger tests/test_config.py tests/test_forecast.py tests/test_house.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test coverage check fix bench peers soak compat clean
+.PHONY: help demo quick test coverage check fix docs bench peers soak compat clean
 
 help: ## what can be made here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -45,6 +45,10 @@ fix: $(VENV)/.ready ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.ready ## the documentation as a site, in build/site; links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
 bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against the peers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/count_speed.py
@@ -58,8 +62,9 @@ bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against
 peers: .venvs/peers/.ready ## the same calls under token_meter and under each of its peers
 	@.venvs/peers/bin/python -m benchmarks.peers
 
-compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here
+compat: ## the tests that touch the SDK, over openai 1.58 to the newest and the Pythons found here; prices too
 	$(PYTHON) tests/compat/matrix.py
+	$(PYTHON) tests/compat/prices.py
 
 soak: $(VENV)/.ready ## random programs against the bill for MINUTES=20, the large scale tests, and new fuzz
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile=new

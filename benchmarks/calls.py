@@ -12,7 +12,8 @@ from openai import OpenAI
 from benchmarks.pairs import Pair, each_us, pair
 from token_meter import meter
 from token_meter.context.stack import CONTEXT_STACK
-from token_meter.providers.stainless import read_options
+from token_meter.providers.provider import Gate
+from token_meter.runtime.blind import missed
 from token_meter.runtime.hub import HUB
 from token_meter.transports.gates import GateSeam
 from token_meter.transports.httpx import HttpSeam
@@ -138,10 +139,10 @@ def outside_us() -> float:
     def nothing(*_: Any, **__: Any) -> None:
         return None
 
-    http, ticket = HttpSeam(CONTEXT_STACK, HUB), GateSeam(CONTEXT_STACK, HUB, HUB._admission, ())
+    http, ticket = HttpSeam(CONTEXT_STACK, HUB), GateSeam(CONTEXT_STACK, HUB, HUB._admission, (), missed)
     http._live = ticket._live = True
     send = http._sync(nothing, Taps(httpx2, HUB))
-    request = ticket._sync(read_options, nothing)
+    request = ticket._sync(Gate(""), nothing)
 
     def bare(count: int) -> None:
         for _ in range(count):

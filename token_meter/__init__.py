@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from token_meter.blind_spots import BlindSpot
     from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
+    from token_meter.events.ports import Handler
     from token_meter.exceptions import (
         BlindSpotWarning,
         BudgetExceededError,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from token_meter.progress import track
     from token_meter.providers import Api, Gate, Provider, register, unregister
     from token_meter.stores import BudgetStore
-    from token_meter.types import Call, Handler, Usage
+    from token_meter.types import Call, Usage
     from token_meter.wire import Format
 
 __version__ = "0.1.0"
@@ -48,13 +49,14 @@ _ROOMS = {
     "blind_spots": ("BlindSpot",),
     "budget.shared": ("Budget",),
     "context.ports": ("Sink",),
+    "events.ports": ("Handler",),
     "forecast": ("estimate_cost",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "handlers": ("AsyncCallbackHandler", "CallbackHandler"),
     "progress": ("track",),
     "providers": ("Api", "Gate", "Provider", "register", "unregister"),
     "stores": ("BudgetStore",),
-    "types": ("Call", "Handler", "Usage"),
+    "types": ("Call", "Usage"),
     "wire": ("Format",),
     "exceptions": (
         "BlindSpotWarning", "BudgetExceededError", "BudgetStoreError", "BudgetWarning", "ConfigError",

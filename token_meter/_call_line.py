@@ -19,7 +19,7 @@ def call_line(call: Any) -> str:
         counts = f"{_n(usage.prompt_tokens)} + {_n(usage.completion_tokens)} tokens"
     parts = [counts]
     if call.cost is not None:
-        parts.append(_usd(call.cost))
+        parts.append(f"{'' if call.price.is_whole else '>= '}{_usd(call.cost)}")
     elif call.price is not None:
         parts.append("unpriced")
     parts.append(f"{call.duration_s:.2f} s")

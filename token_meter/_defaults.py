@@ -127,7 +127,7 @@ def default_book() -> PriceBook:
 def is_list_loaded() -> bool:
     """Whether the public prices are there, so that any price is found at once."""
     public = sys.modules.get("token_meter.prices._public")
-    return public is not None and getattr(public, "_get_snapshot", None) is not None
+    return public is not None and getattr(public, "_get_snapshot", None) is not None and not public.unread
 
 
 def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None:
@@ -136,7 +136,8 @@ def slow_part(book: PriceBook | None, call: Call) -> Callable[[], object] | None
         return None
     if book is None:
         prices = sys.modules.get("token_meter.prices")
-        if getattr(prices, "DEFAULT_BOOK", None) is None:  # another thread may be importing it
+        is_found = _found is not None or configured_book() is not None
+        if getattr(prices, "DEFAULT_BOOK", None) is None or not is_found:  # another thread may be importing it
             return lambda: (default_book().slow_part(call) or int)()
         book = default_book()
     return book.slow_part(call)

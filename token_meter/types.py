@@ -1,17 +1,18 @@
-"""The data types: the usage of a call, the call, and the interface of a handler.
+"""The data types: the usage of a call, its price, and the call.
 
 Named tuples, not dataclasses: one is made for every call (0.5 against 3 us), and importing `dataclasses` takes long."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from token_meter._call_line import call_line, short_repr
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from token_meter._fees import Fees
 
 Certainty: TypeAlias = Literal["exact", "estimated", "lower_bound", "unmeasured"]
 """How a call's tokens are known: reported by the provider; estimated by rules; estimated in part; not at all."""
@@ -45,9 +46,10 @@ class Usage(NamedTuple):
         cached_image_tokens: part of `cached_tokens` that was images.
         output_text_tokens: part of an image model's completion that was text.
         audio_seconds: seconds of audio, where the provider bills by duration (whisper-1).
-        web_searches: number of billable web searches; their fee is not a price of tokens.
+        web_searches: number of billable web searches; a price has their fee beside that of the tokens.
         tool_usage_tokens: tokens of tools, billed at another model's price (images, advisors); not in any total.
         provider_cost: US dollars that the provider reports as charged.
+        fees: what else is billed beside tokens, by name: `{"file_search": 4}`; `None` is a number that nobody tells.
     """
 
     prompt_tokens: int | None = None
@@ -68,6 +70,7 @@ class Usage(NamedTuple):
     web_searches: int | None = None
     tool_usage_tokens: int | None = None
     provider_cost: Decimal | None = None
+    fees: Fees | None = None
 
     @property
     def billable_output_tokens(self) -> int | None:
@@ -103,8 +106,9 @@ class Usage(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """The reported fields as data for JSON; money is a string."""
+        kinds: dict[Any, Any] = {Decimal: str, float: float, int: int}
         found = zip(self._fields, self, strict=True)
-        return {name: str(v) if isinstance(v, Decimal) else v for name, v in found if v is not None}
+        return {name: kinds.get(type(value), dict)(value) for name, value in found if value is not None}
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -173,11 +177,18 @@ class Price(NamedTuple):
         cost: US dollars, exact; a lower bound if there is a reason too; `None` if no price is known.
         source: the source of the price: `provider`, `override …`, `overlay 2026-11-20`, `genai-prices 0.2.3`.
         reason: why there is no price, or only a lower bound, as a text for users; `None` if there is a price.
+        missing: the names of what the cost leaves out: `code_interpreter`, `cached input`; with any, a lower bound.
     """
 
     cost: Decimal | None = None
     source: str | None = None
     reason: str | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the cost is the bill: nothing is missing."""
+        return self.cost is not None and self.reason is None and not self.missing
 
 
 class Call(NamedTuple):
@@ -281,6 +292,7 @@ class Call(NamedTuple):
             "cost": None if price.cost is None else str(price.cost),
             "price_source": price.source,
             "unpriced_reason": price.reason,
+            "missing": list(price.missing),
             "certainty": self.certainty,
             "outcome": self.outcome,
             "status": self.status,
@@ -294,25 +306,3 @@ class Call(NamedTuple):
 
 
 _NO_USAGE, _NO_PRICE = Usage(), Price()
-
-
-class Handler(Protocol):
-    """Receives the events of calls: any object with some of these methods, sync or `async def`.
-
-    Names and first arguments are LangChain's. Keyword arguments: `run_id` (the call's id), `model`, `tags`, `meter`.
-    """
-
-    def on_chat_model_start(self, serialized: Mapping[str, Any], messages: list[list[Any]], **kwargs: Any) -> Any:
-        """A chat call starts; without this method, `on_llm_start` is called instead."""
-
-    def on_llm_start(self, serialized: Mapping[str, Any], prompts: list[str], **kwargs: Any) -> Any:
-        """A call starts."""
-
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
-        """A piece of a streamed answer has arrived."""
-
-    def on_llm_end(self, response: Call, **kwargs: Any) -> Any:
-        """A call ended."""
-
-    def on_llm_error(self, error: BaseException, **kwargs: Any) -> Any:
-        """A call failed."""

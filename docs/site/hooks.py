@@ -21,6 +21,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks.md",
     "examples/README.md": "programs.md",
+    "examples/ci_project/README.md": "examples/ci_project/index.md",
 }
 """Where a file of the repository stands in the site."""
 _LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
@@ -64,6 +65,6 @@ def _page_of(path: str) -> str:
         return PAGES[path]
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
-    if path == "examples/ci_project":
-        return "examples/ci_project/test_answers.md"
+    if f"{path}/README.md" in PAGES:
+        return PAGES[f"{path}/README.md"]
     return re.sub(r"\.py$", ".md", path)

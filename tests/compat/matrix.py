@@ -45,6 +45,7 @@ ROWS = (
     Row("anthropic newest", "anthropic", ("providers",)),
     Row("google-genai 1.10", "google-genai==1.10.*", ("providers",)),
     Row("google-genai 1.x", "google-genai<2", ("providers",)),
+    Row("google-genai 2.x", "google-genai<3", ("providers",)),
     Row("google-genai newest", "google-genai", ("providers",)),
     Row("aiobotocore 2.25", "aiobotocore[boto3]==2.25.*", ("providers",)),
     Row("aiobotocore newest", "aiobotocore[boto3]", ("providers",)),

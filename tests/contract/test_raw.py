@@ -199,6 +199,52 @@ async def test_a_cancelled_task_is_a_cancelled_call(simulator):
     assert [call.outcome for call in cb.calls] == ["cancelled"]
 
 
+@pytest.mark.parametrize("options", ["compress=gzip", "compress=gzip,chunk=3", "compress=deflate"])
+@pytest.mark.parametrize("body", [CHAT, STREAM], ids=["whole", "streamed"])
+async def test_a_session_that_unpacks_nothing_reads_the_bill(simulator, options, body):
+    """Its reader gets the compressed bytes."""
+    import aiohttp
+
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        headers = {"authorization": "Bearer sim-test"}
+        with meter() as cb:
+            async with session.post(f"{at(simulator, options)}/chat/completions", json=body, headers=headers) as found:
+                packed = await found.read()
+
+    assert not packed.startswith((b"{", b"data"))
+    same_as_billed(cb, simulator)
+
+
+async def _form_of_aiohttp(url: str, fields: dict[str, str], file: bytes) -> None:
+    import aiohttp
+
+    form = aiohttp.FormData()
+    form.add_field("file", file, filename="rose.mp3")
+    for name, value in fields.items():
+        form.add_field(name, value)
+    async with aiohttp.ClientSession(headers={"authorization": "Bearer sim-test"}) as session:
+        async with session.post(url, data=form) as found:
+            await found.read()
+
+
+async def _form_of_requests(url: str, fields: dict[str, str], file: bytes) -> None:
+    import requests
+
+    files = {"file": ("rose.mp3", file)}
+    requests.post(url, data=fields, files=files, headers={"authorization": "Bearer sim-test"}, timeout=30).json()
+
+
+@pytest.mark.parametrize("post", [_form_of_aiohttp, _form_of_requests], ids=["aiohttp", "requests"])
+async def test_a_forms_model_is_read_and_its_file_is_not(simulator, post):
+    """A transcription's model stands in its form only."""
+    with meter(keep_calls=True) as cb:
+        await post(f"{simulator.base_url}/audio/transcriptions", {"model": "gpt-4o-transcribe"}, b"ID3" + bytes(5000))
+
+    (call,) = cb.calls
+    assert (call.request_model, call.status, cb.unmeasured_calls) == ("gpt-4o-transcribe", 200, 0)
+    assert cb.total_tokens == simulator.bill("sim-test").total_tokens > 0
+
+
 async def test_a_session_that_raises_for_a_status_has_seen_it(simulator):
     """No unmeasured call, but a failed one."""
     import aiohttp

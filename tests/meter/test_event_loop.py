@@ -1,7 +1,8 @@
 """F169: what takes its time is loaded and counted in a thread of ours, and the caller's event loop goes on.
 
-Each program runs in a process of its own, in which nothing has been loaded yet. It notes each import of a price list
-or of tiktoken, and each vocabulary that is opened, and whether the thread of the event loop did it.
+Each row runs in a process in which nothing of that has been loaded yet: the forks of one that has imported the SDK. It
+notes each import of a price list or of tiktoken, and each vocabulary that is opened, and whether the thread of the event
+loop did it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from token_meter import _aside
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
-import json, sys, threading
+import json, os, sys, threading, traceback
 import asyncio, httpx2, openai, trio
 from token_meter import meter
 
@@ -69,12 +70,26 @@ async def main(settings, streamed):
         await ask(streamed)
     told.append(len(cb._inbox) + len(cb._guesses))
 
-loop, settings, streamed = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3] == "streamed"
-sys.addaudithook(watch)
-(asyncio if loop == "asyncio" else trio).run(*(
-    [main(settings, streamed)] if loop == "asyncio" else [main, settings, streamed]
-))
-print(json.dumps({"heavy": sorted(name for name, _ in heavy), "on loop": sorted(n for n, is_on in heavy if is_on), "told": told}))
+def run(loop, settings, streamed):
+    sys.addaudithook(watch)
+    (asyncio if loop == "asyncio" else trio).run(*(
+        [main(settings, streamed)] if loop == "asyncio" else [main, settings, streamed]
+    ))
+    on_loop = sorted(name for name, is_on in heavy if is_on)
+    print(json.dumps({"heavy": sorted(name for name, _ in heavy), "on loop": on_loop, "told": told}), flush=True)
+
+for n, row in enumerate(json.loads(sys.argv[1])):
+    if not os.fork():
+        failed = True
+        try:
+            os.mkdir(f"row{n}")
+            os.chdir(f"row{n}")
+            run(*row)
+            failed = False
+        except BaseException:
+            traceback.print_exc()
+        os._exit(failed)
+    assert os.wait()[1] == 0
 """
 
 
@@ -102,36 +117,51 @@ ROWS = {
 }
 
 
-def _run(tmp_path: Path, *command: str) -> dict[str, Any]:
+CASES = [*((name, "asyncio") for name in ROWS), ("all", "trio")]
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+Case = tuple[str, dict[str, Any] | None, bool]
+
+
+def _run(place: Path, cases: list[Case], *before: str) -> list[dict[str, Any]]:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, *before, "-c", PROGRAM, json.dumps(cases)],
+        cwd=place, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == len(cases)
     return said
 
 
-@pytest.mark.parametrize(("name", "loop"), [*((name, "asyncio") for name in ROWS), ("all", "trio")])
-def test_f169_what_takes_its_time_is_loaded_beside_the_event_loop(tmp_path, name, loop):
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
+    """What each row notes, on each loop."""
+    cases: list[Case] = [(loop, ROWS[name].settings, ROWS[name].streamed) for name, loop in CASES]
+    return dict(zip(CASES, _run(tmp_path_factory.mktemp("rows"), cases), strict=True))
+
+
+@needs_fork
+@pytest.mark.parametrize(("name", "loop"), CASES)
+def test_f169_what_takes_its_time_is_loaded_beside_the_event_loop(said, name, loop):
     """And only what is needed; tiktoken's engine, which holds all threads while it loads, never is."""
-    row = ROWS[name]
-    said = _run(tmp_path, "-c", PROGRAM, loop, json.dumps(row.settings), "streamed" if row.streamed else "whole")
+    row, found = ROWS[name], said[name, loop]
 
-    assert (said["heavy"], said["on loop"]) == (row.heavy, [])
+    assert (found["heavy"], found["on loop"]) == (row.heavy, [])
     if "handlers" in row.settings:
-        assert said["told"][0] == [True, True]
+        assert found["told"][0] == [True, True]
 
 
-@pytest.mark.parametrize("streamed", ["whole", "streamed"])
+@needs_fork
 @pytest.mark.parametrize("limits", [[], ["--max-cost", "5"], ["--max-tokens", "9999"]], ids=["", "cost", "tokens"])
-def test_f169_nor_under_token_meter_run(tmp_path, limits, streamed):
+def test_f169_nor_under_token_meter_run(tmp_path, limits):
     """Its meters are open before the program begins."""
-    command = ["-m", "token_meter", "run", "--data-dir", "data", *limits, "--", sys.executable, "-c", PROGRAM]
-    said = _run(tmp_path, *command, "asyncio", "null", streamed)
+    before = ["-m", "token_meter", "run", "--data-dir", "data", *limits, "--", sys.executable]
+    found = _run(tmp_path, [("asyncio", None, False), ("asyncio", None, True)], *before)
 
-    assert said["on loop"] == []
-    assert "tiktoken" not in said["heavy"]
+    assert [one["on loop"] for one in found] == [[], []]
+    assert not [one for one in found if "tiktoken" in one["heavy"]]
 
 
 def test_f169_our_threads_delay_no_exit():
@@ -140,7 +170,7 @@ def test_f169_our_threads_delay_no_exit():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@needs_fork
 def test_f169_a_fork_waits_for_what_is_being_loaded():
     """The child would find the import lock of a thread that it does not have."""
     done: list[bool] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -31,6 +32,13 @@ def ask(**more):
             model="gpt-4o-mini", messages=[{{"role": "user", "content": "hi"}}], **more)
 """
 
+LATE = (
+    "genai_prices.data_snapshot", "requests", "token_meter._meter.sink", "token_meter._pytest.lazy_start",
+    "token_meter._pytest.outcome", "token_meter._pytest.session", "token_meter._pytest.testmeter",
+    "token_meter.budget.limits", "token_meter.ci.harness", "token_meter.ci.shared_limits", "token_meter.prices._file",
+    "token_meter.report",
+)  # fmt: skip
+
 Suite = Callable[..., Any]
 
 
@@ -40,11 +48,19 @@ def calls_in(path: Path) -> dict[str, int]:
     return {context["id"]: context["calls"] for context in data["contexts"]}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def loaded() -> None:
+    """What inner suites import is loaded before: pytester forgets after each run which modules that run brought."""
+    for name in LATE:
+        importlib.import_module(name)
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """Run a suite: `suite(tests, *options, settings="...")`; *under* is a command that runs pytest.
 
-    Workers and what must not be seen here get a process; the others save the second that it takes to start.
+    What must not be seen here gets a process; the others save the second that it takes to start. One worker (`-n1`) is
+    enough where the way from a worker is what is tested, and not that there are several.
     """
     monkeypatch.setenv("SIM_URL", simulator.base_url)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins cost seconds
@@ -68,12 +84,12 @@ def suite(pytester: pytest.Pytester, simulator: Simulator, monkeypatch: pytest.M
         pytester.makepyprojecttoml(f'{head}{ini}\n[tool.token_meter]\nprices = "prices.toml"\n{settings}')
         pytester.makepyfile(test_it=f"from helpers import *\n{tests}")
         plugins = ["token_meter.pytest_plugin"]
-        plugins += ["xdist.plugin"] if "-n2" in options else []
+        plugins += ["xdist.plugin"] if {"-n1", "-n2"} & {*options} else []
         plugins += ["pytest_rerunfailures"] if "--reruns=2" in options else []
         more = [word for plugin in plugins for word in ("-p", plugin)]
         if under:
             return pytester.run(*under, sys.executable, "-m", "pytest", *more, *options)
-        needs_process = alone or "-n2" in options or "--reruns=2" in options or "import vcr" in tests
+        needs_process = alone or "--reruns=2" in options or "import vcr" in tests
         call = pytester.runpytest_subprocess if needs_process else pytester.runpytest_inprocess
         return call(*more, *options)
 

@@ -194,7 +194,7 @@ def test_a_wrong_marker_fails_its_test_in_a_worker_too(suite: Suite) -> None:
     """A worker cannot end the run: the test with the marker fails with the message, the others run."""
     tests = "@pytest.mark.token_budget(max_cots=1)\ndef test_a(): pass\ndef test_b(): pass\n"
 
-    done = suite(tests, "-n2")
+    done = suite(tests, "-n1")
 
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*unknown argument 'max_cots'; did you mean 'max_cost'?*"])

@@ -37,7 +37,7 @@ def test_f118_what_a_far_worker_sends_counts_where_no_record_can_be_kept(
         "    tempfile.tempdir = os.path.abspath('there')\n"
     )
 
-    done = suite(TWO, "-n2", "--meter-report=json:r.json", "--meter-data=file/x")
+    done = suite(TWO, "-n1", "--meter-report=json:r.json", "--meter-data=file/x")
 
     assert done.ret == 0
     assert calls_in(pytester.path / "r.json") == TWO_CALLS

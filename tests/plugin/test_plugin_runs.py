@@ -25,7 +25,7 @@ def report(pytester: pytest.Pytester, name: str = "r.json") -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "xdist"])
 def test_a_run_around_pytest_counts_every_call_once(
     suite: Suite, pytester: pytest.Pytester, simulator: Simulator, options: tuple[str, ...]
 ) -> None:
@@ -53,7 +53,7 @@ def test_the_limit_of_a_run_around_pytest_holds_in_it(suite: Suite, simulator: S
     ("options", "calls", "status"),
     [
         (("--meter-max-calls=0",), 4, "exceeded"),
-        (("--meter-max-calls=0", "-n2"), 4, "exceeded"),
+        (("--meter-max-calls=0", "-n1"), 4, "exceeded"),
         (("--meter-max-calls=50", "-n2"), 4, "unknown"),
         (("--meter-max-tokens=60", "--meter-on-exceed=stop"), 3, "unknown"),  # each holds and uses 18
     ],
@@ -114,7 +114,7 @@ def test_tests_that_stay_together_pay_as_ever(suite: Suite, pytester: pytest.Pyt
     assert calls_in(pytester.path / "r.json") == TWO_CALLS
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "xdist"])
 def test_a_run_that_ends_early_is_reported(suite: Suite, pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     """`--maxfail`: what was called is there, with the exit code of the failure."""
     done = suite(
@@ -128,7 +128,7 @@ def test_a_run_that_ends_early_is_reported(suite: Suite, pytester: pytest.Pytest
     done.stdout.fnmatch_lines(["token_meter: * call*mocked* --meter for the table"])
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.mark.parametrize("options", [(), ("-n1",)], ids=["alone", "xdist"])
 def test_an_interrupted_run_is_reported(suite: Suite, pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     """Ctrl-C, given to the process that a terminal would give it to; pytest's own exit code stays."""
     # Where this suite runs in a shell's background it inherits a Ctrl-C that is ignored.
@@ -170,7 +170,7 @@ def test_a_worker_on_another_host_sends_its_record(suite: Suite, pytester: pytes
     )
     (pytester.path / "there").mkdir()
 
-    suite(TWO, "-n2", "--meter-report=json:r.json")
+    suite(TWO, "-n1", "--meter-report=json:r.json")
 
     assert calls_in(pytester.path / "r.json") == TWO_CALLS
     assert report(pytester)["run"]["complete"] is True
@@ -331,7 +331,7 @@ def test_a_limit_on_spending_leaves_replays_alone(suite: Suite, simulator: Simul
     """`--meter-max-spend=0` with `stop`: a suite of mocks and cassettes runs through, for it spends nothing."""
     done = suite(
         "import vcr\ndef test_a():\n    with vcr.use_cassette('c.yaml'): ask()\ndef test_b(): ask()\n",
-        "--meter-max-spend=0", "--meter-on-exceed=stop", "-n2",
+        "--meter-max-spend=0", "--meter-on-exceed=stop", "-n1",
     )  # fmt: skip
 
     done.assert_outcomes(passed=2)
@@ -352,7 +352,7 @@ def test_colours_are_as_pytest_has_them(suite: Suite) -> None:
 
 def test_records_of_a_suite_hold_no_prompt_and_no_key(suite: Suite, pytester: pytest.Pytester) -> None:
     """Artifacts of CI can be read by many."""
-    suite("def test_a(): ask(user='PROMPT-OF-MINE')", "-n2")
+    suite("def test_a(): ask(user='PROMPT-OF-MINE')", "-n1")
 
     rows = list(read_run(pytester.path / ".token_meter"))
     assert len(rows) == 1

@@ -16,8 +16,9 @@ from genai_prices import data_snapshot
 
 from tests.prices.cases import a_call
 from token_meter.exceptions import ConfigError
-from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates
+from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates, _fees
 from token_meter.prices._book import _KEPT
+from token_meter.prices._pricing import without
 from token_meter.types import Call, Price, Usage
 
 TEXT = Usage(prompt_tokens=1_000_000, completion_tokens=1_000_000)
@@ -54,7 +55,8 @@ def test_an_override_replaces_the_whole_row() -> None:
     """What the private row does not name has no price, though the public list has one."""
     price = PriceBook([CONTRACT]).price(a_call("gpt-6.1-terra", CACHED))
 
-    assert price == Price(None, None, "no rate is known for cached input")
+    assert (price.missing, price.reason) == (("cached input",), "no rate is known for cached input")
+    assert price.cost == cost(PriceBook([CONTRACT]), "gpt-6.1-terra", without(CACHED, "cached_input"))
 
 
 def test_an_override_is_for_its_tier_only() -> None:
@@ -142,12 +144,12 @@ def test_a_deployment_is_priced_as_the_model_it_is() -> None:
 
 
 def test_web_searches_are_priced_when_asked() -> None:
-    """Ten dollars per thousand, on top of the tokens; a provider's bill already includes them."""
-    book = PriceBook(web_search="10")
+    """The rate of the book, on top of the tokens; a provider's bill already includes them."""
+    book = PriceBook(web_search="20")
     searched = TEXT._replace(web_searches=3)
 
     assert book.price(a_call("gpt-4o", searched)) == Price(
-        Decimal("12.53"), f"genai-prices {genai_prices.__version__} + web searches", None
+        Decimal("12.56"), f"genai-prices {genai_prices.__version__} + fees {_fees.AS_OF}", None
     )
     assert cost(book, "gpt-4o", TEXT) == Decimal("12.5")
     assert cost(book, "gpt-4o", searched._replace(provider_cost=Decimal(1)), base_url=ROUTER) == 1
@@ -344,7 +346,7 @@ def test_threads_share_a_book() -> None:
 
 
 def test_the_price_data_is_loaded_at_the_first_list_price() -> None:
-    """Not at import, not for a provider's bill, not for a private price."""
+    """Not at import, not for a private price; a provider's bill is compared with it."""
     program = """
 import sys
 from decimal import Decimal
@@ -359,13 +361,13 @@ def price(book, usage):
 def loaded():
     return any(name.partition(".")[0] in ("genai_prices", "pydantic", "httpx2") for name in sys.modules)
 
-print(price(DEFAULT_BOOK, Usage(1, 1, provider_cost=Decimal(1))), DEFAULT_BOOK.version != "", loaded())
 print(price(PriceBook([Rates("openai", "gpt-4o", input=1, output=1)]), Usage(1, 1)), loaded())
+print(price(DEFAULT_BOOK, Usage(1, 1, provider_cost=Decimal(1))), DEFAULT_BOOK.version != "", loaded())
 print(price(DEFAULT_BOOK, Usage(1, 1))[:12], loaded())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert done.stdout.splitlines() == ["provider True False", "override False", "genai-prices True"]
+    assert done.stdout.splitlines() == ["override False", "provider True True", "genai-prices True"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def is_whole(price: Price) -> bool:
     """Whether the amount is the bill: what the sums of a meter say of it."""
     sums = Breakdown()
     sums.charge([a_call("m", THOUSAND)], price)
-    return sums.sums.unpriced_calls == 0
+    return price.is_whole and not (sums.sums.unpriced_calls or sums.sums.partly_priced_calls)
 
 
 REST = {

@@ -13,7 +13,7 @@ import pytest
 
 from tests.providers import anthropic_fake as server
 from tests.providers.anthropic_fake import MODEL, Reply, events, failure, message, streamed, text, thinking, tool_use
-from token_meter import BudgetExceededError, UnpricedWarning
+from token_meter import BudgetExceededError
 from token_meter.estimate import count_text
 
 anthropic = pytest.importorskip("anthropic")
@@ -188,7 +188,7 @@ USAGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "web searches": (
         {"server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1}},
         {"web_searches": 2, "total_tokens": 150},
-        "0.000966",
+        "0.020966",  # $10 for a thousand searches
     ),
     "compaction": (
         {"iterations": [COMPACTION, TURN]},
@@ -223,15 +223,20 @@ def test_a_usage_is_read_whole_and_priced(fake, metered, caller, name, is_stream
     assert cb.is_complete
 
 
-def test_an_advisor_stands_beside_and_leaves_the_cost_open(fake, metered, caller):
-    """Its tokens are billed at the price of the model that its entry names."""
-    fake.will(Reply(body=message(usage=server.usage(iterations=[TURN, ADVICE]))))
+@pytest.mark.parametrize(
+    ("model", "cost", "missing"),
+    [("claude-opus-4-8", "0.007221", ()), ("claude-9", "0.000966", ("input tokens", "cached input", "output tokens"))],
+)
+def test_an_advisor_is_billed_at_the_price_of_the_model_that_its_entry_names(
+    fake, metered, caller, model, cost, missing
+):
+    fake.will(Reply(body=message(usage=server.usage(iterations=[TURN, {**ADVICE, "model": model}]))))
 
-    with metered() as cb:
+    with metered(on_unpriced="ignore") as cb:
         caller.run(create)
 
-    with pytest.warns(UnpricedWarning, match="another model's price"):
-        assert (cb.unpriced_calls, cb.is_complete) == (1, False)
+    assert (cb.cost, cb.is_complete) == (Decimal(cost), not missing)
+    assert sorted(cb.calls[0].price.missing) == sorted(f"{what} of {model}" for what in missing)
     assert (cb.total_tokens, cb.calls[0].tokens.tool_usage_tokens) == (150, 900)
 
 

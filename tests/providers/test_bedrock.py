@@ -29,7 +29,7 @@ from tests.providers.bedrock_fake import (
     tool_use,
     usage,
 )
-from token_meter import BudgetExceededError, meter
+from token_meter import BudgetExceededError, attach, detach, meter
 from token_meter.estimate import count_text
 from token_meter.prices import PriceBook
 
@@ -642,6 +642,22 @@ def test_handlers_hear_each_piece_as_it_passes(fake, metered, caller):
         ("reasoning", "Hm"), ("reasoning", "mm"), ("text", "Ro"), ("text", "se"),
         ("tool_name", "look_up"), ("tool_arguments", '{"a"'), ("tool_arguments", ": 1}"), ("end", 150),
     ]  # fmt: skip
+
+
+def test_handlers_of_a_client_hear_its_calls(fake, metered, caller):
+    """`attach` takes a client of boto3 or aiobotocore."""
+    fake.will(Reply(body=conversation()), Reply(body=conversation()))
+    told = Told()
+
+    async def ask(client: Any) -> None:
+        attach(client, handlers=[told])
+        await converse(client)
+        detach(client)
+        await converse(client)
+
+    caller.run(ask)
+
+    assert [one[0] for one in told.heard] == ["start", "end"]
 
 
 READINGS: dict[str, Callable[[Any], Any]] = {

@@ -16,7 +16,7 @@ import pytest
 from tests.providers import google_fake as server
 from tests.providers.fake_server import Reply
 from tests.providers.google_fake import MODEL, SAID, SERVED, FakeGoogle, answer, failure, streamed, usage
-from token_meter import BudgetExceededError, meter
+from token_meter import BudgetExceededError, attach, detach, meter
 from token_meter.estimate import count_text
 from token_meter.prices import PriceBook
 
@@ -469,7 +469,24 @@ def test_retries_are_attempts_of_one_call(fake, metered, caller):
         assert cb.remaining.calls == 1
 
     assert (cb.successful_requests, cb.failed_requests, cb.total_tokens) == (1, 2, 150)
-    assert sorted(call.status for call in cb.calls) == [200, 429, 503]
+    assert [(call.status, call.attempt) for call in cb.calls] == [(429, 0), (503, 1), (200, 2)]
+
+
+def test_a_retry_has_its_number_without_a_limit_too(fake, metered, caller):
+    """The SDK does not send it: the gate counts, where single calls are kept."""
+    if not hasattr(types, "HttpRetryOptions"):
+        pytest.skip("this google-genai does not retry")
+    fake.will(failure(429), Reply(body=answer()), Reply(body=answer()))
+    retries = types.HttpRetryOptions(attempts=3, initial_delay=0.001, max_delay=0.002, jitter=0.001)
+
+    async def twice(client: Any) -> None:
+        await create(client)
+        await create(client)
+
+    with metered() as cb:
+        caller.run(twice, retry_options=retries)
+
+    assert [(call.status, call.attempt) for call in cb.calls] == [(429, 0), (200, 1), (200, 0)]
 
 
 def test_an_error_is_the_sdks_own(fake, metered, caller):
@@ -730,6 +747,23 @@ def test_handlers_hear_each_piece_as_it_passes(fake, metered, caller):
         ("reasoning", "Hm"), ("reasoning", "mm"), ("text", "Ro"), ("text", "se"),
         ("tool_name", "look_up"), ("tool_arguments", '{"a": 1}'), ("end", 150),
     ]  # fmt: skip
+
+
+def test_handlers_of_a_client_hear_its_calls_and_those_of_no_other(fake, metered, caller):
+    """`attach` takes the SDK's own client, or its `aio`."""
+    fake.will(*(Reply(body=answer()) for _ in range(4)))
+    told = Told()
+
+    async def ask(client: Any) -> None:
+        attach(client, handlers=[told])
+        await create(client)
+        detach(client, handlers=[told])
+        await create(client)
+
+    caller.run(ask)
+    caller.run(create)
+
+    assert [one[0] for one in told.heard] == ["start", "end"]
 
 
 def test_a_key_in_the_query_is_nowhere(metered):

@@ -27,7 +27,7 @@ def test_the_page_shows_the_rows_that_are_tried() -> None:
 
 @pytest.mark.usefixtures("without_certificates")
 @pytest.mark.parametrize(("row", "shape"), CELLS)
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_the_cell_is_true(row: Row, shape: str) -> None:
     """The word, and the counts where they are fixed."""
     pytest.importorskip(row.module)
@@ -68,7 +68,7 @@ def _counts(cb: Meter, cell: Cell) -> tuple[int | None, int | None, int | None]:
 
 @pytest.mark.usefixtures("without_certificates")
 @pytest.mark.parametrize("row", table.rows(), ids=lambda row: f"{row.sdk} {row.over}".replace(" ", "-"))
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")
 def test_f127_a_limit_refuses_a_call_before_it_leaves(row: Row) -> None:
     """And the refusal reaches the program as it was raised, through whatever the SDK makes of exceptions."""
     pytest.importorskip(row.module)

@@ -63,7 +63,7 @@ def test_step_outputs_are_numbers_and_a_word(rows: list[object], limit: str, sta
 
     assert found == {
         "cost": "0.002", "spent": "0.002", "tokens": str(1100 * len(rows)), "calls": str(len(rows)),
-        "unpriced": str(len(rows) - 1), "delta": "", "delta_like_for_like": "", "status": status,
+        "unpriced": str(len(rows) - 1), "partly_priced": "0", "delta": "", "delta_like_for_like": "", "status": status,
         **dict.fromkeys(("cost_is_lower_bound", "spent_is_lower_bound"), "true" if len(rows) > 1 else "false"),
     }  # fmt: skip
 

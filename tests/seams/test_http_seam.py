@@ -277,7 +277,9 @@ def test_a_meter_imports_no_sdk():
         from token_meter import meter
         with meter() as cb:
             pass
-        print(cb.total_tokens, [m for m in ("openai", "httpx", "httpx2", "pydantic") if m in sys.modules])
+        sdks = ("openai", "anthropic", "google.genai", "boto3", "botocore", "aiobotocore")
+        under = ("httpx", "httpx2", "aiohttp", "requests", "urllib3", "http.client", "pydantic")
+        print(cb.total_tokens, [m for m in (*sdks, *under) if m in sys.modules])
         """
     )
 

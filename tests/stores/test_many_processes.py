@@ -22,8 +22,8 @@ from token_meter.budget import store_client
 from token_meter.ledger import Ledger
 from token_meter.stores import Charge, MemoryBudgetStore, Settlement, Units
 
-PROCESSES, CALLS, LARGEST = 8, 200, 1000
-LIMIT = Decimal("0.40")  # about two thirds of what they ask for
+PROCESSES, CALLS, LARGEST = 8, 60, 1000
+LIMIT = CALLS * Decimal("0.002")  # about two thirds of what they ask for
 URL = "http://budget.test/v1/chat/completions"
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "max_tokens": LARGEST}
 FORK = multiprocessing.get_context("fork")

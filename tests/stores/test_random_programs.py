@@ -70,6 +70,7 @@ def outcomes(engine: Engine, program: list[tuple[Any, ...]]) -> Iterator[Any]:
     yield store.budgets()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_random_programs_say_the_same_as_the_model(request: pytest.FixtureRequest, kind: str) -> None:
     tried: Engine = request.getfixturevalue(f"{kind}_engine")

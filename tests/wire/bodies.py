@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from token_meter._fees import Fees
 from token_meter.types import Usage
 
 
@@ -129,6 +130,7 @@ EMBEDDING = {
     "model": "text-embedding-3-small",
     "usage": {"prompt_tokens": 8, "total_tokens": 8},
 }
+DRAWN = {"input@gpt-5": 40, "output@gpt-5": 60}
 SVG = {"input_tokens": 40, "model": "gpt-5", "output_tokens": 60, "reasoning_tokens": 5, "total_tokens": 100}
 
 
@@ -159,7 +161,9 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
             "tool_usage": None,
             "output": [{"type": "image_generation_call", "svg_usage": SVG}, {"type": "image_generation_call"}],
         },
-        RESPONSE_USAGE._replace(web_searches=None, tool_usage_tokens=100),
+        RESPONSE_USAGE._replace(
+            web_searches=None, tool_usage_tokens=100, fees=Fees({"image_generation": None, **DRAWN})
+        ),
     ),
     "compaction": (
         "compaction",
@@ -202,6 +206,7 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
             output_image_tokens=4160,
             output_text_tokens=40,
             tool_usage_tokens=100,
+            fees=Fees(DRAWN),
         ),
     ),
     "image without output details": (

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.wire.by_name import StreamReader, read_body
+from token_meter._fees import Fees
 from token_meter.types import Usage
 
 TEXT = {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940}
@@ -250,7 +251,6 @@ BYOK = {"cost": 0.000175, "is_byok": True, "cost_details": {"upstream_inference_
         (BYOK, "0.003675"),
         ({**BYOK, "is_byok": False}, "0.000175"),
         ({"cost": 0.01, "cost_details": {"upstream_inference_cost": 0.01}}, "0.01"),
-        ({"cost": 0, "is_byok": True, "cost_details": None}, None),
         ({"cost": {"total_cost": 0.0062, "currency": "USD", "input_cost": 0.0009}}, "0.0062"),
         ({"cost": {"total_cost": 0.0062, "currency": "EUR"}}, None),
         ({"cost": 0.5, "currency": "CNY"}, None),
@@ -265,6 +265,14 @@ def test_f144_a_charge_is_read_whole_and_in_dollars_only(said: dict[str, Any], d
     assert usage is not None
     assert usage.provider_cost == (None if dollars is None else Decimal(dollars))
     assert usage._replace(provider_cost=None) == USAGE
+
+
+def test_f144_what_the_owner_of_a_key_pays_and_a_router_does_not_say_is_missing() -> None:
+    body = chat({**TEXT, "cost": 0.000175, "is_byok": True, "cost_details": None})
+
+    usage = read_body("chat", json.dumps(body).encode()).usage
+
+    assert usage == USAGE._replace(provider_cost=Decimal("0.000175"), fees=Fees({"upstream_inference": None}))
 
 
 @pytest.mark.parametrize("amount", [b"1e99999999999999999999", b"1e9999", b"-1", b"NaN", b'"a lot"'])

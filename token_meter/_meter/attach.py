@@ -10,6 +10,7 @@ from token_meter.context.stack import CALLBACKS, push, remove
 from token_meter.context.subscriber import subscribers
 from token_meter.events.dispatcher import dispatch_late
 from token_meter.exceptions import ConfigError
+from token_meter.providers import PROVIDERS
 from token_meter.runtime.hub import HUB
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ def attach(client: C, *, handlers: Iterable[Any]) -> C:
     Raises:
         ConfigError: *client* is not a client, or one of *handlers* is not a handler.
     """
-    if isinstance(client, type) or not (_is_sdk_client(client) or _is_http_client(client)):
+    parts = () if isinstance(client, type) else _parts_of(client)
+    if not parts:
         msg = f"attach() takes a client of an SDK or of httpx; this is {_described(client)}"
         raise ConfigError(msg)
-    if CLIENTS.put(client, subscribers(handlers)) and _is_sdk_client(client):
-        HUB.watch_copies(type(client))
+    found = subscribers(handlers)
+    for part in parts:
+        if CLIENTS.put(part, found) and _is_sdk_client(part):
+            HUB.watch_copies(type(part))
     return client
 
 
@@ -43,7 +47,9 @@ def detach(client: C, *, handlers: Iterable[Any] | None = None) -> C:
 
     Detaching a handler that is not attached does nothing.
     """
-    CLIENTS.remove(client, None if handlers is None else subscribers(handlers))
+    off = None if handlers is None else subscribers(handlers)
+    for part in _parts_of(client) or (client,):
+        CLIENTS.remove(part, off)
     return client
 
 
@@ -90,6 +96,14 @@ class Callbacks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+
+def _parts_of(client: Any) -> tuple[Any, ...]:
+    """What *client* sends by, mostly itself; nothing for what is no client."""
+    if _is_sdk_client(client) or _is_http_client(client):
+        return (client,)
+    readers = (provider.parts_of for provider in PROVIDERS.providers.values() if provider.parts_of is not None)
+    return next((parts for read in readers if (parts := read(client))), ())
 
 
 def _is_sdk_client(client: Any) -> bool:

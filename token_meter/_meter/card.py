@@ -14,6 +14,7 @@ from token_meter.totals.totals import SubTotal
 _ROWS = 20
 _LIMITS = ("max_cost", "max_tokens", "max_calls")
 _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
+_TABLE = "<table style='border-collapse:separate;border-spacing:.8em .1em'>"
 _BAR = "display:inline-block;width:12em;height:.7em;border:1px solid currentColor;border-radius:.35em;overflow:hidden"
 
 
@@ -37,7 +38,7 @@ def card(meter: Any, *, warns: bool = True) -> str:
     )
     return (
         f"<div><div><b>{title}</b>{state} · {counted.total_tokens:,} tokens · "
-        f"<b>{escape(cost_line(still, meter, scale))}</b></div><table>{rows}{_bars(meter)}</table>"
+        f"<b>{escape(cost_line(still, meter, scale))}</b></div>{_TABLE}{rows}{_bars(meter)}</table>"
         f"{_table('model', models, scale)}{_table('tag', tags, scale)}</div>"
     )
 
@@ -57,7 +58,7 @@ def _table(heading: str, parts: Mapping[str, SubTotal], scale: int | None) -> st
     if len(ordered) > _ROWS:
         rows += f"<tr><td colspan='4'>… and {len(ordered) - _ROWS:,} more</td></tr>"
     heads = "".join(f"<th style='text-align:right' scope='col'>{head}</th>" for head in ("requests", "tokens", "cost"))
-    return f"<table><tr><th style='text-align:left' scope='col'>{heading}</th>{heads}</tr>{rows}</table>"
+    return f"{_TABLE}<tr><th style='text-align:left' scope='col'>{heading}</th>{heads}</tr>{rows}</table>"
 
 
 def _bars(meter: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from token_meter._money import scale_of
 from token_meter._text import visible
+from token_meter.call.jobs import open_jobs
 from token_meter.totals.totals import SubTotal, amount
 
 if TYPE_CHECKING:
@@ -58,12 +59,16 @@ def _gaps(still: Breakdown, meter: Shown) -> list[str]:
     gaps, counted = [], still.sums
     if counted.unpriced_calls:
         gaps.append(f"{_calls(counted.unpriced_calls)} unpriced: {_names(still.reasons)}")
+    if counted.partly_priced_calls:
+        parts = {f"{name} ({reason})": reason for name, reason in still.partial.items()}
+        gaps.append(f"{_calls(counted.partly_priced_calls)} priced in part: {_names(parts)}")
     if counted.unmeasured_calls:
         gaps.append(f"{_calls(counted.unmeasured_calls)} unmeasured")
     if counted.estimated_calls:
         gaps.append(f"{_calls(counted.estimated_calls)} estimated")
     if counted.open_streams:
-        gaps.append(f"{counted.open_streams} still open")
+        jobs = ", ".join(visible(name, 40) for name in open_jobs(meter))
+        gaps.append(f"{counted.open_streams} still open" + (f": {jobs}" if jobs else ""))
     if counted.late_calls:
         gaps.append(f"{_calls(counted.late_calls)} after the block, not counted")
     if meter.blind_spots:

@@ -8,6 +8,8 @@ from token_meter.context.unseen import UNSEEN
 from token_meter.totals.accumulator import Accumulator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from token_meter.blind_spots import BlindSpot
     from token_meter.context.ports import Sink
 
@@ -26,6 +28,11 @@ class SightedAccumulator(Accumulator):
         if self.is_open:
             self._look_around()
         return tuple((self._blind or {}).values())
+
+    @property
+    def partly_priced_models(self) -> Mapping[str, str]:
+        """The models whose price is known only in part, with what the cost leaves out."""
+        return self._told().partial
 
     @property
     def is_complete(self) -> bool:

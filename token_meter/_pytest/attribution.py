@@ -32,7 +32,8 @@ _OPEN = {("unknown", "warn"), ("unknown", "fail")}
 """A limit on the cost of calls without a price, and the settings under which that is told."""
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _PLUGIN = os.path.join(_PACKAGE, "_pytest", "")
-PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls")
+PROPERTIES = ("cost_usd", "spent_usd", "calls", "prompt_tokens", "completion_tokens", "unpriced_calls",
+              "partly_priced_calls")  # fmt: skip
 
 
 class CurrentTest:
@@ -280,6 +281,7 @@ def _attach(item: pytest.Item, now: CurrentTest) -> None:
     sums = (
         None if cost is None else float(cost), None if spent is None else float(spent), totals.calls,
         totals.tokens.prompt_tokens or 0, totals.tokens.completion_tokens or 0, totals.unpriced,
+        totals.partly_priced,
     )  # fmt: skip
     item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in ours]
     for name, value in zip(ours, sums, strict=True):

@@ -55,15 +55,21 @@ class TestMeter(Meter):
             replayed=sum(c.source == "replay" for c in calls),
             mocked=sum(c.source == "mock" for c in calls),
             unpriced=sum(map(_is_unpriced, calls)),
+            partly_priced=sum(map(_is_partly_priced, calls)),
             tokens=tokens,
             cost=self.cost,
             spent=self.spent,
             retries=sum(c.attempt > 0 for c in calls),
             live_unpriced=sum(c.source == "live" and _is_unpriced(c) for c in calls),
+            live_partly_priced=sum(c.source == "live" and _is_partly_priced(c) for c in calls),
         )
 
 
 def _is_unpriced(call: Call) -> bool:
-    """Whether its cost is unknown, or only in part; a refused call without usage cost nothing that is known."""
-    is_priced = call.price is not None and call.price.cost is not None and call.price.reason is None
-    return not is_priced and (call.usage is not None or call.is_success)
+    """Whether its cost is unknown; a refused call without usage cost nothing that is known."""
+    return call.cost is None and (call.usage is not None or call.is_success)
+
+
+def _is_partly_priced(call: Call) -> bool:
+    """Whether only a part of its cost is known."""
+    return call.price is not None and call.price.cost is not None and not call.price.is_whole

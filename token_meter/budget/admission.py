@@ -46,6 +46,7 @@ class CallTicket:
         is_checked: the limits that apply to the call have been checked.
         shared: what the call holds in the stores of shared budgets.
         was_seen: a seam saw a request of the call.
+        retries: how many attempts were made before the last one.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class CallTicket:
         "client",
         "deferred",
         "is_checked",
+        "retries",
         "shared",
         "size_unknown",
         "was_seen",
@@ -72,6 +74,7 @@ class CallTicket:
         self._reservation: Reservation | None = None
         self._holds = [True] if is_entered else []
         self._is_sent = False
+        self.retries = -1
 
     def keep(self, reservation: Reservation | None, budgets: tuple[MeterBudget, ...]) -> None:
         """Take over the reservation that the limits have granted."""
@@ -82,6 +85,7 @@ class CallTicket:
     def begin_attempt(self) -> None:
         """Count an attempt that starts."""
         self._is_sent = self.was_seen = True
+        self.retries += 1
         self._holds.append(True)
 
     def end_attempt(self, *, is_paid: bool) -> None:
@@ -167,13 +171,16 @@ class AdmissionController:
             internal_error("gate")
             return None
 
-    def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam."""
+    def concerns(self, stack: tuple[Any, ...], *, counts_attempts: bool = False) -> bool:
+        """Whether a limit or a handler applies to a call that starts with this stack, or the call may miss the seam.
+
+        Where the gate *counts_attempts*, it also matters who keeps single calls.
+        """
         try:
             scope = SCOPES.of(stack)
             if scope.needs_ticket is None:
                 scope.needs_ticket = has_own_send()
-            return scope.needs_ticket or bool(CLIENTS)
+            return scope.needs_ticket or bool(CLIENTS) or (counts_attempts and scope.keeps_calls)
         except Exception:
             internal_error("gate")
             return False

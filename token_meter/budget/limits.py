@@ -28,6 +28,10 @@ _PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
 """Usages of three kinds; a price book that has a price for a model can price at least one of them."""
 
 
+_NO_TOKENS = frozenset({"input tokens", "output tokens"})
+"""Without a rate for these, what is counted of a call is too little for a limit."""
+
+
 class CallForecast(NamedTuple):
     """What is known of a call before it is sent.
 
@@ -192,9 +196,11 @@ class MeterBudget:
             # The provider may serve another tier than the requested one, so the requested one may lack a price.
             asked = price(forecast.as_call(usage, forecast.service_tier))
             found = asked if asked.cost is not None else price(forecast.as_call(usage, None))
+            if found.cost is not None and not found.is_whole:  # a fee that only the answer tells, or no rate for tokens
+                return None, found.reason if _NO_TOKENS.intersection(found.missing) else None
             return found.cost, None if found.cost is not None else found.reason or "no price"
         prices = [price(forecast.as_call(usage, None)) for usage in _PROBES]
-        if any(found.cost is not None for found in prices):
+        if any(found.cost is not None and not _NO_TOKENS.intersection(found.missing) for found in prices):
             return None, None
         return None, prices[0].reason or "no price"
 

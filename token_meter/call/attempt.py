@@ -119,8 +119,9 @@ class Attempt(AttemptLifecycle):
             return False
         # A background response must be known by the time it is asked for again.
         api = self.endpoint.route.api
-        return not (api.may_run_in_background or api.runs_in_background) or not (
-            b'"queued"' in data or b'"in_progress"' in data
+        return api.job is None and (
+            not (api.may_run_in_background or api.runs_in_background)
+            or not (b'"queued"' in data or b'"in_progress"' in data)
         )
 
     def _defer(self, data: bytes) -> bool:

@@ -14,8 +14,8 @@ from token_meter._aside import is_on_loop
 from token_meter._failures import internal_error
 from token_meter.call.background import BACKGROUND
 from token_meter.call.errands import Errands
-from token_meter.call.put_off import PutOff
-from token_meter.call.record import answer_of, call_of, new_id, pending_estimate_of
+from token_meter.call.put_off import PutOff, answer_of
+from token_meter.call.record import call_of, new_id, pending_estimate_of
 from token_meter.context.stack import ATTEMPT
 from token_meter.events.dispatcher import LATE
 from token_meter.providers import attempt_number
@@ -66,6 +66,7 @@ class AttemptLifecycle(Errands):
     _id: str | None = None  # given when somebody takes single calls
     _sink_tokens: tuple[Any, ...] = ()
     _is_awaited = True  # a transport dispatches right after the end
+    retries = 0  # attempts before this one, as far as a gate has counted them
     is_replay = False  # a cassette answered
     is_signed = True  # whether it surely is a call of the api that its path names
     stand_in: Source | None = None  # what else answered instead of a server, as far as the transport can tell
@@ -122,6 +123,9 @@ class AttemptLifecycle(Errands):
                 internal_error("sink")
 
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:
+        if not self.is_signed and self.call_scope.sinks:  # only now it is known to be a call
+            self.record_start()
+            call = call._replace(id=self._id or call.id)
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
         shared = None if self.ticket is None else self.ticket.shared
         tells = self.events_out is not None or self._sink_tokens or shared is not None
@@ -293,4 +297,4 @@ class AttemptLifecycle(Errands):
     @property
     def attempt(self) -> int:
         """Which try of the SDK this is."""
-        return self._attempt if self._request is None else attempt_number(self._request.headers)
+        return self._attempt if self._request is None else attempt_number(self._request.headers) or self.retries

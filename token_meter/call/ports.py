@@ -29,6 +29,13 @@ class BackgroundAttempt(Protocol):
     def expire(self) -> None:
         """Wait no longer for its end."""
 
+    @property
+    def meters(self) -> tuple[Recipient, ...]:
+        """The meters that count it."""
+
+    def dismiss(self) -> None:
+        """Forget it, as if it had not been sent."""
+
     def dispatch(self) -> None:
         """Tell handlers what happened, in the caller's thread."""
 

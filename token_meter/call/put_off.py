@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from token_meter._aside import aside
 from token_meter._failures import internal_error
 from token_meter.events.dispatcher import LATE, EventDispatcher
-from token_meter.types import Call
+from token_meter.types import Answer, Call
+from token_meter.wire import read_answer
 
 if TYPE_CHECKING:
     from token_meter.call.pending_estimate import PendingEstimate
+    from token_meter.call.ports import EndedAttempt
+    from token_meter.wire import StreamReader
 
 
 class PutOff:
@@ -42,3 +45,10 @@ class PutOff:
                 LATE.append(self._events)
             raise
         self.finish()
+
+
+def answer_of(attempt: EndedAttempt, reader: StreamReader | None, body: bytes | None) -> Answer | None:
+    """What the call said, as far as *reader* saw it, or as *body* has it."""
+    if reader is not None:
+        return reader.answer()
+    return read_answer(attempt.endpoint.route.api.format, body) if body and attempt.wants_body else None

@@ -13,13 +13,12 @@ from token_meter._fork import in_child
 from token_meter.call.doubts import believed, served_tier
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
-from token_meter.types import Answer, Call, Certainty, Outcome, Reading, Source, Usage
+from token_meter.types import Call, Certainty, Outcome, Reading, Source, Usage
 from token_meter.wire import read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
-    from token_meter.wire import StreamReader
 
 _DONE = (None, "complete")
 _ROUTER = b"router"
@@ -50,14 +49,16 @@ def call_of(
     doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in _DONE
     if doubtful and usage is not None:
         usage = believed(usage, route.api, is_whole=end == "complete")
-    if usage is None:
-        if route.api.is_free and attempt._is_ok:
-            usage = Usage()
-        elif attempt._is_ok or (attempt._status is None and not unsent):
-            certainty = "unmeasured"
+    if usage is None and attempt._is_ok:
+        ask = route.api.asked_usage
+        usage = Usage() if route.api.is_free else ask and ask(attempt.request_body())
+        certainty = "unmeasured" if usage is None else "exact"
+    elif usage is None:
+        certainty = "exact" if attempt._status is not None or unsent else "unmeasured"
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
+        or (usage.prompt_tokens is None and not reading.ended)
         or (
             route.api.format.has_running_output
             and route.api.format.terminal
@@ -99,7 +100,7 @@ def call_of(
         attempt._streamed,
         attempt.call_scope.tags,
         source_of(attempt),
-        None,
+        route.api.job and route.api.job.processing,
         None,
         None,
         attempt.endpoint.base_url,
@@ -157,10 +158,3 @@ def source_of(attempt: EndedAttempt) -> Source:
     if attempt._status is not None or attempt._request is None:
         return "live"
     return "mock" if is_stand_in(getattr(attempt._request.client, "_transport", None)) else "live"
-
-
-def answer_of(attempt: EndedAttempt, reader: StreamReader | None, body: bytes | None) -> Answer | None:
-    """What the call said, as far as *reader* saw it, or as *body* has it."""
-    if reader is not None:
-        return reader.answer()
-    return read_answer(attempt.endpoint.route.api.format, body) if body and attempt.wants_body else None

@@ -122,9 +122,11 @@ def finish(
     limits = limits_of(budget_settings(config), "run", on_exceed)
     checks = [doubted(check, str(missing)) if missing else check for check in check_limits(summary, limits)]
     checks += checks_on_record(reader.facts, checks)
-    if config["unpriced"] == "fail" and summary.totals.unpriced:
-        n = summary.totals.unpriced
-        text = f"{n} call{'' if n == 1 else 's'} without a price ({', '.join(summary.totals.unpriced_models[:5])})"
+    if config["unpriced"] == "fail" and summary.totals.open:
+        n = summary.totals.open
+        text = (
+            f"{n} call{'' if n == 1 else 's'} without a whole price ({', '.join(summary.totals.unpriced_models[:5])})"
+        )
         checks.append(Check("run", "unpriced", Decimal(0), Decimal(n), "exceeded", text))
     summary = replace(summary, checks=tuple(checks))
     return summary, verdict_of(checks, config, is_doubtful=bool(missing and limits))

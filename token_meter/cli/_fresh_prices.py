@@ -18,6 +18,7 @@ from token_meter.prices import DEFAULT_PROVIDER
 if TYPE_CHECKING:
     from token_meter.prices import PriceBook
 
+_SHOWN = 6
 FAILED = 3
 """The exit code of `status` when what was asked for does not hold, as for a limit of a run."""
 
@@ -169,7 +170,8 @@ def _show_literals(book: PriceBook) -> None:
     without = [model for model in models if not describe(model, DEFAULT_PROVIDER, book=book)]
     if models:
         click.echo(f"SDK     {version} names {len(models)} models, {len(without) or 'none'} without a price")
-        click.echo(f"        {', '.join(without)}") if without else None
+        more = f" and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
+        click.echo(f"        {', '.join(without[:_SHOWN])}{more}") if without else None
 
 
 _RATES = ("input", "cached-input", "cache-write", "output")

@@ -45,7 +45,7 @@ def update(paths: tuple[str, ...], file: str, **given: Any) -> None:
     )  # fmt: skip
     write(render(fixed, "json"), file)
     click.echo(f"wrote {file}: {cost_text(now.totals)} in {counted(now.totals.calls, 'call')}")
-    if before is not None and not now.totals.unpriced and now.totals.cost < before.totals.cost:
+    if before is not None and not now.totals.open and now.totals.cost < before.totals.cost:
         click.echo(f"note: it fell from {cost_text(before.totals)}; commit it to keep what was saved", err=True)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from token_meter.providers import PROVIDERS, UNKNOWN, Route, route_of
+from token_meter.prices import STATED_IN_HEADERS, states_in_header
+from token_meter.providers import PROVIDERS, UNKNOWN, Route, read_charge, route_of
 from token_meter.transports.ports import Key
 from token_meter.wire import HeaderReader
 
@@ -48,24 +49,25 @@ class EndpointCache(dict[Key, Endpoint | None]):
         if route is not None:
             shown = host if port is None else f"{host}:{port}"
             loopback = host in _LOOPBACK or host.startswith("127.")
-            endpoint = Endpoint(
-                route, shown, f"{scheme}://{shown}{route.prefix}", loopback, route.api.needs_sign,
-                _header_readers(route, host),
-            )  # fmt: skip
+            base = f"{scheme}://{shown}{route.prefix}"
+            readers = _header_readers(route, host, base)
+            endpoint = Endpoint(route, shown, base, loopback, route.api.needs_sign, readers)
         if len(self) >= _LIMIT:
             self.clear()
         self[key] = endpoint
         return endpoint
 
 
-def _header_readers(route: Route, host: str) -> tuple[HeaderReader, ...]:
+def _header_readers(route: Route, host: str, base_url: str) -> tuple[HeaderReader, ...]:
     """The functions that read the headers of an answer; an answer to a `retrieve` has none."""
     if route.action != "create":
         return ()
     provider = PROVIDERS.provider_of(host)
-    readers = (route.api.format.read_headers, None if provider is None else provider.read_headers)
+    charge = read_charge if STATED_IN_HEADERS and states_in_header(base_url) else None
+    readers = (route.api.format.read_headers, None if provider is None else provider.read_headers, charge)
     return tuple(reader for reader in readers if reader is not None)
 
 
 ENDPOINTS = EndpointCache()
 PROVIDERS.changed.append(ENDPOINTS.clear)
+STATED_IN_HEADERS.changed.append(ENDPOINTS.clear)

@@ -74,7 +74,7 @@ def line(call: Call) -> str:
     else:
         prompt, completion = call.usage.prompt_tokens, call.usage.completion_tokens
         parts.append(f"{_count(prompt)} prompt + {_count(completion)} completion tokens")
-    is_part = call.price is not None and call.price.reason is not None
+    is_part = call.price is not None and not call.price.is_whole
     parts.append("cost unknown" if call.cost is None else f"{'>= ' if is_part else ''}{format_usd(call.cost)}")
     parts.append(f"{call.duration_s:.2f} s")
     if call.certainty not in ("exact", "unmeasured"):

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
+from token_meter._fees import Fees
 from token_meter.types import Call, Usage
 
 VERSION = 2
@@ -135,9 +136,13 @@ def _n(count: int | None) -> int | str:
 
 def _rare(usage: Usage) -> str:
     found = ((name, getattr(usage, name)) for name in _RARE)
-    return "".join(
-        f',"{name}":{quoted(str(v)) if isinstance(v, Decimal) else json.dumps(v)}' for name, v in found if v is not None
-    )
+    return "".join(f',"{name}":{_rare_json(v)}' for name, v in found if v is not None)
+
+
+def _rare_json(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return quoted(str(value))
+    return json.dumps({cut(name): n for name, n in value} if isinstance(value, Fees) else value, separators=(",", ":"))
 
 
 def _common(
@@ -286,6 +291,8 @@ def _count(line: Mapping[str, Any], key: str) -> Any:
         return money
     if key == "audio_seconds":
         return _number(line, key)
+    if key == "fees":
+        return Fees({name: _count(value, name) for name in value})
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**18:
         raise ValueError(key)
     return value

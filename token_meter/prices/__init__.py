@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
-from token_meter.prices._hosts import DEFAULT_BASE_URL, DEFAULT_PROVIDER, forget_hosts, know_hosts
+from token_meter.prices._hosts import (
+    DEFAULT_BASE_URL,
+    DEFAULT_PROVIDER,
+    STATED_IN_HEADERS,
+    forget_hosts,
+    know_hosts,
+    states_in_header,
+)  # fmt: skip
 from token_meter.prices._listed import Listed
 from token_meter.prices._rates import Rates
 from token_meter.prices._unreadable import UnreadableBook
@@ -27,6 +34,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_BOOK",
     "DEFAULT_PROVIDER",
+    "STATED_IN_HEADERS",
     "Listed",
     "PriceBook",
     "PriceRow",
@@ -38,6 +46,7 @@ __all__ = [
     "known_models",
     "known_providers",
     "nearest",
+    "states_in_header",
     "unknown_providers",
     "unreached_providers",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
@@ -20,13 +19,12 @@ from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import PriceList
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, AtLeastError, UnpriceableError, unexplained
+from token_meter.prices._pricing import charged, failed, price_of
+from token_meter.prices._rate_card import UnpriceableError
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
 
-_LOG = logging.getLogger("token_meter")
 _KEPT = 4096
-_new = tuple.__new__
 _KEY = ("base_url", "host", "provider", "response_model", "request_model", "service_tier", "processing", "api")
 _key = attrgetter(*_KEY)
 _ON_UNPRICED = ("warn", "raise", "ignore")
@@ -55,18 +53,19 @@ class PriceBook:
             models of several, who are then told by the model's name.
         on_unpriced: what to do when counted tokens have no price: `warn`, `raise` or `ignore`.
         name: the book's name in reports.
-        web_search: US dollars per 1,000 web searches; without it, the price does not include their fee.
+        web_search: US dollars per 1,000 web searches, instead of the published rates.
         listed: list prices of models that the public list does not have yet.
         public: a file of `token-meter prices update`, in the place of the list that comes with the package.
+        fees: own rates per 1,000 of what is billed beside tokens (`{"file_search": "2"}`), instead of the published
+            ones; `False`: other terms apply, and such a fee is named in `Price.missing`.
     """
 
-    __slots__ = ("_memo", "_search_fee", "_shown", "_terms", "name", "on_unpriced")
+    __slots__ = ("_memo", "_shown", "_terms", "name", "on_unpriced")
 
     name: str | None
     on_unpriced: str
     _terms: Terms
     _memo: _Memo
-    _search_fee: Decimal | None
     _shown: str
 
     def __init__(
@@ -81,6 +80,7 @@ class PriceBook:
         web_search: Decimal | str | int | None = None,
         listed: Iterable[Listed] = (),
         public: str | os.PathLike[str] | PriceList | None = None,
+        fees: Mapping[str, Decimal | str | int] | Literal[False] | None = None,
     ) -> None:
         if on_unpriced not in _ON_UNPRICED:
             msg = f"on_unpriced must be one of {', '.join(_ON_UNPRICED)}, not {on_unpriced!r}"
@@ -91,13 +91,12 @@ class PriceBook:
             from token_meter.prices._list_file import read_list
 
             public = read_list(public)
-        terms = terms_of(overrides, multipliers, models, hosts, listed, public)
+        terms = terms_of(overrides, multipliers, models, hosts, listed, public, fees, web_search)
         fixed: dict[str, Any] = {
             "name": name,
             "on_unpriced": on_unpriced,
             "_terms": terms,
             "_memo": _Memo(None),
-            "_search_fee": None if web_search is None else given.rate_of(web_search, "web_search"),
             "_shown": f"{len(terms.overrides)} overrides, {len(multipliers or ())} multipliers, "
             f"{len(models or ())} models, {len(hosts or ())} hosts",
         }
@@ -163,8 +162,8 @@ class PriceBook:
 
     @property
     def digest(self) -> str:
-        """A digest of the private terms and the search fee, since books may share a name; empty without any."""
-        return self._terms.digest(self._search_fee)
+        """A digest of the private terms, since books may share a name; empty without any."""
+        return self._terms.digest()
 
     def provider_of(self, base_url: str | None) -> str | None:
         """Return the provider of calls to *base_url* (or `host`, `host:port`); `None` when it is not known."""
@@ -172,10 +171,7 @@ class PriceBook:
 
     def price(self, call: Call) -> Price:
         """Return what *call* costs and the source of the price, or the reason why it has none. Never raises."""
-        usage = call.usage
-        if usage is not None and usage.provider_cost is not None and self._believes(call):
-            return _charged(usage.provider_cost)  # without loading the public list
-        return self._priced(usage, self._entry(call))
+        return next(self.price_each(call, (call.usage,)))
 
     def priced(self, call: Call) -> Call:
         """Return *call* with its price and its provider. Never raises."""
@@ -189,18 +185,15 @@ class PriceBook:
 
     def slow_part(self, call: Call) -> Callable[[], object] | None:
         """What has to be loaded before `price` of *call*; `None`: nothing."""
-        is_stated = call.tokens.provider_cost is not None and self._believes(call)
-        is_known = is_stated or self._terms.sources.public.current is not None or _key(call) in self._memo.entries
+        is_known = self._terms.sources.public.current is not None or _key(call) in self._memo.entries
         return None if is_known else partial(self._entry, call)
 
     def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         """Return what calls like *call* cost with each of *usages*; their rates are looked up once. Never raises."""
         entry, believes = self._entry(call), self._believes(call)
         for usage in usages:
-            if believes and usage is not None and usage.provider_cost is not None:
-                yield _charged(usage.provider_cost)
-            else:
-                yield self._priced(usage, entry)
+            listed = price_of(usage, entry)
+            yield charged(usage, listed) if believes and usage is not None else listed
 
     def _believes(self, call: Call) -> bool:
         """Whether an amount that the answer states is what was charged."""
@@ -220,53 +213,12 @@ class PriceBook:
             starts = [call.started_s for call in calls]
             if entry.together is None or not entry.since <= min(starts) <= max(starts) < entry.until:
                 return None
+            if self._believes(calls[0]) and any(call.tokens.provider_cost is not None for call in calls):
+                return None
             cost = entry.together([call.tokens for call in calls])
             return None if cost is None else Price(cost, entry.source, None)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             return None
-
-    def _priced(self, usage: Usage | None, entry: Entry) -> Price:
-        try:
-            if entry.free and (usage is None or usage.prompt_tokens is None):
-                return Price(Decimal(0), entry.source, None)
-            if usage is None:
-                return _NO_USAGE
-            if entry.cost is None:
-                return entry.refusal or _NO_USAGE
-            if entry.doubt is not None or unexplained(usage):
-                return self._at_least(usage, entry)
-            if usage.web_searches and self._search_fee is not None:
-                return self._with_searches(entry.cost(usage), entry, usage.web_searches)
-            # NamedTuple's own constructor takes twice as long.
-            return _new(Price, (entry.cost(usage), entry.source, None))
-        except AtLeastError as known:
-            return Price(known.cost, entry.source, str(known))
-        except UnpriceableError as exc:
-            return Price(None, None, str(exc))
-        except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
-            return _failed(exc)
-
-    def _with_searches(self, cost: Decimal, entry: Entry, searches: int, reason: str | None = None) -> Price:
-        if not searches or self._search_fee is None:
-            return Price(cost, entry.source, reason)
-        fee = EXACT.divide(EXACT.multiply(self._search_fee, Decimal(searches)), Decimal(1000))
-        return Price(EXACT.add(cost, fee), f"{entry.source} + web searches", reason)
-
-    def _at_least(self, usage: Usage, entry: Entry) -> Price:
-        """The price of a usage with tokens that no count explains, or of a call in one of two tiers: what is sure."""
-        assert entry.cost is not None
-        reason, rest = entry.doubt, unexplained(usage)
-        if rest and entry.counts_rest:
-            usage = usage._replace(reasoning_tokens=rest)
-        elif rest and rest != usage.reasoning_tokens:
-            thoughts, shown = usage.reasoning_tokens or 0, usage.completion_tokens or 0
-            sure = thoughts if shown < thoughts <= rest else 0  # more than was shown: it cannot be a part of that
-            usage = usage._replace(
-                completion_tokens=shown + sure, total_tokens=(usage.prompt_tokens or 0) + shown + sure
-            )
-            left = f"{rest - sure} tokens of the total are neither prompt nor completion, and their rate is not known"
-            reason = left if reason is None else f"{left}; {reason}"
-        return self._with_searches(entry.cost(usage), entry, usage.web_searches or 0, reason)
 
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""
@@ -278,7 +230,7 @@ class PriceBook:
             if entry is None or not entry.since <= call.started_s < entry.until:
                 entry = self._remember(key, call)
         except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
-            return Entry(0, 0, None, None, _failed(exc), free=False)
+            return Entry(0, 0, None, None, failed(exc), free=False)
         return entry
 
     def _remember(self, key: tuple[str | None, ...], call: Call) -> Entry:
@@ -297,18 +249,3 @@ class PriceBook:
             at_s = call.started_s
             hour = at_s - at_s % 3600 if math.isfinite(at_s) else at_s
             return Entry(hour, hour + 3600, None, None, Price(None, None, str(exc)), free=False)
-
-
-def _charged(amount: Decimal) -> Price:
-    """The price that the provider itself has charged, in US dollars."""
-    if not amount.is_finite() or amount < 0:
-        return Price(None, None, "the provider reports a cost that is not an amount")
-    return Price(amount, "provider", None)
-
-
-def _failed(error: Exception) -> Price:
-    _LOG.debug("token_meter could not price a call", exc_info=True)
-    return Price(None, None, f"pricing failed: {type(error).__name__}")
-
-
-_NO_USAGE = Price(None, None, "no usage: the answer carried no counts")

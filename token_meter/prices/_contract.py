@@ -7,21 +7,24 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from token_meter._text import WHERE_PRICES_GO
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _overlay
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
-from token_meter.prices._hosts import Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._fees import SEARCHES, fee_list
+from token_meter.prices._hosts import LITELLM, STATED_IN_HEADERS, Place, PlaceMap, known_provider, place_of, states_usd
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import BUNDLED, PriceList, Sources
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
-from token_meter.prices._rate_card import EXACT, RateCard, UnpriceableError
+from token_meter.prices._rate_card import EXACT, RateCard, RateTable, UnpriceableError
 from token_meter.prices._rates import STANDARD, Rates
 from token_meter.prices._uplifts import ASSUMED, factor_of, matches, split_tier
-from token_meter.types import Call
+from token_meter.types import Call, Price
 
 _LONGEST = 200
 _UNNAMED = {"moderations": "omni-moderation-latest"}
@@ -40,6 +43,7 @@ class Terms(NamedTuple):
         models: the model behind a deployment, by its name, then by base URL.
         hosts: the provider behind a base URL.
         sources: where list prices are found.
+        fees: own rates of what is billed beside tokens, per 1,000; `None`: none of it has a price.
     """
 
     overrides: tuple[Rates, ...]
@@ -47,6 +51,7 @@ class Terms(NamedTuple):
     models: Mapping[str, PlaceMap[str]]
     hosts: PlaceMap[str]
     sources: Sources = Sources()
+    fees: Mapping[str, Decimal] | None = MappingProxyType({})
 
     def digest(self, *more: object) -> str:
         """A digest of twelve hexadecimal digits; empty without any terms."""
@@ -54,7 +59,8 @@ class Terms(NamedTuple):
         models = sorted((name, places.rows) for name, places in self.models.items())
         listed = [row.terms for row in self.sources.rows]
         public = "" if self.sources.public is BUNDLED else self.sources.public.stamp
-        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, (listed, public, *more)))
+        fees = ("no fees",) if self.fees is None else sorted(self.fees.items())
+        given = (rows, self.multipliers.rows, models, self.hosts.rows, *filter(None, (listed, public, fees, *more)))
         return hashlib.sha256(repr(given).encode()).hexdigest()[:12] if any(given) else ""
 
     def provider_of(self, base_url: str | None) -> str | None:
@@ -80,11 +86,10 @@ class Terms(NamedTuple):
             return self._find(call)
         asked = tier.removesuffix("?")
         standard = self._find(call._replace(service_tier=None))
-        try:
-            other = self._find(call._replace(service_tier=asked))
-        except UnpriceableError:
+        other = self._find(call._replace(service_tier=asked))
+        if other.cost is None:
             if asked not in _overlay.DEARER_TIERS:
-                raise
+                return other
             other = standard
         return cheaper_of(standard, other, f"tier {asked} was asked for, and the answer does not say which one served")
 
@@ -101,8 +106,30 @@ class Terms(NamedTuple):
         by_model = provider == BY_MODEL
         if by_model:
             provider, spelled = maker_of(spelled, call.started_s, self._own(), self.sources)
-        found = self._entry_of(call, provider, spelled, also, where)
+        try:
+            found = self._entry_of(call, provider, spelled, also, where)
+        except UnpriceableError as exc:  # what is billed by the character needs no rate for tokens
+            hour = call.started_s - call.started_s % 3600
+            found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, str(exc)), free=False)
+        found = self._with_fees(found, call, provider, spelled)
         return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+
+    def _with_fees(self, entry: Entry, call: Call, provider: str, spelled: str) -> Entry:
+        """*entry* with what its model costs beside tokens."""
+        fees = fee_list(provider, _overlay.plain_name(provider, spelled), self.fees)
+        is_by_token = not fees.per_call and provider != "perplexity"
+        other = partial(self._sheet_of, provider, call.started_s, call.processing or "")
+        return entry._replace(fees=fees, other=other, together=entry.together if is_by_token else None)
+
+    def _sheet_of(self, provider: str, at_s: float, processing: str, model: str) -> RateTable | None:
+        """The rates of another model at the same provider, whose tokens stand beside those of a call."""
+        own = self._override(provider, (model,), "", processing)
+        try:
+            return (
+                own.sheet if own is not None else published(provider, model, "", processing, at_s, self.sources).sheet
+            )
+        except UnpriceableError:
+            return None
 
     def maker_of(self, call: Call) -> str | None:
         """Who is paid for a call to a host that goes by the model; `None` when no maker lists it."""
@@ -126,6 +153,8 @@ class Terms(NamedTuple):
         own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
+            if call.api == "batches":
+                return Entry(-math.inf, math.inf, card.cost_of_many, own.source, None, free=False)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
         if tier.startswith(WINDOW):
             msg = f"a completion window of {tier.removeprefix(WINDOW)} is discounted, and its rate is not published"
@@ -181,6 +210,8 @@ def terms_of(
     hosts: Mapping[str, str] | None,
     listed: Iterable[Listed] = (),
     public: PriceList | None = None,
+    fees: Mapping[str, Decimal | str | int] | Literal[False] | None = None,
+    web_search: Decimal | str | int | None = None,
 ) -> Terms:
     """Read the arguments of a `PriceBook`.
 
@@ -200,12 +231,20 @@ def terms_of(
         (given.place(url, "hosts"), given.word(provider, "hosts"))
         for url, provider in given.table(hosts, "hosts").items()
     )
+    STATED_IN_HEADERS.declare(place for place, provider in paid.rows if provider == LITELLM)
     factors = PlaceMap(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
         for url, factor in given.table(multipliers, "multipliers").items()
     )
+    own = None
+    if fees is not False:
+        own = {
+            given.word(name, "fees"): given.rate_of(rate, "fees") for name, rate in given.table(fees, "fees").items()
+        }
+    if web_search is not None:
+        own = {**dict.fromkeys(SEARCHES, given.rate_of(web_search, "web_search")), **(own or {})}
     sources = Sources(_distinct_lists(tuple(listed)), public or BUNDLED)
-    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, sources)
+    return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, sources, own)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:

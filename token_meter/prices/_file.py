@@ -14,9 +14,10 @@ from token_meter.prices._listed import Listed
 from token_meter.prices._rates import Rates
 
 T = TypeVar("T")
-_KEYS = frozenset(
-    {"name", "on_unpriced", "overrides", "listed", "public", "multipliers", "models", "hosts", "web_search", "currency"}
-)
+_KEYS = frozenset({
+    "name", "on_unpriced", "overrides", "listed", "public", "multipliers", "models", "hosts", "web_search", "currency",
+    "fees",
+})  # fmt: skip
 _MODEL_KEYS = frozenset({"base_url", "name", "model"})
 
 
@@ -55,6 +56,7 @@ def read_book(path: Path) -> dict[str, Any]:
         "models": models,
         "hosts": data.get("hosts"),
         "web_search": data.get("web_search"),
+        "fees": data.get("fees"),
     }
 
 

@@ -7,12 +7,15 @@ because a local server may give its models any names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+LITELLM = "litellm"
+"""A gateway that the user runs: a host becomes one by a price book that says so."""
 
 # host -> provider id of genai-prices (or of an overlay row); a leading "*." is one or more labels.
 HOSTS: Mapping[str, str] = {
@@ -33,6 +36,7 @@ HOSTS: Mapping[str, str] = {
     "api.cerebras.ai": "cerebras",
     "api.cohere.ai": "cohere",
     "api.cohere.com": "cohere",
+    "api.deepinfra.com": "deepinfra",
     "api.deepseek.com": "deepseek",
     "api.doubleword.ai": "doubleword",
     "api.fireworks.ai": "fireworks",
@@ -54,6 +58,7 @@ HOSTS: Mapping[str, str] = {
     "api.perplexity.ai": "perplexity",
     "api.together.xyz": "together",
     "api.together.ai": "together",
+    "ai-gateway.vercel.sh": "vercel",
     "api.voyageai.com": "voyageai",
     "api.x.ai": "x-ai",
     "api.z.ai": "zai",
@@ -61,7 +66,7 @@ HOSTS: Mapping[str, str] = {
     "dashscope-intl.aliyuncs.com": "dashscope",
     "dashscope.aliyuncs.com": "dashscope-cn",
 }
-STATES_DOLLARS = frozenset({"openrouter", "x-ai", "perplexity", "deepinfra"})
+STATES_DOLLARS = frozenset({"openrouter", "x-ai", "perplexity", "deepinfra", "vercel", LITELLM})
 """Providers whose answers say what they charged, in US dollars: `cost` (https://openrouter.ai/docs/use-cases/
 usage-accounting), ticks, `cost.total_cost` with its currency, `estimated_cost` (their references, 2026-11). From any
 other host such a field may be anything; a price book can declare one of these behind it."""
@@ -92,6 +97,31 @@ def forget_hosts(provider: str) -> None:
 def states_usd(provider: str | None) -> bool:
     """Whether answers of this provider state what a call cost, in US dollars."""
     return provider in STATES_DOLLARS or (provider in _registered and _registered[provider][1])
+
+
+class Declared(set["Place"]):
+    """Base URLs that a price book has declared to state their charge in a header, and who is told of a new one."""
+
+    __slots__ = ("changed",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: list[Callable[[], object]] = []
+
+    def declare(self, places: Iterable[Place]) -> None:
+        """Note base URLs; requests to them that follow are read with their headers."""
+        before = len(self)
+        self.update(places)
+        for tell in self.changed if len(self) > before else ():
+            tell()
+
+
+STATED_IN_HEADERS = Declared()
+
+
+def states_in_header(base_url: str) -> bool:
+    """Whether a price book has declared that answers from there state their charge in a header."""
+    return PlaceMap((place, True) for place in tuple(STATED_IN_HEADERS)).get(base_url) is True
 
 
 REGIONAL = frozenset(f"{region}.api.openai.com" for region in ("us", "eu", "au", "in", "jp"))

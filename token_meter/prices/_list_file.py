@@ -44,6 +44,8 @@ class FileList:
     def __init__(self, kind: str, raw: Any, digest: str, as_of: date | None = None, origin: str = "") -> None:
         self.kind, self.digest, self.as_of, self.origin = kind, digest[:12], as_of, origin
         self.raw = raw
+        self._is_read = False
+        _public.unread += 1
 
     @property
     def label(self) -> str:
@@ -57,12 +59,16 @@ class FileList:
 
     @property
     def current(self) -> object | None:
-        return _public.current()
+        return _public.current() if self._is_read else None
 
     @cached_property
     def data(self) -> Any:
         """The snapshot of genai-prices; `None` for other kinds."""
-        return snapshot_of(self.raw) if self.kind == GENAI else None
+        found = snapshot_of(self.raw) if self.kind == GENAI else None
+        if not self._is_read:
+            self._is_read = True
+            _public.unread -= 1
+        return found
 
     @cached_property
     def rates(self) -> _Rates:
@@ -148,7 +154,7 @@ def text_of(file: Path) -> str:
         ConfigError: it cannot be read.
     """
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"it cannot be read: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}"
         raise ConfigError(msg) from None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
-from token_meter.prices._hosts import HOSTS
+from token_meter.prices._hosts import HOSTS, STATES_DOLLARS
 from token_meter.prices._lists import BUILT_IN, Sources
 from token_meter.prices._lookup import published
 from token_meter.prices._overlay_newer import LISTED
@@ -121,7 +121,7 @@ def known_providers(*, book: PriceBook | None = None) -> list[str]:
 
 def unknown_providers(book: PriceBook) -> dict[str, str]:
     """The hosts of a book whose provider nothing prices, with its name as it is written: most likely a slip."""
-    known = {*known_providers(book=book), *_overlay.NO_USD, *HOSTS.values(), BY_MODEL}
+    known = {*known_providers(book=book), *_overlay.NO_USD, *HOSTS.values(), *STATES_DOLLARS, BY_MODEL}
     return {str(place): provider for place, provider in book._terms.hosts.rows if provider not in known}
 
 

@@ -74,14 +74,15 @@ def rows_of(data: Mapping[str, Any]) -> Iterator[Row]:
         if (currency := row.get("currency", "USD")) != "USD":
             msg = f"{name!r} is priced in {currency!r}; prices are US dollars: convert it, or take it out"
             raise ConfigError(msg)
-        provider, model = _named(name, row)
+        provider, model = named(name, row)
         if provider and (provider, model) not in seen and (tiers := _tiers(name, row)):
             seen.add((provider, model))
             for (tier, processing), sheet in tiers.items():
                 yield Row(provider, model, tier, processing, sheet)
 
 
-def _named(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def named(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    """Provider and model of a row, as they are called here; empty for a name that no answer has."""
     theirs = row.get("litellm_provider")
     if not isinstance(theirs, str):
         return "", ""

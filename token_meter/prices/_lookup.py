@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter.prices import _overlay, _public
+from token_meter.prices._fees import FeeList
 from token_meter.prices._holidays import is_day_off
 from token_meter.prices._listed import Listed, in_tier, multiplied, newest, shaped
 from token_meter.prices._lists import BUILT_IN, BUNDLED, Sources
@@ -22,7 +23,8 @@ class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
     `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
-    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output.
+    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output. `fees` are what is billed
+    beside tokens; `other` prices tokens of another model (by its name) at the same provider.
     """
 
     since: float
@@ -34,6 +36,8 @@ class Entry(NamedTuple):
     together: Callable[[Sequence[Usage]], Decimal | None] | None = None
     doubt: str | None = None
     counts_rest: bool = False
+    fees: FeeList | None = None
+    other: Callable[[str], RateTable | None] | None = None
 
 
 class Published(NamedTuple):
@@ -188,31 +192,42 @@ def _of_row(
     """The price of one row, in one tier."""
     name = tier or processing
     if row.like is not None:
-        source = f"{source}, like {row.like}"
-        if row.like in (listed.model for listed in sources.rows if listed.like is not None):
-            msg = f"{row.model} is listed like {row.like}, which is itself listed like another; name that one"
-            raise UnpriceableError(msg)
-        usual = published(row.provider, row.like, "", "", at_s, sources)
-        if usual.sheet is None:
-            msg = f"{row.model} is listed like {row.like}, whose price is not one of rates per token"
-            raise UnpriceableError(msg)
-        sheet = shaped(row, usual.sheet)
-        limits = max(since, usual.since), min(row.until_s, usual.until)
-        if name and name not in row.factors:
-            there = published(row.provider, row.like, tier, processing, at_s, sources)
-            if there.sheet is None:
-                msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
-                raise UnpriceableError(msg)
-            moved = in_tier(sheet, usual.sheet, there.sheet)
-            return Published(moved, None, source, *limits, like=row.like, lost_above=there.lost_above)
+        usual = _like(row, source, at_s, sources)
+        usual = usual._replace(since=max(since, usual.since), until=min(row.until_s, usual.until))
     else:
-        sheet, limits = row.sheet, (since, row.until_s)
-    if name:
-        if name not in row.factors:
-            msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
-            raise UnpriceableError(msg)
-        sheet = multiplied(sheet, row.factors[name])
-    return Published(sheet, None, source, *limits, like=row.like)
+        usual = Published(row.sheet, None, source, since, row.until_s)
+    assert usual.sheet is not None
+    if not name:
+        return usual
+    if (factor := row.factors.get(name)) is not None:
+        return usual._replace(sheet=multiplied(usual.sheet, factor), other=None, doubt=None)
+    if row.like is not None:
+        standard = published(row.provider, row.like, "", "", at_s, sources)
+        there = published(row.provider, row.like, tier, processing, at_s, sources)
+        if there.sheet is not None and standard.sheet is not None:
+            moved = in_tier(usual.sheet, standard.sheet, there.sheet)
+            return usual._replace(sheet=moved, lost_above=there.lost_above, other=None, doubt=None)
+    msg = f"{'tier ' * bool(tier)}{name} has no rate for {row.model} at {row.provider}"
+    raise UnpriceableError(msg)
+
+
+def _like(row: Listed, source: str, at_s: float, sources: Sources) -> Published:
+    """The standard price of a row in the shape of another model's."""
+    assert row.like is not None
+    if row.like in (listed.model for listed in sources.rows if listed.like is not None):
+        msg = f"{row.model} is listed like {row.like}, which is itself listed like another; name that one"
+        raise UnpriceableError(msg)
+    usual = published(row.provider, row.like, "", "", at_s, sources)
+    if usual.sheet is None:
+        msg = f"{row.model} is listed like {row.like}, whose price is not one of rates per token"
+        raise UnpriceableError(msg)
+    other = usual.other
+    if other is not None:
+        other = other._replace(sheet=shaped(row, other.sheet or ()), public=None, source=f"{source}, like {row.like}")
+    return Published(
+        shaped(row, usual.sheet), None, f"{source}, like {row.like}", usual.since, usual.until, row.like, None, other,
+        usual.doubt,
+    )  # fmt: skip
 
 
 def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
@@ -226,6 +241,9 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         if api in _overlay.FREE_OUTPUT:
             sheet = tuple((start, {**rates, "output": Decimal(0)}) for start, rates in sheet)
         card = RateCard(sheet, api=api, factor=factor)
+        if api == "batches":
+            entry = Entry(price.since, price.until, card.cost_of_many, source, None, free=False)
+            return entry if price.lost_above is None else _with_lost_band(entry, price.lost_above)
         # Only a row makes a model free: a 0 in the public list may be a missing price.
         is_free = card.free and price.public is None
         entry = Entry(price.since, price.until, card.cost, source, None, is_free, card.cost_together)
@@ -283,7 +301,7 @@ def cheaper_of(one: Entry, other: Entry, doubt: str) -> Entry:
 
     since, until = max(one.since, other.since), min(one.until, other.until)
     source = one.source if one.source == other.source else f"{one.source} or {other.source}"
-    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest)
+    return Entry(since, until, cost, source, None, one.free and other.free, None, doubt, one.counts_rest, one.fees)
 
 
 def _least(cost: Callable[[Usage], Decimal], usage: Usage) -> Decimal:

@@ -47,7 +47,7 @@ CORRECTIONS: tuple[Row, ...] = (
     ),
     Row(
         "openai",
-        ("gpt-4o-mini-transcribe",),
+        ("gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-20*"),
         "https://developers.openai.com/api/docs/models/gpt-4o-mini-transcribe",
         "2026-11-27",
         rates={"input": "1.25", "input_audio": "1.25", "output": "5"},

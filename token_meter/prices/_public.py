@@ -41,6 +41,8 @@ class Found(NamedTuple):
 
 
 _get_snapshot: Callable[[], object] | None = None
+unread = 0
+"""How many lists in files were named and are not read yet: the first price by one of them takes its time."""
 
 
 def snapshot() -> object:

@@ -11,6 +11,7 @@ from decimal import Context, Decimal
 from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from token_meter._fees import LARGEST
 from token_meter.types import Usage
 
 TOKEN_UNITS = (
@@ -54,7 +55,15 @@ _WIDE = Context(prec=80)
 
 
 class UnpriceableError(Exception):
-    """A usage has no price; the message says why, for users."""
+    """A usage has no price; the message says why, for users.
+
+    Attributes:
+        unit: the part of the usage that has no rate, without which the rest has a price; `None`: there is no rest.
+    """
+
+    def __init__(self, text: str, unit: str | None = None) -> None:
+        super().__init__(text)
+        self.unit = unit
 
 
 class AtLeastError(UnpriceableError):
@@ -111,6 +120,22 @@ class RateCard:
         """
         return self._cost_in(self._band_of(usage.prompt_tokens or 0), usage)
 
+    def cost_of_many(self, usage: Usage) -> Decimal:
+        """Return what many requests cost, of which *usage* is the sum: how much each sent decides on its rates.
+
+        Raises:
+            UnpriceableError: as `cost`, and where some may have sent so much that other rates apply.
+        """
+        prompt, largest = usage.prompt_tokens or 0, dict(usage.fees or ()).get(LARGEST)
+        if not self._above or prompt <= self._above[-1][0]:
+            return self._cost_in(self._base, usage)
+        if largest == prompt:
+            return self.cost(usage)  # it had one request
+        if largest is None or largest > self._above[-1][0]:
+            msg = "requests of the job may have been billed at the rates of a long context"
+            raise UnpriceableError(msg, "long_context")
+        return self._cost_in(self._base, usage)
+
     def cost_together(self, usages: Sequence[Usage]) -> Decimal | None:
         """Return what *usages* cost in all; `None` where that is not known to be the price of their sum.
 
@@ -120,7 +145,7 @@ class RateCard:
             UnpriceableError: a count has no rate.
         """
         prompts, completions, totals, cached, write, write_long, _reasoning, *others = zip(*usages, strict=True)
-        charges = others.pop()
+        charges = others.pop(-2)
         if self._images or charges.count(None) < len(charges) or any(map(any, (write, write_long, *others))):
             return None
         if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
@@ -139,20 +164,20 @@ class RateCard:
     def _cost_in(self, band: _Band, usage: Usage) -> Decimal:
         (
             prompt, completion, total, cached, write, write_long, reasoning, in_audio, out_audio, c_audio,
-            in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged,
+            in_image, out_image, c_image, out_text, seconds, _searches, beside, _charged, _fees,
         ) = usage  # fmt: skip
         if beside:
             msg = f"{beside} tokens are outside of the usage and are billed at another model's price"
-            raise UnpriceableError(msg)
+            raise UnpriceableError(msg, "tool_usage")
         if prompt is None:
             if seconds is None or completion:
                 msg = "the answer does not say how many tokens were sent"
-                raise UnpriceableError(msg)
+                raise UnpriceableError(msg, "input")
             prompt = 0
         if completion is None:
             if seconds is None and not self._embeds and band.output:
                 msg = "the answer does not say how many tokens were generated"
-                raise UnpriceableError(msg)
+                raise UnpriceableError(msg, "output")
             out = 0
         else:
             out = completion
@@ -230,7 +255,7 @@ def _modalities(
                 _refuse("output_audio")
         if own_in is not None and cached and sent and from_cache is None:
             msg = f"the answer does not say how much of the cached input was {kind}"
-            raise UnpriceableError(msg)
+            raise UnpriceableError(msg, f"mixed_{kind}")
         reused = from_cache or 0
         if reused > sent:
             _contradict(f"cached {kind} tokens", f"{kind} tokens")
@@ -275,7 +300,7 @@ def _over(part: int | None, total: int | None) -> int | None:
 
 def _refuse(unit: str) -> NoReturn:
     msg = f"no rate is known for {WORDS[unit]}"
-    raise UnpriceableError(msg)
+    raise UnpriceableError(msg, unit)
 
 
 def _contradict(part: str, total: str) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from token_meter.prices._rate_card import RateTable, UnpriceableError
+from token_meter.prices._rate_card import WORDS, RateTable, UnpriceableError
 from token_meter.types import Usage
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ KEYS = {
 """The names in genai-prices of our units that are billed by the token."""
 
 _UNITS = {key: unit for unit, key in KEYS.items()}
+_BY_WORDS = {words: unit for unit, words in WORDS.items()}
 
-# Rates of units that our `Usage` does not count; they cannot change a price.
+# Rates of what is no token of a `Usage`; fees have a table of their own (`_fees.py`).
 _UNCOUNTED = frozenset(
     f"{name}_{per}"
     for name, per in (
@@ -43,7 +44,7 @@ _UNCOUNTED = frozenset(
         ("input_annotated_document", "kpages"),
         ("input_text_messages", "kcount"),
     )
-) | {"input_mchars"}
+) | {"input_mchars", "requests_kcount", "output_reasoning_mtok"}
 
 
 def sheet_of(price: ModelPrice) -> RateTable | None:
@@ -121,7 +122,7 @@ def check_covered(price: ModelPrice, usage: Usage) -> None:
     for count, keys, words in needs:
         if count and not keys & known:
             msg = f"no rate is known for {words}"
-            raise UnpriceableError(msg)
+            raise UnpriceableError(msg, _BY_WORDS.get(words))
     if usage.tool_usage_tokens:
         msg = f"{usage.tool_usage_tokens} tokens are outside of the usage and are billed at another model's price"
-        raise UnpriceableError(msg)
+        raise UnpriceableError(msg, "tool_usage")

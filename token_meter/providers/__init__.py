@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from token_meter.providers.api import Api
 from token_meter.providers.attempts import attempt_number
+from token_meter.providers.charge import read_charge
 from token_meter.providers.provider import Gate, Provider
 from token_meter.providers.registry import PROVIDERS, UNKNOWN, api_named, register, route_of, unregister
 from token_meter.providers.routes import SOCKET, Route
@@ -19,6 +20,7 @@ __all__ = [
     "Route",
     "api_named",
     "attempt_number",
+    "read_charge",
     "register",
     "route_of",
     "unregister",

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from token_meter.estimate.rules import CountingRules
+from token_meter.providers.jobs import Job
 from token_meter.providers.sockets import SocketDialect, SocketPlace
+from token_meter.types import Usage
 from token_meter.wire.format import NO_FORMAT, Format
 
 
@@ -22,6 +24,8 @@ class Api(NamedTuple):
         sockets: suffixes of its websocket paths, whose method is `WS`.
         socket: loads and makes the dialect of one connection to such a path.
         is_metered: its answers may report usage.
+        asked_usage: what the request alone says was used, for an answer that does not: speech is billed by its text.
+        job: what sets its calls apart, where one is a job that is paid and ends later.
         is_free: the provider does not bill its calls.
         is_chat: the start of its calls is the event `on_chat_model_start`.
         runs_in_background: its calls always continue after the first answer.
@@ -39,6 +43,8 @@ class Api(NamedTuple):
     sockets: tuple[str, ...] = ()
     socket: Callable[[SocketPlace], SocketDialect] | None = None
     is_metered: bool = True
+    asked_usage: Callable[[bytes], Usage | None] | None = None
+    job: Job | None = None
     is_free: bool = False
     is_chat: bool = False
     runs_in_background: bool = False

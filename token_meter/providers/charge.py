@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from token_meter._text import is_number
+from token_meter.types import Reading, Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 
@@ -30,7 +33,22 @@ def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
         return charged
     details: Any = raw.get("cost_details")
     upstream = numbers.dollars(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
-    return None if upstream is None else charged + upstream
+    return charged if upstream is None else charged + upstream  # without it, `fees` says that a part is missing
+
+
+def read_charge(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) -> Reading:
+    """Add the charge that LiteLLM's proxy states in a header (docs.litellm.ai, proxy/cost_tracking, 2026-11).
+
+    Of a stream the head comes before the answer has cost anything: its last chunk says it, as `usage.cost`.
+    """
+    said = headers.get("x-litellm-response-cost")
+    if said is None or not is_number(said) or "event-stream" in headers.get("content-type", ""):
+        return reading
+    usage = reading.usage or Usage()
+    charged = numbers.dollars(said)
+    if charged is None or usage.provider_cost is not None:
+        return reading
+    return reading._replace(usage=usage._replace(provider_cost=charged))
 
 
 def _is_dollars(where: Object) -> bool:

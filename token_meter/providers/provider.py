@@ -21,6 +21,7 @@ class Gate(NamedTuple):
         async_class: the class whose *method* is a coroutine function; `None` where there is none.
         method: the method that is one logical call.
         read: reads the destination and the body of a call from `(client, args, kwargs)` of *method*.
+        counts_attempts: the SDK's requests carry no number of their attempt, so that the gate counts them.
         has_stubs: the SDK lets a stub answer without a request, so that a call without one was not missed.
     """
 
@@ -29,6 +30,7 @@ class Gate(NamedTuple):
     async_class: str | None = "AsyncAPIClient"
     method: str = "request"
     read: Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall] = read_options
+    counts_attempts: bool = False
     has_stubs: bool = False
 
 
@@ -47,6 +49,7 @@ class Provider(NamedTuple):
         gates: the gates of its SDKs.
         rpcs: its methods over gRPC.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.
+        parts_of: the objects by which an SDK's client sends, if that is not itself; none for somebody else's client.
         states_usd: its answers state what a call cost, in US dollars. The amount of any other host is not believed.
     """
 
@@ -59,3 +62,4 @@ class Provider(NamedTuple):
     rpcs: tuple[Rpc, ...] = ()
     read_headers: HeaderReader | None = None
     states_usd: bool = False
+    parts_of: Callable[[Any], tuple[Any, ...]] | None = None

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 from token_meter.exceptions import ConfigError
 from token_meter.prices import forget_hosts, know_hosts
 from token_meter.providers.api import Api
+from token_meter.providers.free_paths import is_free
 from token_meter.providers.provider import Provider
 from token_meter.providers.routes import Route, Routes
 from token_meter.providers.rows import ROWS
 from token_meter.providers.signs import has_sign, owns
 
-_VERSION = re.compile(r"^(?:openai/)?(?:v\d+[a-z0-9]*/)?")
-
 UNKNOWN = Api("unknown", is_metered=False)
 """The api of a paid call whose answer cannot be read."""
-
-
-@lru_cache(maxsize=256)
-def _path(pattern: str) -> re.Pattern[str]:
-    """A pattern of paths: `*` is any part of one segment, `**` any number of segments."""
-    shapes = {"**": ".*", "*": "[^/]*"}
-    return re.compile("".join(shapes.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", pattern)))
 
 
 class Registry:
@@ -83,14 +73,12 @@ class Registry:
         if method.upper() != "POST":
             return False
         provider = self.provider_of(host)
-        if provider is None:
-            return False
-        rest = _VERSION.sub("", path.strip("/"))
-        return not any(_path(free).fullmatch(rest) for free in provider.free)
+        return provider is not None and not is_free(path, provider.free)
 
     def is_signed(self, api: Api, host: str, headers: Mapping[str, str]) -> bool:
         """Whether a request to a shared path goes to a provider that serves *api*, or was made by its SDK."""
-        return any(has_sign(each, host, headers) for each in self.providers.values() if api in each.apis)
+        served_by = (each for each in self.providers.values() if api.job is not None or api in each.apis)
+        return any(has_sign(each, host, headers) for each in served_by)
 
     def api_named(self, name: str) -> Api:
         """The api with this name in records; `UNKNOWN` when there is none."""

@@ -83,10 +83,7 @@ def _suffixes(api: Api) -> list[tuple[str, str, str]]:
 
 
 def _pattern(suffix: str) -> re.Pattern[str]:
-    """A pattern for whole paths. A model may contain a slash, as an ARN does, because paths arrive unquoted.
-
-    `models/count-tokens:rawPredict` counts tokens for Claude at Vertex.
-    """
+    """A pattern for whole paths, unquoted: an ARN has slashes. `count-tokens` is no model (Claude at Vertex)."""
     parts = re.split(r"(\{model\}|\{\})", suffix)
     shapes = {_MODEL: "(?P<model>(?!count-tokens:).+)", "{}": "[^/]+"}
     return re.compile("(?P<prefix>(?:.*/)?)" + "".join(shapes.get(part) or re.escape(part) for part in parts))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from token_meter.providers.charge import charge_of
+from token_meter.providers.fees import usage_fees
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -67,6 +68,7 @@ def in_other_words(raw: Object, numbers: NumberReader) -> Usage:
         prompt += (read or 0) + (written or 0)  # its own `input_tokens` leave the cache out; our prompt includes it
     if total is None and "total_tokens" not in raw and prompt is not None and completion is not None:
         total = prompt + completion
+    searches, fees = usage_fees(raw, numbers)
     by_kind: Any = ins.get("cached_tokens_details")
     by_kind = by_kind if isinstance(by_kind, dict) else {}
     return Usage(
@@ -83,7 +85,9 @@ def in_other_words(raw: Object, numbers: NumberReader) -> Usage:
         said(IMAGE, numbers, ins),
         said(IMAGE, numbers, outs),
         said(IMAGE, numbers, by_kind),
+        web_searches=searches,
         provider_cost=charge_of(raw, numbers),
+        fees=fees,
     )
 
 

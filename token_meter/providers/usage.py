@@ -77,7 +77,7 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     # NamedTuple's own constructor takes twice as long.
     return _new(Usage, (
         prompt, completion, total, cached, written, written_long, reasoning, in_audio, out_audio, cached_audio,
-        in_image, out_image, cached_image, None, None, None, None, None,
+        in_image, out_image, cached_image, None, None, None, None, None, None,
     ))  # fmt: skip
 
 

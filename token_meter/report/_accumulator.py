@@ -18,15 +18,16 @@ class Leaf:
 
     __slots__ = (
         "cached", "calls", "completion", "cost", "duration_s", "estimated", "failed", "group", "kind", "late", "live",
-        "live_estimated", "live_unpriced", "mocked", "phase", "process", "prompt", "reason", "reasoning", "replayed",
-        "retries", "source", "spent", "total", "try_", "unmeasured", "unpriced", "usages", "written",
+        "live_estimated", "live_partly", "live_unpriced", "mocked", "partly", "phase", "process", "prompt", "reason",
+        "reasoning", "replayed", "retries", "source", "spent", "total", "try_", "unmeasured", "unpriced", "usages",
+        "written",
     )  # fmt: skip
 
     def __init__(self, group: str, kind: Kind, phase: str | None, try_: int, process: str) -> None:
         self.group, self.kind, self.phase, self.try_, self.process = group, kind, phase, try_, process
         self.calls = self.live = self.replayed = self.mocked = self.retries = 0
         self.failed = self.unpriced = self.estimated = self.unmeasured = self.late = 0
-        self.live_unpriced = self.live_estimated = 0
+        self.partly = self.live_unpriced = self.live_partly = self.live_estimated = 0
         self.prompt: int | None = None
         self.completion: int | None = None
         self.total: int | None = None
@@ -60,13 +61,16 @@ class Leaf:
         usages = usages_of(row)
         self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
         cost = ZERO
-        unpriced, estimated = self.unpriced, self.estimated
+        unpriced, partly, estimated = self.unpriced, self.partly, self.estimated
         for (usage, n), price in zip(usages, prices, strict=False):
             if price.cost is not None:
                 cost += price.cost if n == 1 else price.cost * n
                 self.source = price.source
-            if (price.cost is None or price.reason is not None) and (usage is not None or not failed):
-                self.unpriced += n  # wholly or in part; a refused call without usage has no known cost
+            if not price.is_whole and (usage is not None or not failed):  # a refused call has no known cost
+                if price.cost is None:
+                    self.unpriced += n
+                else:
+                    self.partly += n
                 self.reason = price.reason
             if call.certainty != "exact" and (usage is not None or not failed):
                 if call.certainty == "unmeasured":
@@ -77,6 +81,7 @@ class Leaf:
         if call.source == "live":
             self.spent += cost
             self.live_unpriced += self.unpriced - unpriced
+            self.live_partly += self.partly - partly
             self.live_estimated += self.estimated - estimated
 
     def _add_tokens(self, usages: list[tuple[Usage, int]]) -> None:
@@ -108,7 +113,8 @@ class Leaf:
         return Totals(
             self.calls, self.live, self.replayed, self.mocked, self.failed, self.unpriced, self.estimated,
             self.unmeasured, self.late, tokens, self.cost, self.spent, self.duration_s,
-            (self.kind.model,) if self.unpriced else (), self.retries, self.live_unpriced, self.live_estimated,
+            (self.kind.model,) if self.unpriced or self.partly else (), self.retries, self.live_unpriced,
+            self.live_estimated, self.partly, self.live_partly,
         )  # fmt: skip
 
 

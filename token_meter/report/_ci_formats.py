@@ -91,12 +91,13 @@ def output_lines(
     tokens = t.known_tokens
     outputs = {
         "cost": exact(t.known_cost()),
-        "cost_is_lower_bound": "true" if t.unpriced else "false",
+        "cost_is_lower_bound": "true" if t.open else "false",
         "spent": exact(t.known_cost(spent=True)),
-        "spent_is_lower_bound": "true" if t.live_unpriced else "false",
+        "spent_is_lower_bound": "true" if t.live_open else "false",
         "tokens": "" if tokens is None else str(tokens),
         "calls": str(t.calls),
         "unpriced": str(t.unpriced),
+        "partly_priced": str(t.partly_priced),
         "delta": exact(delta),
         "delta_like_for_like": exact(delta_like_for_like),
         "status": status,
@@ -148,6 +149,6 @@ def render_benchmark(summary: Summary, view: View = DEFAULT_VIEW) -> str:
         for m in summary.models
         if (cost := m.totals.known_cost()) is not None
     ]
-    note = f', "extra": {json.dumps(cost_sentence(totals))}' if totals.unpriced or totals.estimated else ""
+    note = f', "extra": {json.dumps(cost_sentence(totals))}' if totals.open or totals.estimated else ""
     text = (f'{{"name": {json.dumps(name)}, "unit": "{unit}", "value": {value}{note}}}' for name, unit, value in rows)
     return "[\n " + ",\n ".join(text) + "\n]\n"

@@ -9,7 +9,8 @@ from token_meter.report._formatting import csv_cell, exact
 from token_meter.report._summary import Summary, Tokens
 from token_meter.report._view import DEFAULT_VIEW, View
 
-HEADER = ("context", "type", "model", "calls", *Tokens._fields, "cost_usd", "spent_usd", "unpriced_calls")
+HEADER = ("context", "type", "model", "calls", *Tokens._fields, "cost_usd", "spent_usd", "unpriced_calls",
+          "partly_priced_calls")  # fmt: skip
 
 
 def render_csv(summary: Summary, view: View = DEFAULT_VIEW) -> str:
@@ -22,7 +23,6 @@ def render_csv(summary: Summary, view: View = DEFAULT_VIEW) -> str:
             t = line.totals
             counts = ["" if n is None else n for n in t.tokens]
             money = [exact(t.known_cost()), exact(t.known_cost(spent=True))]
-            writer.writerow(
-                [csv_cell(group.id), group.type, csv_cell(line.kind.model), t.calls, *counts, *money, t.unpriced]
-            )
+            row = [csv_cell(group.id), group.type, csv_cell(line.kind.model), t.calls, *counts, *money]
+            writer.writerow([*row, t.unpriced, t.partly_priced])
     return out.getvalue()

@@ -39,11 +39,12 @@ def notices_of(
     """List the reasons why the numbers may be incomplete."""
     found = []
     for line in models:
-        n = line.totals.unpriced
-        if n:
-            why = f": {line.reason}" if line.reason else ""
-            text = f'{_calls(n)} to "{line.kind.model}" without a price; the totals are a lower bound{why}'
-            found.append(Notice("unpriced-model", text, line.kind.model, n))
+        why = f": {line.reason}" if line.reason else ""
+        for n, what in ((line.totals.unpriced, "without a price"), (line.totals.partly_priced, "priced in part")):
+            if n:
+                text = f'{_calls(n)} to "{line.kind.model}" {what}; the totals are a lower bound{why}'
+                code = "unpriced-model" if what == "without a price" else "partly-priced-model"
+                found.append(Notice(code, text, line.kind.model, n))
     if totals.estimated:
         found.append(
             Notice(

@@ -23,7 +23,7 @@ def cost_text(totals: Totals, *, spent: bool = False, places: int | None = None)
     amount = totals.known_cost(spent=spent)
     if amount is None:
         return "unpriced"
-    missing, guesses = (totals.live_unpriced, totals.live_estimated) if spent else (totals.unpriced, totals.estimated)
+    missing, guesses = (totals.live_open, totals.live_estimated) if spent else (totals.open, totals.estimated)
     guessed = "~" if guesses else ""
     if not missing:
         return guessed + format_usd(amount, places)
@@ -34,11 +34,12 @@ def cost_text(totals: Totals, *, spent: bool = False, places: int | None = None)
 def cost_sentence(totals: Totals, name_width: int = 10_000) -> str:
     """Show a sum with the reason why it is only a lower bound: `>=$0.0123 (2 calls unpriced: acme-7b)`."""
     text = cost_text(totals)
-    if not totals.unpriced:
+    if not totals.open:
         return text
     named = ", ".join(shortened(visible(name), name_width) for name in totals.unpriced_models[:3])
     more = f" and {len(totals.unpriced_models) - 3} more" if len(totals.unpriced_models) > 3 else ""
-    calls = f"{totals.unpriced} call{'' if totals.unpriced == 1 else 's'} unpriced: {named}{more}"
+    gaps = ((totals.unpriced, "unpriced"), (totals.partly_priced, "priced in part"))
+    calls = ", ".join(f"{counted(n, 'call')} {what}" for n, what in gaps if n) + f": {named}{more}"
     return f"unknown ({calls})" if text == "unpriced" else f"{text} ({calls})"
 
 

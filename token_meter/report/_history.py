@@ -22,11 +22,12 @@ class Point(NamedTuple):
 
     Attributes:
         created: the time of its report, ISO 8601 in UTC.
-        cost: US dollars; a lower bound if *unpriced* is above 0.
+        cost: US dollars; a lower bound if *unpriced* or *partly_priced* is above 0.
         spent: the part of *cost* that live calls caused.
         command: the program and its first words.
         live: the number of *calls* that a server answered; all of them, if it is not recorded.
         live_unpriced: the number of these without a price; the largest possible, if it is not recorded.
+        partly_priced: the number of *calls* whose price is known only in part; *live_partly_priced*: of *live*.
     """
 
     created: str
@@ -41,6 +42,8 @@ class Point(NamedTuple):
     command: str = ""
     live: int | None = None
     live_unpriced: int | None = None
+    partly_priced: int = 0
+    live_partly_priced: int = 0
 
     @property
     def totals(self) -> Totals:
@@ -49,6 +52,7 @@ class Point(NamedTuple):
         return Totals(
             self.calls, live, unpriced=self.unpriced, cost=self.cost, spent=self.spent,
             live_unpriced=min(live, self.unpriced) if self.live_unpriced is None else self.live_unpriced,
+            partly_priced=self.partly_priced, live_partly_priced=self.live_partly_priced,
         )  # fmt: skip
 
     @property
@@ -65,6 +69,7 @@ def point_of(summary: Summary) -> Point:
         summary.created, summary.run.id or "", t.calls, t.total_tokens, t.cost, t.spent, t.unpriced,
         (vcs.commit or "")[:12] if vcs is not None else "", (vcs.branch or "")[:100] if vcs is not None else "",
         " ".join(summary.run.command)[:200], t.live, t.live_unpriced,
+        t.partly_priced, t.live_partly_priced,
     )  # fmt: skip
 
 
@@ -105,7 +110,10 @@ def _point(line: bytes) -> Point | None:
         text: dict[str, Any] = {
             name: str(data.get(name, "")) for name in ("created", "run", "commit", "branch", "command")
         }
-        counts: dict[str, Any] = {name: int(data.get(name, 0)) for name in ("calls", "tokens", "unpriced")}
+        counts: dict[str, Any] = {
+            name: int(data.get(name, 0))
+            for name in ("calls", "tokens", "unpriced", "partly_priced", "live_partly_priced")
+        }
         counts["live"] = int(data.get("live", counts["calls"]))
         counts["live_unpriced"] = int(data.get("live_unpriced", min(counts["live"], counts["unpriced"])))
         cost, spent = Decimal(data["cost"]), Decimal(data["spent"])

@@ -29,7 +29,7 @@ def render_html(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     return _page.write_page(
         label=f"LLM cost as if by {visible(summary.as_model)}" if summary.as_model else "LLM cost",
         headline=money_cell(cost_text(totals)).text,
-        why=f"lower bound: {visible(sentence.partition('(')[2].removesuffix(')'))}" if totals.unpriced else "",
+        why=f"lower bound: {visible(sentence.partition('(')[2].removesuffix(')'))}" if totals.open else "",
         about=about(summary),
         cards=_cards(summary),
         checks_title="Limits",
@@ -84,7 +84,10 @@ def _cards(summary: Summary) -> list[tuple[str, str, str]]:
         ("prompt tokens", count_text(tokens.prompt_tokens), _of_them(tokens.cached_tokens, "cached")),
         ("completion tokens", count_text(tokens.completion_tokens), _of_them(tokens.reasoning_tokens, "reasoning")),
     ]
-    odd = ((t.failed, "failed"), (t.unpriced, "unpriced"), (t.estimated, "estimated"), (t.unmeasured, "unmeasured"))
+    odd = (
+        (t.failed, "failed"), (t.unpriced, "unpriced"), (t.partly_priced, "partly priced"), (t.estimated, "estimated"),
+        (t.unmeasured, "unmeasured"),
+    )  # fmt: skip
     return cards + [(f"{word} calls", f"{n:,}", "") for n, word in odd if n]
 
 

@@ -93,17 +93,19 @@ def totals_data(totals: Totals) -> dict[str, Any]:
         "mocked": totals.mocked,
         "failed": totals.failed,
         "unpriced": totals.unpriced,
+        "partly_priced": totals.partly_priced,
         "estimated": totals.estimated,
         "unmeasured": totals.unmeasured,
         "late": totals.late,
         "retries": totals.retries,
         "live_unpriced": totals.live_unpriced,
+        "live_partly_priced": totals.live_partly_priced,
         "live_estimated": totals.live_estimated,
         "tokens": totals.tokens._asdict(),
         "cost": totals.known_cost(),
-        "cost_is_lower_bound": bool(totals.unpriced),
+        "cost_is_lower_bound": bool(totals.open),
         "spent": totals.known_cost(spent=True),
-        "spent_is_lower_bound": bool(totals.live_unpriced),
+        "spent_is_lower_bound": bool(totals.live_open),
         "duration_s": round(totals.duration_s, 3),
     }
 
@@ -111,7 +113,7 @@ def totals_data(totals: Totals) -> dict[str, Any]:
 def model_data(line: ModelLine) -> dict[str, Any]:
     """A model's share as data for JSON; with `usages`, a later report can price the same tokens again."""
     kind = line.kind
-    data: dict[str, Any] = {"model": kind.model, "priced": not line.totals.unpriced, **totals_data(line.totals)}
+    data: dict[str, Any] = {"model": kind.model, "priced": not line.totals.open, **totals_data(line.totals)}
     optional = {
         "request_model": kind.request_model,
         "response_model": kind.response_model,

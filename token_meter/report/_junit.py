@@ -27,6 +27,7 @@ def render_junit(summary: Summary, view: View = DEFAULT_VIEW) -> str:
         ("token_meter.spent_usd", exact(summary.totals.known_cost(spent=True))),
         ("token_meter.calls", str(summary.totals.calls)),
         ("token_meter.unpriced_calls", str(summary.totals.unpriced)),
+        ("token_meter.partly_priced_calls", str(summary.totals.partly_priced)),
     ):
         if value:
             ElementTree.SubElement(properties, "property", name=name, value=value)

@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
+from token_meter._fees import Fees
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import read_run, renamed
 from token_meter.report._collect import Pricing, summarise
@@ -91,7 +92,7 @@ def _summary(data: Mapping[str, Any]) -> Summary:
     run, vcs = data.get("run", {}), data.get("vcs")
     by = data.get("by", "test")
     models = tuple(_model(m) for m in data["models"])
-    unpriced = tuple(m.kind.model for m in models if m.totals.unpriced)
+    unpriced = tuple(m.kind.model for m in models if m.totals.open)
     return Summary(
         by=by if is_by(by) else "test",
         totals=replace(_totals(data["totals"]), unpriced_models=unpriced),
@@ -156,12 +157,13 @@ def _check(data: Mapping[str, Any]) -> Check:
 def _totals(data: Mapping[str, Any]) -> Totals:
     tokens = data["tokens"]
     models = data.get("models", ())
-    unpriced = tuple(str(m["model"]) for m in models if m.get("unpriced")) if isinstance(models, list) else ()
-    if not unpriced and data.get("unpriced") and "model" in data:
+    unpriced = tuple(str(m["model"]) for m in models if _is_open(m)) if isinstance(models, list) else ()
+    if not unpriced and _is_open(data) and "model" in data:
         unpriced = (str(data["model"]),)
     names = ("calls", "live", "replayed", "mocked", "failed", "unpriced", "estimated", "unmeasured", "late", "retries")
     counts: dict[str, Any] = {name: _whole(data.get(name)) or 0 for name in names}
-    for name in ("unpriced", "estimated"):  # reports of version 1 do not say how many of them were live
+    counts["partly_priced"] = _whole(data.get("partly_priced")) or 0  # not in the first reports of version 2
+    for name in ("unpriced", "partly_priced", "estimated"):  # nor, in those of version 1, how many of them were live
         counts[f"live_{name}"] = _whole(data.get(f"live_{name}", min(counts[name], counts["live"]))) or 0
     return Totals(
         **counts,
@@ -171,6 +173,10 @@ def _totals(data: Mapping[str, Any]) -> Totals:
         duration_s=_float(data.get("duration_s")) or 0.0,
         unpriced_models=unpriced,
     )
+
+
+def _is_open(data: Mapping[str, Any]) -> bool:
+    return bool(data.get("unpriced") or data.get("partly_priced"))
 
 
 def _model(data: Mapping[str, Any]) -> ModelLine:
@@ -199,6 +205,8 @@ def _usage(data: Mapping[str, Any]) -> Usage:
             values[name] = _money(Decimal(value))
         elif name == "audio_seconds":
             values[name] = _float(value)
+        elif name == "fees":
+            values[name] = Fees({str(fee): _whole(count) for fee, count in value.items()})
         else:
             values[name] = _whole(value)
     return Usage(**values)

@@ -71,7 +71,7 @@ def code_text(text: str) -> str:
 
 def _md_cost(totals: Totals) -> str:
     sentence = cost_sentence(totals)
-    return markdown(sentence) if totals.unpriced else sentence.replace("<", "&lt;").replace("~", "\\~")
+    return markdown(sentence) if totals.open else sentence.replace("<", "&lt;").replace("~", "\\~")
 
 
 def _name(group: Group) -> str:

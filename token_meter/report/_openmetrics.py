@@ -18,15 +18,17 @@ def render_openmetrics(summary: Summary, view: View = DEFAULT_VIEW) -> str:
     lines = _family("cost_usd", "List price of the tokens; left out where no part of it is known.")
     lines += _value("cost_usd", totals.known_cost())
     lines += _family("cost_is_lower_bound", "1 where a part of the cost is not known.")
-    lines.append(f"token_meter_cost_is_lower_bound {1 if totals.unpriced else 0}")
+    lines.append(f"token_meter_cost_is_lower_bound {1 if totals.open else 0}")
     lines += _family("spent_usd", "List price of the live calls only; left out where no part of it is known.")
     lines += _value("spent_usd", totals.known_cost(spent=True))
     lines += _family("spent_is_lower_bound", "1 where a part of what was spent is not known.")
-    lines.append(f"token_meter_spent_is_lower_bound {1 if totals.live_unpriced else 0}")
+    lines.append(f"token_meter_spent_is_lower_bound {1 if totals.live_open else 0}")
     lines += _family("calls", "API calls.")
     lines.append(f"token_meter_calls {totals.calls}")
     lines += _family("unpriced_calls", "API calls whose price is not known.")
     lines.append(f"token_meter_unpriced_calls {totals.unpriced}")
+    lines += _family("partly_priced_calls", "API calls of whose price only a part is known.")
+    lines.append(f"token_meter_partly_priced_calls {totals.partly_priced}")
     lines += _family("tokens", "Tokens by kind; a kind that was not reported is left out.")
     lines += [
         f'token_meter_tokens{{kind="{kind}"}} {count}'
@@ -47,6 +49,12 @@ def _each(what: str, rows: Sequence[tuple[str, Totals]]) -> list[str]:
         lines += _value(f"{what}_cost_usd{{{label}}}", totals.known_cost())
     lines += _family(f"{what}_unpriced_calls", f"API calls by {what} whose price is not known, where there are any.")
     lines += [f"token_meter_{what}_unpriced_calls{{{label}}} {t.unpriced}" for label, t in names if t.unpriced]
+    lines += _family(
+        f"{what}_partly_priced_calls", f"API calls by {what} that are priced in part, where there are any."
+    )
+    lines += [
+        f"token_meter_{what}_partly_priced_calls{{{label}}} {t.partly_priced}" for label, t in names if t.partly_priced
+    ]
     return lines
 
 

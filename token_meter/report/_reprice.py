@@ -28,6 +28,7 @@ class Repricer:
         t = line.totals
         usages = line.usages
         unpriced = 0 if usages is None else min(t.unpriced, t.calls - sum(n for _, n in usages))  # those without usage
+        partly = 0
         if usages is None:
             if self._is_its_own:
                 return t
@@ -37,14 +38,15 @@ class Repricer:
         cost = ZERO
         prices = self._prices(_call(line, self._at_s), (usage for usage, _ in usages))
         for (_, n), price in zip(usages, prices, strict=True):
-            if price.cost is None or price.reason is not None:
+            if price.cost is None:
                 unpriced += n
-            if price.cost is not None:
+            else:
                 cost += price.cost * n
-        models = (line.kind.model,) if unpriced else ()
+                partly += 0 if price.is_whole else n
+        models = (line.kind.model,) if unpriced or partly else ()
         return replace(
             t, cost=cost, spent=cost * _live(t), unpriced=unpriced, live_unpriced=min(unpriced, t.live),
-            unpriced_models=models,
+            partly_priced=partly, live_partly_priced=min(partly, t.live), unpriced_models=models,
         )  # fmt: skip
 
     def group(self, group: Group) -> Totals:
@@ -54,7 +56,8 @@ class Repricer:
         t = group.totals
         if self._is_its_own or not t.calls:
             return t
-        none = {"cost": ZERO, "spent": ZERO, "unpriced": t.calls, "live_unpriced": t.live}
+        none = {"cost": ZERO, "spent": ZERO, "unpriced": t.calls, "live_unpriced": t.live, "partly_priced": 0,
+                "live_partly_priced": 0}  # fmt: skip
         return replace(t, **none, unpriced_models=("(no model)",))  # type: ignore[arg-type]  # by name, as above
 
 

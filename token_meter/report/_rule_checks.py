@@ -39,7 +39,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     before, after = _value(old, rule.field), _value(now, rule.field)
     change = after - before
     money = rule.field in _MONEY
-    doubtful = any(t.live_unpriced if rule.field == "spent" else t.unpriced for t in (old, now))
+    doubtful = any(t.live_open if rule.field == "spent" else t.open for t in (old, now))
     found = change
     if rule.relative:
         # A change from 0 has no percentage; `new.cost` or an absolute limit judges it.
@@ -48,7 +48,7 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
     if exceeded and not doubtful and abs(now.cost - old.cost) < floor:
         exceeded = False
     status: Status = ("warn" if rule.warn else "exceeded") if exceeded else "ok"
-    if doubtful and money and (not exceeded or old.unpriced or rule.limit < 0):
+    if doubtful and money and (not exceeded or old.open or rule.limit < 0):
         text = f"{visible(scope)}: {rule.text} cannot be judged: calls without a price"
         return Check(scope, rule.field, rule.limit, found, "unknown", text, rule.text, culprit)
     shown = change_text(change) if money else f"{change:+,}"
@@ -68,15 +68,15 @@ def _unpriced(
     # By the recorded prices of the head, so that gaps of another price book do not count.
     common = {c.id for c in changes if c.base is not None and c.head is not None}
     if rule.scope == "total":
-        counts = {"total": head.totals.unpriced}
+        counts = {"total": head.totals.open}
     elif rule.scope == "model":
         counts = dict.fromkeys(models, 0)
         for group in head.groups:
             for line in group.models if group.id in common else ():
-                counts[line.kind.model] += line.totals.unpriced
+                counts[line.kind.model] += line.totals.open
     else:
         wanted = (lambda name: name not in common) if rule.scope == "new" else common.__contains__
-        counts = {g.id: g.totals.unpriced for g in head.groups if wanted(g.id)}
+        counts = {g.id: g.totals.open for g in head.groups if wanted(g.id)}
     bad: Status = "warn" if rule.warn else "exceeded"
     over = [
         Check(name, "unpriced", rule.limit, Decimal(n), bad,

@@ -83,10 +83,11 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over some calls. `cost` and `spent` are sums over priced calls: with `unpriced`, they are lower bounds.
+    """Sums over some calls. `cost` and `spent` hold what is known: with calls in `open`, they are lower bounds.
 
     An SDK's retries are counted as calls here, because each has its own outcome, but not by a limit on calls.
-    `live_unpriced` and `live_estimated` say what is uncertain about `spent`, apart from `cost`.
+    What begins with `live_` says what is uncertain about `spent`, apart from `cost`. A call is `unpriced` or
+    `partly_priced`, never both.
     """
 
     calls: int = 0
@@ -106,6 +107,8 @@ class Totals:
     retries: int = 0
     live_unpriced: int = 0
     live_estimated: int = 0
+    partly_priced: int = 0
+    live_partly_priced: int = 0
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(
@@ -126,11 +129,23 @@ class Totals:
             self.retries + other.retries,
             self.live_unpriced + other.live_unpriced,
             self.live_estimated + other.live_estimated,
+            self.partly_priced + other.partly_priced,
+            self.live_partly_priced + other.live_partly_priced,
         )
+
+    @property
+    def open(self) -> int:
+        """Calls whose price is not known, or only in part: with any, `cost` is a lower bound."""
+        return self.unpriced + self.partly_priced
+
+    @property
+    def live_open(self) -> int:
+        """The same of live calls, for `spent`."""
+        return self.live_unpriced + self.live_partly_priced
 
     def known_cost(self, *, spent: bool = False) -> Decimal | None:
         """The sum, if only a lower bound; `None` where no part of it is known, which is never 0."""
-        amount, missing = (self.spent, self.live_unpriced) if spent else (self.cost, self.unpriced)
+        amount, missing = (self.spent, self.live_open) if spent else (self.cost, self.open)
         return amount if amount or not missing else None
 
     @property

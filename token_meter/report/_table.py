@@ -78,7 +78,7 @@ def _below(summary: Summary, width: int) -> list[str]:
     kinds += [f"{n:,} {word}" for n, word in ((totals.replayed, "replayed"), (totals.mocked, "mocked")) if n]
     kinds += [f"{totals.failed:,} failed"] if totals.failed else []
     lines = [f"spent {cost_text(totals, spent=True)} ({', '.join(kinds)})"]
-    if totals.unpriced:
+    if totals.open:
         lines += _wrapped(f"cost {cost_sentence(totals, _NAME)}", width)
     if len(summary.models) > 1:
         scale = scale_of_sums(m.totals for m in summary.models[:4])

@@ -132,9 +132,10 @@ def _words(limit: Limit, totals: Totals) -> tuple[str, str, str]:
 def _gap(limit: Limit, totals: Totals) -> str:
     """Which calls leave a limit on money open; nothing where none does."""
     live = limit.field == "spent"
-    calls, missing = (totals.live, totals.live_unpriced) if live else (totals.calls, totals.unpriced)
+    calls, missing = (totals.live, totals.live_open) if live else (totals.calls, totals.open)
+    price = "price" if missing == (totals.live_unpriced if live else totals.unpriced) else "whole price"
     among = _counted(calls, "live calls" if live else "calls")
-    return f"{missing:,} of {among} {'has' if missing == 1 else 'have'} no price" if missing else ""
+    return f"{missing:,} of {among} {'has' if missing == 1 else 'have'} no {price}" if missing else ""
 
 
 def judge(checks: Iterable[Check], *, unpriced: Literal["warn", "fail", "ignore"] = "warn") -> Verdict:

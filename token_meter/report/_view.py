@@ -57,7 +57,7 @@ def selected(summary: Summary, view: View) -> tuple[list[Group], Totals | None, 
         groups.sort(key=lambda g: g.id, reverse=view.sort.startswith("-"))
     else:
         groups.sort(key=lambda g: _sizes(word, g.totals), reverse=view.sort.startswith("-"))
-    shown = [g for g in groups if view.min_cost is None or g.totals.cost >= view.min_cost or g.totals.unpriced]
+    shown = [g for g in groups if view.min_cost is None or g.totals.cost >= view.min_cost or g.totals.open]
     if view.top is not None and len(shown) > view.top:
         shown = shown[: view.top]
     kept = {g.id for g in shown}

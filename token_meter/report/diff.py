@@ -209,7 +209,7 @@ def _sentence(change: Decimal | None, base: Totals, head: Totals) -> str:
 
 
 def _difference(base: Totals, head: Totals) -> Decimal | None:
-    return None if base.unpriced or head.unpriced else head.cost - base.cost
+    return None if base.open or head.open else head.cost - base.cost
 
 
 def _change(
@@ -218,7 +218,7 @@ def _change(
     recorded = base.totals if base is not None else None
     priced = recorded if base is None or of_base is None else of_base.group(base)
     now = (of_head.group(head) if of_head is not None else head.totals) if head is not None else None
-    comparable = not (priced is not None and priced.unpriced) and not (now is not None and now.unpriced)
+    comparable = not (priced is not None and priced.open) and not (now is not None and now.open)
     if priced is None:
         return Change(name, "new", None, now, None, comparable)
     if now is None:

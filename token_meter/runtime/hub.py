@@ -10,7 +10,8 @@ from token_meter import _failures
 from token_meter._fork import in_child
 from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
-from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
+from token_meter.call.background import BACKGROUND
+from token_meter.call.jobs import later_look
 from token_meter.context.children import ChildSeam
 from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.greenlets import GreenletSeam
@@ -169,9 +170,7 @@ class Hub:
         if endpoint is None:
             return None
         if endpoint.route.action == "retrieve":
-            name = response_id(request.key[4])
-            background = BACKGROUND and BACKGROUND.get((endpoint.base_url, name))
-            return BackgroundPoll(background, name) if background else None
+            return later_look(endpoint, request)
         stack = CONTEXT_STACK.get()
         outer: Attempt | None = None
         ticket: CallTicket | None = None
@@ -199,6 +198,7 @@ class Hub:
         attempt = Attempt(endpoint, request, scope, outer)
         if ticket is not None or scope.budgets:
             attempt.ticket = self._admission.on_request(endpoint, request.body, ticket, limits_of(scope))
+            attempt.retries = 0 if attempt.ticket is None else attempt.ticket.retries
         if scope.sinks:
             attempt.record_start()
         try:

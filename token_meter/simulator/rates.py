@@ -47,6 +47,8 @@ RATES: dict[str, Rate] = {
     "gpt-4o-mini-transcribe": Rate("1.25", None, "5", input_audio="3"),
     "whisper-1": Rate(minute="0.006"),
 }
+SEARCH = Decimal("0.01")
+"""US dollars for a web search of a hosted tool."""
 _DATE = re.compile(r"-\d{4}(?:-\d{2}-\d{2})?$")
 _MILLION = Decimal(1_000_000)
 
@@ -71,4 +73,4 @@ def cost_of(usage: Usage, model: str, tier: str | None) -> Decimal | None:
     cost /= _MILLION
     if usage.audio_seconds:
         cost += Decimal(str(usage.audio_seconds)) * Decimal(rate.minute) / 60
-    return cost
+    return cost + (usage.web_searches or 0) * SEARCH

@@ -31,14 +31,14 @@ from token_meter.stores.protocol import (
     checked,
 )
 from token_meter.stores.script import answer_of, head, lease_of, step_arguments, window_of
-from token_meter.stores.talk import ServerError, atell, tell
+from token_meter.stores.talk import ServerError, atell, bulk, plain, tell
 
 WAIT_S = 0.25
 """How long a step waits for the server."""
 
 _PLACES = 8
 """Connections of one event loop. A step takes a fraction of a millisecond, and opening a connection several."""
-_TICKS = 25
+_TURN_S, _LONGEST_TURN_S = 0.01, 0.025
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _generation = 0
 
@@ -84,9 +84,9 @@ class RedisBudgetStore:
     def _load(self, script: str) -> None:
         text = script.encode()
         digest = sha1(text, usedforsecurity=False).hexdigest().encode()  # by which the server knows a script
-        key = _bulk(b"1") + _bulk(f"{self._prefix}meta".encode())
-        self._by_text = b"*5\r\n" + _bulk(b"EVAL") + _bulk(text) + key
-        self._by_digest = b"*5\r\n" + _bulk(b"EVALSHA") + _bulk(digest) + key
+        key = bulk(b"1") + bulk(f"{self._prefix}meta".encode())
+        self._by_text = b"*5\r\n" + bulk(b"EVAL") + bulk(text) + key
+        self._by_digest = b"*5\r\n" + bulk(b"EVALSHA") + bulk(digest) + key
 
     # The interface.
 
@@ -150,7 +150,7 @@ class RedisBudgetStore:
                 try:
                     connection, is_new = self._idle.pop(), False
                 except IndexError:
-                    connection, is_new = _plain(self._pool.make_connection()), True
+                    connection, is_new = plain(self._pool.make_connection()), True
                 try:
                     if is_new:
                         connection.connect()
@@ -187,7 +187,7 @@ class RedisBudgetStore:
             try:
                 connection, is_new = of_loop.idle.pop(), False
             except IndexError:
-                connection, is_new = _plain(of_loop.pool.make_connection()), True
+                connection, is_new = plain(of_loop.pool.make_connection()), True
             try:
                 if is_new:
                     await connection.connect()
@@ -265,38 +265,34 @@ class _OfLoop:
 
 
 class _Patience:
-    """A timeout in ticks. A time in which other tasks hold up the loop is one of them, however long it was."""
+    """A timeout that is looked at in turns of the loop.
+
+    A turn in which other tasks held up the loop counts no longer than `_LONGEST_TURN_S`: the server may have answered.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._left = _TICKS
+        self._left_s = WAIT_S
         self._timeout = asyncio.timeout(None)
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
-        self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+        self._begin()
 
-    def _tick(self) -> None:
-        self._left -= 1
-        if self._left:
-            self._timer = self._loop.call_later(WAIT_S / _TICKS, self._tick)
+    def _begin(self) -> None:
+        self._began_s = self._loop.time()
+        self._timer = self._loop.call_at(self._began_s + min(_TURN_S, self._left_s), self._end)
+
+    def _end(self) -> None:
+        self._left_s -= min(self._loop.time() - self._began_s, _LONGEST_TURN_S)
+        if self._left_s > 0:
+            self._begin()
         else:
             self._timeout.reschedule(self._loop.time())
 
     async def __aexit__(self, *raised: Any) -> None:
         self._timer.cancel()
         await self._timeout.__aexit__(*raised)  # raises the TimeoutError itself
-
-
-def _plain(connection: Any) -> Any:
-    """A connection that does not begin by telling the server, in two round trips, which library it is of."""
-    for name in vars(connection).keys() & {"driver_info", "lib_name", "lib_version"}:
-        setattr(connection, name, None)
-    return connection
-
-
-def _bulk(text: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def _parsed(url: str) -> tuple[str, str, str]:

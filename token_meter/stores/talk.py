@@ -59,3 +59,15 @@ async def atell(connection: Any, command: bytes) -> bytes:
         text = reply.add(await reader.read(_PIECE))
         if text is not None:
             return text
+
+
+def plain(connection: Any) -> Any:
+    """A connection that does not begin by telling the server, in two round trips, which library it is of."""
+    for name in vars(connection).keys() & {"driver_info", "lib_name", "lib_version"}:
+        setattr(connection, name, None)
+    return connection
+
+
+def bulk(text: bytes) -> bytes:
+    """One string of a command, as it is sent."""
+    return b"$%d\r\n%b\r\n" % (len(text), text)

@@ -300,7 +300,7 @@ class Accumulator(TotalsView):
         """Say what has no price, once, to a reader: while calls are counted, a warning may be an error."""
         while self._unsaid:
             model, reason = self._unsaid.popleft()
-            warn_user(f"token_meter counted tokens of {model!r} whose price is not known: {reason}", UnpricedWarning)
+            warn_user(f"token_meter counted tokens of {model!r} whose price is {reason}", UnpricedWarning)
 
     def price_of(self, call: Call) -> Price:
         """What *call* costs by this meter's price book."""

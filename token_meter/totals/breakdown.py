@@ -1,4 +1,4 @@
-"""All sums of one meter: in all, by model and by tag, and why a model has no price. It knows no lock and no queue."""
+"""All sums of one meter: in all, by model and by tag, and what has no whole price. It knows no lock and no queue."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _UNKNOWN = "(unknown)"
 class Breakdown:
     """Mutable; one writer at a time (the meter's lock)."""
 
-    __slots__ = ("by_model", "by_tag", "reasons", "sums")
+    __slots__ = ("by_model", "by_tag", "partial", "reasons", "sums")
 
     def __init__(self) -> None:
         self.sums = Totals()
         self.by_model = BoundedGroups()
         self.by_tag = BoundedGroups()
         self.reasons: dict[str, str] = {}
+        self.partial: dict[str, str] = {}
 
     def count(self, alike: Sequence[Call]) -> None:
         """Add calls of one kind that have ended; their cost comes later."""
@@ -28,17 +29,16 @@ class Breakdown:
             place.add(sums)
 
     def charge(self, alike: Sequence[Call], price: Price) -> str | None:
-        """Add what calls of one kind cost together; return the reason when their model turns out to have no price, or
-        only a lower bound.
-        """
-        call, is_whole = alike[0], price.cost is not None and price.reason is None
+        """Add what calls of one kind cost together; return why their model turns out to have no whole price."""
+        call, is_whole = alike[0], price.is_whole
         for place in self._places(call):
             place.charge(price.cost, len(alike), is_whole=is_whole)
         model = call.model or _UNKNOWN
-        if is_whole or model in self.reasons or len(self.reasons) >= BoundedGroups.LIMIT:
+        reasons = self.reasons if price.cost is None else self.partial
+        if is_whole or model in reasons or len(reasons) >= BoundedGroups.LIMIT:
             return None
-        self.reasons[model] = price.reason or "no price"
-        return self.reasons[model]
+        reasons[model] = price.reason or f"without {', '.join(price.missing) or 'a price'}"
+        return f"{'not known' if price.cost is None else 'known only in part'}: {reasons[model]}"
 
     def _places(self, call: Call) -> list[Totals]:
         """The sums in which such a call counts."""
@@ -49,5 +49,5 @@ class Breakdown:
         twin = Breakdown()
         twin.sums = self.sums.copy()
         twin.by_model, twin.by_tag = self.by_model.copy(), self.by_tag.copy()
-        twin.reasons = self.reasons.copy()
+        twin.reasons, twin.partial = self.reasons.copy(), self.partial.copy()
         return twin

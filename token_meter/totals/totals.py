@@ -14,8 +14,8 @@ _TOKENS = (
     "audio_tokens", "image_tokens",
 )  # fmt: skip
 _REQUESTS = (
-    "successful_requests", "failed_requests", "estimated_calls", "unmeasured_calls", "unpriced_calls", "late_calls",
-    "open_streams",
+    "successful_requests", "failed_requests", "estimated_calls", "unmeasured_calls", "unpriced_calls",
+    "partly_priced_calls", "late_calls", "open_streams",
 )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ class Totals:
     estimated_calls = 0
     unmeasured_calls = 0
     unpriced_calls = 0
+    partly_priced_calls = 0
     priced_calls = 0
     late_calls = 0
     open_streams = 0
@@ -61,7 +62,7 @@ class Totals:
         usages = [call.usage for call in calls if call.usage is not None]
         if usages:
             prompt, completion, total, cached, written, _, reasoning, *parts = map(_sum, zip(*usages, strict=True))
-            audio_in, audio_out, _, image_in, image_out, _, _, _, _, beside, _ = parts
+            audio_in, audio_out, _, image_in, image_out, _, _, _, _, beside, _, _ = parts
             sums.prompt_tokens, sums.completion_tokens, sums.total_tokens = prompt, completion, total
             sums.cached_tokens, sums.cache_write_tokens, sums.reasoning_tokens = cached, written, reasoning
             sums.audio_tokens, sums.image_tokens = audio_in + audio_out, image_in + image_out
@@ -76,11 +77,13 @@ class Totals:
 
     def charge(self, cost: Decimal | None, calls: int, *, is_whole: bool = True) -> None:
         """Add what some counted calls cost together; `None` when that is not known, not whole when it is the least."""
-        if cost is None or not is_whole:
+        if cost is None:
             self.unpriced_calls += calls
-        if cost is not None:
-            self.priced_calls += calls
-            self.cost = add_usd(self.cost, cost)
+            return
+        self.priced_calls += calls
+        self.cost = add_usd(self.cost, cost)
+        if not is_whole:
+            self.partly_priced_calls += calls
 
     def opened(self, streams: int) -> None:
         """Add open streams, or take them off. One that was opened before a fork may be closed after it."""
@@ -203,8 +206,13 @@ class TotalsView:
 
     @property
     def unpriced_calls(self) -> int:
-        """Calls whose tokens are known and whose price is not, or only in part."""
+        """Calls whose tokens are known and whose price is not."""
         return self._charged().unpriced_calls
+
+    @property
+    def partly_priced_calls(self) -> int:
+        """Calls of whose price only a part is known; `cost` holds that part."""
+        return self._charged().partly_priced_calls
 
     @property
     def late_calls(self) -> int:
@@ -220,9 +228,7 @@ class TotalsView:
     def is_complete(self) -> bool:
         """Whether nothing is estimated, unmeasured, unpriced, late or still open: the sums are the bill."""
         sums = self._charged()
-        return not (
-            sums.estimated_calls or sums.unmeasured_calls or sums.unpriced_calls or sums.late_calls or sums.open_streams
-        )
+        return not (_missing(sums) or sums.estimated_calls or sums.late_calls)
 
     def _numbers(self) -> dict[str, Any]:
         """All sums as plain data: whole numbers, and money as a string of US dollars; `None` where none is known."""
@@ -300,4 +306,4 @@ def amount(sums: TotalsView, places: int | None = None) -> str:
 
 def _missing(sums: Totals) -> int:
     """How many calls, and streams that have not ended, cost something that is in no sum."""
-    return sums.unpriced_calls + sums.unmeasured_calls + sums.open_streams
+    return sums.unpriced_calls + sums.partly_priced_calls + sums.unmeasured_calls + sums.open_streams

@@ -6,6 +6,7 @@ aiohttp may also carry the requests of httpx. Then the call has been seen furthe
 from __future__ import annotations
 
 import contextvars
+import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from token_meter._aside import aside
 from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.aiohttp_body import ContentTap
 from token_meter.transports.httpx_stand_ins import SIMULATOR
+from token_meter.transports.inflating import decoder_of
 from token_meter.transports.mockable import MockableSeam
 from token_meter.transports.ports import Key, ObservedAttempt, Runtime
 from token_meter.types import Source
@@ -39,7 +41,8 @@ class AiohttpRequest:
         self._options = options
         self._key: Key | None = None
         self._headers: Mapping[str, str] | None = None
-        self._body: bytes | None = None
+        # Of a form at once: the session takes its fields out when it sends them.
+        self._body: bytes | None = _form_fields(options.get("data"))
 
     @property
     def is_readable(self) -> bool:
@@ -70,11 +73,11 @@ class AiohttpRequest:
         return self._headers
 
     def body(self) -> bytes:
-        """The bytes that are in memory, or what the session makes of `json=`; none of a form or a stream."""
+        """The bytes in memory, or what the session makes of `json=`; of a form, its fields; none of a stream."""
         if self._body is None:
-            data, json = self._options.get("data"), self._options.get("json")
-            if data is None and json is not None:
-                data = self.client._json_serialize(json)
+            data, given = self._options.get("data"), self._options.get("json")
+            if data is None and given is not None:
+                data = self.client._json_serialize(given)
             if isinstance(data, str):
                 data = data.encode("utf-8", "surrogatepass")
             self._body = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else b""
@@ -83,6 +86,18 @@ class AiohttpRequest:
     def with_body(self, content: bytes) -> Any | None:
         """None can be made."""
         return None
+
+
+def _form_fields(form: Any) -> bytes | None:
+    """The short text fields of a form as JSON: a transcription's model stands only there. `None`: it is no form."""
+    if isinstance(form, Mapping):
+        found = list(form.items())
+    elif isinstance(listed := getattr(form, "_fields", None), list):
+        found = [(about.get("name"), value) for about, _, value in listed]
+    else:
+        return None
+    short = {name: value for name, value in found if isinstance(value, str) and len(value) < 200}
+    return json.dumps(short, skipkeys=True).encode()
 
 
 class AiohttpSeam(MockableSeam):
@@ -147,7 +162,7 @@ class AiohttpSeam(MockableSeam):
                 # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
-            self._arrive(attempt, response)
+            self._arrive(session, attempt, response)
             if attempt.has_pending_events:
                 await attempt.adispatch()
             return response
@@ -163,7 +178,7 @@ class AiohttpSeam(MockableSeam):
 
         return vcr_request
 
-    def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
+    def _arrive(self, session: Any, attempt: ObservedAttempt, response: Any) -> None:
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
             headers = response.headers
@@ -174,7 +189,9 @@ class AiohttpSeam(MockableSeam):
                 return
             kind = headers.get("content-type", "")
             attempt.respond(response.status, kind, streamed=True, headers=headers)
-            response.content = ContentTap(response.content, attempt, may_be_whole="event" not in kind)
+            encoding = None if getattr(session, "auto_decompress", True) else headers.get("content-encoding")
+            decode = decoder_of(encoding) if encoding else None
+            response.content = ContentTap(response.content, attempt, decode, may_be_whole="event" not in kind)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()

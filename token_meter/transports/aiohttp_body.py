@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from token_meter.transports.ports import ObservedAttempt, takes_nothing
@@ -16,8 +16,16 @@ class ContentTap:
     reader's own business.
     """
 
-    def __init__(self, inner: Any, attempt: ObservedAttempt, *, may_be_whole: bool) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        attempt: ObservedAttempt,
+        decode: Callable[[bytes], Iterator[bytes]] | None,
+        *,
+        may_be_whole: bool,
+    ) -> None:
         self._inner = inner
+        self._decode = decode  # of a body that reaches its reader compressed
         self._may_be_whole = may_be_whole  # where the first piece is also the last
         self._at_eof: Callable[[], bool] = inner.at_eof  # one that has none gets no tap
         self._attempt = attempt
@@ -111,6 +119,8 @@ class ContentTap:
         attempt = self._attempt
         self._was_cancelled = False
         is_end, may_be_whole, self._may_be_whole = self._at_eof(), self._may_be_whole, False
+        if self._decode is not None:
+            data = self._plain(data, self._decode)
         if is_end and may_be_whole:
             attempt.body(data)
             return
@@ -119,3 +129,14 @@ class ContentTap:
             self._takes = attempt.takes
         if is_end:
             attempt.exhausted()
+
+    def _plain(self, data: bytes, decode: Callable[[bytes], Iterator[bytes]]) -> bytes:
+        try:
+            return b"".join(decode(data))
+        except Exception:
+            self._decode = _nothing  # what we cannot decode the reader cannot either
+            return b""
+
+
+def _nothing(_: bytes) -> Iterator[bytes]:
+    return iter(())

@@ -6,7 +6,6 @@ aiobotocore sends over aiohttp or httpx, and is seen there.
 from __future__ import annotations
 
 import contextvars
-import http.client
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -262,4 +261,5 @@ def _stand_in(headers: Any, raw: Any, *, is_local: bool) -> Source | None:
     if is_local and headers.get("server") == SIMULATOR:
         return "mock"
     parsed = getattr(raw, "_original_response", None)
-    return None if isinstance(parsed, http.client.HTTPResponse) or "date" in headers else "mock"
+    is_parsed = any(cls.__module__ == "http.client" for cls in type(parsed).__mro__)
+    return None if is_parsed or "date" in headers else "mock"

@@ -59,12 +59,13 @@ class GateSeam(ModuleSeam):
 
     def _sync(self, row: GateRow, original: Callable[..., Any]) -> Callable[..., Any]:
         stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
+        concerns = partial(admission.concerns, counts_attempts=row.counts_attempts)
 
         # The signature differs between versions (1.58 has `remaining_retries` in third place).
         @wraps(original)
         def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)):
                 return original(client, *args, **kwargs)
             call = row.read(client, args, kwargs)
             ticket = admission.enter(call)
@@ -89,11 +90,12 @@ class GateSeam(ModuleSeam):
 
     def _async(self, row: GateRow, original: Callable[..., Any]) -> Callable[..., Any]:
         stack, runtime, admission, missed = self._stack, self._runtime, self._admission, self._missed
+        concerns = partial(admission.concerns, counts_attempts=row.counts_attempts)
 
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and admission.concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)):
                 return await original(client, *args, **kwargs)
             call = row.read(client, args, kwargs)
             slow = admission.slow_part(call)

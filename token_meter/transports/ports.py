@@ -166,8 +166,11 @@ class Ticket(Protocol):
 class Admission(Protocol):
     """Who decides whether a call may leave."""
 
-    def concerns(self, stack: tuple[Any, ...]) -> bool:
-        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises."""
+    def concerns(self, stack: tuple[Any, ...], *, counts_attempts: bool = False) -> bool:
+        """Whether a call that starts with this stack is limited, told of, or may miss the seam. Never raises.
+
+        If the gate *counts_attempts*, so does one whose attempts are kept one by one.
+        """
 
     def slow_part(self, request: PlannedCall) -> Callable[[], Any] | None:
         """What takes its time before `enter`; `None` when nothing does. Never raises, and nor does what it returns."""
@@ -198,6 +201,10 @@ class GateRow(Protocol):
     @property
     def read(self) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall]:
         """Reads where a call goes, and its body."""
+
+    @property
+    def counts_attempts(self) -> bool:
+        """Whether the requests of a call carry no number of their attempt."""
 
     @property
     def has_stubs(self) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from token_meter.types import Reading, Usage
 from token_meter.wire.framing import Framing
@@ -88,10 +88,11 @@ class Format(NamedTuple):
         read_headers: adds what headers say to what the body said, by way of `numbers` or `name_of`: they hold anything.
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
             Where there are terminal events, only one of them makes the usage whole.
-        framing: finds the objects of a body, whole or streamed, that is neither JSON objects nor server-sent events:
-            `json_array`, `json_lines`, `aws_events`, or a function that calls one of them.
+        framing: finds the objects of a body that is neither JSON nor events: `json_array`, `aws_events`, ...
         frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.
+        fees: counts what is billed beside tokens, by name, in all the objects of an answer; `None`: a number unknown.
+        fee_marks: bytes of which an answer with a fee holds one.
     """
 
     usage: Callable[[Object, NumberReader], Usage] = no_usage
@@ -112,6 +113,8 @@ class Format(NamedTuple):
     deep_keys: tuple[bytes, ...] = ()
     has_running_output: bool = False
     read_headers: HeaderReader | None = None
+    fees: Callable[[Sequence[Object]], dict[str, Any]] | None = None
+    fee_marks: tuple[bytes, ...] = ()
 
     def ends_with(self, event: Object) -> bool:
         """Whether *event* is the last one of a stream that reports usage."""

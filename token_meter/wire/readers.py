@@ -9,6 +9,7 @@ from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
 from token_meter.wire.events import is_events
+from token_meter.wire.fees import with_fees
 from token_meter.wire.form import read_form_request
 from token_meter.wire.format import Format, HeaderReader
 from token_meter.wire.framing import several
@@ -25,7 +26,7 @@ def read_body(layout: Format, body: bytes) -> Reading:
     try:
         if not body.startswith(b"{") and is_events(body):
             return _streamed(layout, body).finish()
-        return read_objects(layout, body, is_whole=True)
+        return with_fees(layout, body, read_objects(layout, body, is_whole=True))
     except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
         _log.warning("an answer could not be read: %s", type(exc).__name__)
         return Reading()

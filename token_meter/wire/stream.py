@@ -8,6 +8,7 @@ from token_meter.types import Answer, Reading
 from token_meter.wire.answer import answer_of
 from token_meter.wire.body import read_objects
 from token_meter.wire.events import BOM, DONE, events_of, is_events, is_json, read_events
+from token_meter.wire.fees import with_fees
 from token_meter.wire.format import Format
 from token_meter.wire.framing import Framing, several
 from token_meter.wire.json_scan import parse_object
@@ -102,7 +103,7 @@ class StreamReader:
         if self._read_at != self._held:
             self._read_at = self._held
             try:
-                self._reading = self._read()
+                self._reading = with_fees(self._format, self._joined(), self._read())
             except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
                 _log.warning("a streamed answer could not be read: %s", type(exc).__name__)
                 self._reading = Reading(ended=self.ended)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
 from token_meter.providers.anthropic.usage import usage_of
 from token_meter.providers.api import Api
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
+from token_meter.wire.safe_access import objects, text_of
 
 
 def _locate_usage(event: Object) -> UsageLocation:
@@ -33,6 +37,18 @@ def _terms(usage: Object) -> str | None:
     return "fast" if tier == "fast" else None
 
 
+def executed(events: Sequence[Object]) -> dict[str, Any]:
+    """Code that the provider ran: billed by the hour of its container beyond a free allowance, which nothing shows."""
+    for event in events:
+        holder = _locate_usage(event).holder
+        for block in (event.get("content_block"), *objects(holder.get("content"))):
+            if not isinstance(block, dict) or block.get("type") != "server_tool_use":
+                continue
+            if text_of(block.get("name")).endswith("code_execution"):
+                return {"code_execution": None}
+    return {}
+
+
 def _rules() -> CountingRules:
     """Load the rules when a call is estimated: most calls are not."""
     from token_meter.providers.anthropic import counting
@@ -51,6 +67,8 @@ MESSAGES = Api(
         # An error ends the stream too: anthropic 0.49 then leaves the response open until it is collected.
         terminal=frozenset({"message_stop", "error"}),
         has_running_output=True,
+        fees=executed,
+        fee_marks=(b"code_execution",),
     ),
     rules=_rules,
     paths=("v1/messages",),

@@ -5,11 +5,13 @@ Source: the types of the SDK (anthropic 2.14, 2026-11) and 560 recorded answers.
 
 from __future__ import annotations
 
+from token_meter._fees import Fees, fees_of
 from token_meter.providers.charge import charge_of
+from token_meter.providers.fees import usage_fees
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
-from token_meter.wire.safe_access import objects
+from token_meter.wire.safe_access import objects, text_of
 
 
 def usage_of(raw: Object, numbers: NumberReader) -> Usage:
@@ -17,10 +19,14 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     count = numbers.count
     usage = _tokens_of(raw, numbers, _long_lived(raw, numbers))
     outs, tools = raw.get("output_tokens_details"), raw.get("server_tool_use")
+    searches, fees = usage_fees(raw, numbers)
+    if searches is None and isinstance(tools, dict):
+        searches = count(tools.get("web_search_requests"))
     usage = usage._replace(
         reasoning_tokens=count(outs.get("thinking_tokens")) if isinstance(outs, dict) else None,
-        web_searches=count(tools.get("web_search_requests")) if isinstance(tools, dict) else None,
+        web_searches=searches,
         provider_cost=charge_of(raw, numbers),
+        fees=fees,
     )
     beside: int | None = None
     for iteration in objects(raw.get("iterations")):
@@ -29,8 +35,21 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         if kind == "compaction":
             usage += _tokens_of(iteration, numbers, _split_of(iteration, numbers)[1])
         elif kind == "advisor_message":  # tokens of another model, which the entry names
-            beside = (beside or 0) + (_tokens_of(iteration, numbers, None).total_tokens or 0)
+            said = _tokens_of(iteration, numbers, _split_of(iteration, numbers)[1])
+            beside = (beside or 0) + (said.total_tokens or 0)
+            usage += Usage(fees=_of_another_model(iteration, said))
     return usage if beside is None else usage._replace(tool_usage_tokens=beside)
+
+
+def _of_another_model(iteration: Object, said: Usage) -> Fees | None:
+    """Tokens that are billed at the rates of the model which an iteration names, by what they cost."""
+    model = text_of(iteration.get("model"))
+    prompt, completion, _, read, written, long = (count or 0 for count in said[:6])
+    counts = {
+        "input": prompt - read - written, "cached_input": read, "cache_write": written - long,
+        "cache_write_long": long, "output": completion,
+    }  # fmt: skip
+    return fees_of({f"{unit}@{model}": max(0, count) for unit, count in counts.items()}) if model else None
 
 
 def _tokens_of(raw: Object, numbers: NumberReader, written_long: int | None) -> Usage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from token_meter.providers.bedrock.converse import CONVERSE
 from token_meter.providers.bedrock.invoke import INVOKE_MODEL
-from token_meter.providers.bedrock.sdk import read_operation
+from token_meter.providers.bedrock.sdk import parts_of, read_operation
 from token_meter.providers.provider import Gate, Provider
 
 AWS = Provider(
@@ -37,4 +37,5 @@ AWS = Provider(
         Gate("botocore.client", "BaseClient", None, "_make_api_call", read_operation, has_stubs=True),
         Gate("aiobotocore.client", None, "AioBaseClient", "_make_api_call", read_operation, has_stubs=True),
     ),
+    parts_of=parts_of,
 )

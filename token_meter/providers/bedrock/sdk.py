@@ -20,6 +20,11 @@ def read_operation(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return _OperationCall(client, operation, params)
 
 
+def parts_of(client: Any) -> tuple[Any, ...]:
+    """A client of any service of AWS sends by itself."""
+    return (client,) if callable(getattr(client, "_make_api_call", None)) else ()
+
+
 class _OperationCall:
     """A call of one operation of any service of AWS."""
 

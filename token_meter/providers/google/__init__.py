@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
 from token_meter.providers.google.rpc import RPCS
-from token_meter.providers.google.sdk import read_built, read_generated
+from token_meter.providers.google.sdk import parts_of, read_built, read_generated
 from token_meter.providers.provider import Gate, Provider
 
 _CLIENT = "google.genai._api_client"
@@ -20,7 +21,7 @@ GOOGLE = Provider(
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
     ),
-    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS),
+    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
     # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
     free=(
         "**:countTokens",
@@ -40,10 +41,11 @@ GOOGLE = Provider(
     # Retries are inside of each of these methods. The first class has both colours; interactions have a client of their
     # own, which was another one until 2.x.
     gates=(
-        Gate(_CLIENT, "BaseApiClient", None, "_request", read_built),
-        Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built),
-        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated),
-        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated),
+        Gate(_CLIENT, "BaseApiClient", None, "_request", read_built, counts_attempts=True),
+        Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built, counts_attempts=True),
+        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated, counts_attempts=True),
+        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated, counts_attempts=True),
         Gate("google.genai._interactions._base_client"),
     ),
+    parts_of=parts_of,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.google.content import finish, parts
+from token_meter.providers.google.grounding import MARKS, grounding
 from token_meter.providers.google.usage import is_report, tier_of, usage_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.framing import json_array
@@ -51,6 +52,8 @@ GENERATE_CONTENT = Api(
         usage_key=b'"usageMetadata"',
         framing=json_array,
         has_running_output=True,
+        fees=grounding,
+        fee_marks=MARKS,
     ),
     paths=paths("generateContent", "streamGenerateContent"),
     is_chat=True,

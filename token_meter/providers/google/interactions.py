@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from token_meter._fees import fees_of
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.google.usage import INTERACT, is_report, usage_of
@@ -33,12 +34,9 @@ def _locate_usage(event: Object) -> UsageLocation:
 
 
 def _usage(raw: Object, numbers: NumberReader) -> Usage:
-    searches = [
-        numbers.count(tool.get("count"))
-        for tool in objects(raw.get("grounding_tool_count"))
-        if tool.get("type") == "google_search"
-    ]
-    return usage_of(raw, numbers, INTERACT)._replace(web_searches=sum(n or 0 for n in searches) if searches else None)
+    counts = {text_of(t.get("type")): numbers.count(t.get("count")) for t in objects(raw.get("grounding_tool_count"))}
+    searches = counts.pop("google_search", None)
+    return usage_of(raw, numbers, INTERACT)._replace(web_searches=searches, fees=fees_of(counts))
 
 
 def _growing(event: Object) -> Iterator[ContentPart]:

@@ -20,6 +20,15 @@ def read_generated(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return HttpxRequest(args[1] if len(args) > 1 else kwargs["request"], client)
 
 
+def parts_of(client: Any) -> tuple[Any, ...]:
+    """What a `Client`, or its `aio`, sends by: its api client, and the HTTP clients of interactions."""
+    inner = getattr(client, "_api_client", None)
+    if not hasattr(inner, "_async_request"):
+        return ()
+    carriers = (getattr(inner, name, None) for name in ("_httpx_client", "_async_httpx_client"))
+    return (inner, *(carrier for carrier in carriers if carrier is not None))
+
+
 class _BuiltCall:
     """A call whose URL and body the SDK has made already."""
 

@@ -86,6 +86,7 @@ def usage_of(raw: Object, numbers: NumberReader, names: Names = GENERATE) -> Usa
     return _new(Usage, (
         prompt, completion, total, cached, None, None, thoughts, ins.get("audio"), outs.get("audio"), kept.get("audio"),
         ins.get("image"), outs.get("image"), kept.get("image"), None, None, None, None, None,
+        None,
     ))  # fmt: skip
 
 

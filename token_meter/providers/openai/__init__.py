@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from token_meter.providers.openai.audio import SPEECH, TRANSCRIPTIONS, TRANSLATIONS
+from token_meter.providers.openai.batches import BATCHES
 from token_meter.providers.openai.chat import CHAT
 from token_meter.providers.openai.compaction import COMPACTION
 from token_meter.providers.openai.completions import COMPLETIONS
@@ -21,10 +22,10 @@ OPENAI = Provider(
     hosts=("api.openai.com", "*.api.openai.com", "*.openai.azure.com"),
     apis=(
         CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, IMAGES, TRANSCRIPTIONS, TRANSLATIONS, SPEECH, VIDEOS, MODERATIONS,
-        DECISIONS, COMPACTION, RUNS, REALTIME, REALTIME_TRANSLATIONS, LIVE,
+        DECISIONS, COMPACTION, RUNS, BATCHES, REALTIME, REALTIME_TRANSLATIONS, LIVE,
     ),
-    # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Batches,
-    # fine-tuning, containers, eval runs and realtime calls cost money that we cannot read yet: they are unmeasured.
+    # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Fine-tuning,
+    # containers, eval runs, graders and realtime calls cost money that no answer tells: they are unmeasured.
     free=(
         # The Agents SDK sends its traces here (openai-agents-python, tracing/processors.py, 2026-11).
         "traces/**", "chat/completions/*",

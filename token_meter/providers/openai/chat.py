@@ -7,6 +7,7 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
+from token_meter.providers.openai.chat_fees import MARKS, chat_fees
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation, outer_or_choice
 from token_meter.wire.json_scan import Object
@@ -69,7 +70,15 @@ def _rules() -> CountingRules:
 
 CHAT = Api(
     "chat",
-    Format(usage=usage_of, locate_usage=_locate_usage, stream_parts=_pieces, body_parts=_pieces, finish=_finish),
+    Format(
+        usage=usage_of,
+        locate_usage=_locate_usage,
+        stream_parts=_pieces,
+        body_parts=_pieces,
+        finish=_finish,
+        fees=chat_fees,
+        fee_marks=MARKS,
+    ),
     paths=("chat/completions",),
     rules=_rules,
     is_chat=True,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.openai.response_items import finished, growing
-from token_meter.providers.openai.tool_usage import with_tools
+from token_meter.providers.openai.tool_usage import MARK, left_tools, with_tools
 from token_meter.providers.sockets import SocketDialect, SocketPlace
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation
@@ -69,7 +69,9 @@ RESPONSES = Api(
         terminal=frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"}),
         statuses=STATUSES,
         keys=("usage", "model", "service_tier", "status", "tool_usage"),
-        deep_keys=(b'"svg_usage"', b'"web_search_call"'),
+        deep_keys=(b'"svg_usage"', MARK),
+        fees=left_tools,
+        fee_marks=(b'"response.output_item.done"',),
     ),
     paths=("responses",),
     rules=_rules,

@@ -17,6 +17,10 @@ from token_meter.providers.openai.counting.read import (
     text_in,
 )
 
+_HOSTED = ("web_search_options", "plugins", "search_parameters", "enable_search")
+"""By which vendors are asked to search: OpenAI and Perplexity, OpenRouter, xAI, DashScope (their references, 2026-11).
+Groq's compound systems, and OpenRouter's models that end in `:online`, need no option."""
+
 
 def read_chat(request: Mapping[str, Any]) -> Prompt:
     """Read the body of a Chat Completions request."""
@@ -31,7 +35,12 @@ def read_chat(request: Mapping[str, Any]) -> Prompt:
     wanted = request.get("response_format")
     if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
         prompt.response_format = format_of(wanted.get("json_schema"))
-    if request.get("web_search_options") is not None:
+    model = str(request.get("model") or "")
+    if (
+        any(request.get(name) not in (None, False) for name in _HOSTED)
+        or "compound" in model
+        or model.endswith(":online")
+    ):
         prompt.unseen.add("hosted tools")
     return prompt
 

@@ -1,0 +1,90 @@
+"""Limits around calls with fees: what the meter counts is the bill, and no more than one call passes the limit."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.bill.posts import ANTHROPIC, GEMINI, OPENAI
+from tests.bill.test_fees import ASKED, SEARCH, chat, generated, message, response, sonar, used
+from token_meter import BudgetExceededError, UnpricedModelError, meter
+from token_meter.prices import PriceBook, Rates
+
+SEARCHED = response(SEARCH, SEARCH, SEARCH, **used(3))
+TOOL = {"tools": [{"type": "web_search"}]}
+CLAUDES_TOOL = [{"type": "web_search_20250305", "name": "web_search"}]
+HELLO = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 100}
+GENERATE = f"{GEMINI}/models/gemini-3-flash-preview:generateContent"
+CALLS: dict[str, tuple[str, Any, Any, str]] = {
+    "searches of a response": (f"{OPENAI}/responses", {"model": "gpt-5", "input": "x", **TOOL}, SEARCHED, "0.03225"),
+    "a search model": (
+        f"{OPENAI}/chat/completions", {"model": "gpt-4o-search-preview", **HELLO}, chat("gpt-4o-search-preview"), "0.0285"
+    ),
+    "requests of Perplexity": (
+        "https://api.perplexity.ai/chat/completions", {"model": "sonar", **HELLO},
+        sonar("sonar", search_context_size="high"), "0.012114",
+    ),
+    "searches of a message": (
+        f"{ANTHROPIC}/messages", {"model": "claude-sonnet-4-5", "tools": CLAUDES_TOOL, **HELLO},
+        message({"server_tool_use": {"web_search_requests": 4}}), "0.0445",
+    ),
+    "queries of Gemini": (
+        GENERATE, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"googleSearch": {}}]},
+        generated("gemini-3-flash-preview", ASKED), "0.0288",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "asked", "answered", "cost"), CALLS.values(), ids=CALLS)
+def test_a_limit_counts_fees_and_at_most_one_call_passes_it(url: str, asked: Any, answered: Any, cost: str) -> None:
+    """The provider's own bill stops at the limit and one call more; two such calls never run at once."""
+    bill, refused_inside = Decimal(0), 0
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        nonlocal bill, refused_inside
+        bill += Decimal(cost)
+        try:
+            with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(500))) as inner:
+                inner.post(url, json=asked)
+        except BudgetExceededError:
+            refused_inside += 1
+        return httpx.Response(200, content=json.dumps(answered), headers={"content-type": "application/json"})
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(serve)) as client,
+        meter(max_cost="0.1", warn_at=None) as cb,
+        pytest.raises(BudgetExceededError),
+    ):
+        for _ in range(100):
+            client.post(url, json=asked)
+
+    assert cb.cost == bill
+    assert Decimal("0.1") - Decimal(cost) < bill <= Decimal("0.1") + Decimal(cost)
+    assert refused_inside == bill / Decimal(cost)
+
+
+@pytest.mark.parametrize("more", [
+    {"web_search_options": {}}, {"plugins": [{"id": "web"}]}, {"model": "gpt-4o-mini:online"}, {"model": "groq/compound"},
+    {"search_parameters": {"mode": "on"}}, {"enable_search": True}, {"tools": [{"type": "builtin_function"}]},
+])  # fmt: skip
+def test_a_chat_that_may_search_is_of_unknown_size(more: Any) -> None:
+    from token_meter.estimate import reserve_tokens
+    from token_meter.providers import api_named
+
+    rules = api_named("chat").rules
+    assert rules is not None
+    asked = {"model": "gpt-4o-mini", **HELLO}
+    assert reserve_tokens(rules(), json.dumps(asked).encode())[0] is not None
+    assert reserve_tokens(rules(), json.dumps({**asked, **more}).encode())[0] is None
+
+
+@pytest.mark.parametrize("rates", [{"input": "1"}, {"output": "1"}])
+def test_a_limit_refuses_a_model_whose_tokens_have_no_rate(rates: Any) -> None:
+    """What is counted of such a call is a part, which holds no limit."""
+    book = PriceBook([Rates("openai", "mine", **rates)])
+    with meter(max_cost=1, prices=book), pytest.raises(UnpricedModelError), httpx.Client() as client:
+        client.post(f"{OPENAI}/chat/completions", json={"model": "mine", **HELLO})

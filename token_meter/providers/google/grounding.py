@@ -1,0 +1,43 @@
+"""What grounds an answer of Gemini, and is billed beside its tokens: searches, maps, data of one's own.
+
+Gemini 3 bills every query that is not empty and not the same as another, older models a prompt with any
+(https://ai.google.dev/gemini-api/docs/pricing and its page on grounding, 2026-09).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from token_meter.wire.json_scan import Object
+from token_meter.wire.safe_access import objects
+
+MARKS = (b'"groundingMetadata"',)
+_CHUNKS = {"maps": "google_maps", "retrievedContext": "retrieval"}
+"""Kinds of sources with a fee of their own."""
+
+
+def grounding(events: Sequence[Object]) -> dict[str, Any]:
+    """The searches and other fees of an answer, whole or in pieces; each piece repeats what it knows."""
+    queries: set[str] = set()
+    found: dict[str, Any] = {}
+    is_searched = False
+    for event in events:
+        for candidate in objects(event.get("candidates")):
+            ground: Any = candidate.get("groundingMetadata")
+            if not isinstance(ground, dict):
+                continue
+            for name in ("webSearchQueries", "imageSearchQueries"):
+                asked = ground.get(name)
+                queries |= {q for q in asked if isinstance(q, str) and q.strip()} if isinstance(asked, list) else set()
+            is_searched = is_searched or bool(ground.get("searchEntryPoint"))
+            for chunk in objects(ground.get("groundingChunks")):
+                found.update({fee: None for kind, fee in _CHUNKS.items() if kind in chunk})
+                is_searched = is_searched or "web" in chunk
+            if ground.get("retrievalQueries"):
+                found["retrieval"] = None
+    if queries:
+        found["web_search"] = len(queries)
+    elif is_searched:
+        found["google_search"] = None  # grounded, and it does not say by how many queries
+    return found

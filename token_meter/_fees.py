@@ -8,6 +8,10 @@ LARGEST = "largest_prompt"
 """A fact and no fee: the most tokens that one request of a job has sent, which decides on long-context rates."""
 
 
+_LONGEST, _MOST = 220, 64
+"""Characters of a name, among them that of another model; and how many names an answer may have."""
+
+
 class Fees(tuple[tuple[str, "int | None"], ...]):
     """Counts by name, such as `{"file_search": 4}`; `None`: it was used, and nothing tells how much. Never changes.
 
@@ -17,7 +21,10 @@ class Fees(tuple[tuple[str, "int | None"], ...]):
     __slots__ = ()
 
     def __new__(cls, counts: Mapping[str, int | None]) -> Fees:
-        return super().__new__(cls, sorted(counts.items()))
+        found = {_inert(name): count for name, count in list(counts.items())[:_MOST]}
+        if len(counts) > _MOST:
+            found["other fees"] = None
+        return super().__new__(cls, sorted(found.items()))
 
     def __getnewargs__(self) -> tuple[dict[str, int | None]]:
         return (dict(self),)
@@ -37,6 +44,13 @@ class Fees(tuple[tuple[str, "int | None"], ...]):
 
     def __repr__(self) -> str:
         return f"Fees({dict(self)!r})"
+
+
+def _inert(name: str) -> str:
+    """A name from outside as it may be kept and shown."""
+    if len(name) <= _LONGEST and name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else "?" for c in name[:_LONGEST])
 
 
 def fees_of(counts: Mapping[str, int | None]) -> Fees | None:

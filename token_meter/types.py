@@ -107,8 +107,7 @@ class Usage(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The reported fields as data for JSON; money is a string."""
         kinds: dict[Any, Any] = {Decimal: str, float: float, int: int}
-        found = zip(self._fields, self, strict=True)
-        return {name: kinds.get(type(value), dict)(value) for name, value in found if value is not None}
+        return {n: kinds.get(type(v), dict)(v) for n, v in zip(self._fields, self, strict=True) if v is not None}
 
 
 def _plus(a: Any, b: Any) -> Any:

@@ -82,11 +82,11 @@ def is_one(cb: Any, cost: Decimal) -> None:
     ],
     ids=["created", "polled on, and its file read", "created elsewhere", "only its end", "only its file"],
 )
-def test_a_batch_is_one_call_at_its_end(steps: Any) -> None:
+def test_f141_a_batch_is_one_call_at_its_end(steps: Any) -> None:
     is_one(metered(steps), COST)
 
 
-def test_a_batch_is_open_until_its_end() -> None:
+def test_f141_a_batch_is_open_until_its_end() -> None:
     cb = metered([CREATED, UNDER_WAY])
 
     assert (cb.cost, cb.is_complete, cb.open_streams) == (0, False, 1)
@@ -143,6 +143,23 @@ FILES = {
 @pytest.mark.parametrize(("content", "cost"), FILES.values(), ids=FILES)
 def test_a_file_of_results_says_what_each_request_used(content: bytes, cost: str) -> None:
     is_one(metered([("GET", f"{OPENAI}/files/file-o/content", None, content)]), Decimal(cost))
+
+
+@pytest.mark.parametrize("lost", [b"{broken\n", lines(line({"object": "chat.completion", "model": GPT5}))])
+def test_a_request_whose_usage_is_lost_is_missing(lost: bytes) -> None:
+    content = lines(chat_line(GPT5, 1000, 100)) + lost
+    cb = metered([("GET", f"{OPENAI}/files/file-o/content", None, content)])
+
+    assert (cb.cost, cb.is_complete) == (Decimal("0.001125"), False)
+    assert cb.calls[0].price is not None
+    assert cb.calls[0].price.missing == ("requests without usage",)
+
+
+def test_a_batch_of_which_every_request_failed_costs_nothing() -> None:
+    silent = ("GET", f"{OPENAI}/batches/batch_1", None, batch("completed", output_file_id="file-o"))
+    cb = metered([CREATED, silent, ("GET", f"{OPENAI}/files/file-o/content", None, lines(FAILED_LINE))])
+
+    assert (cb.calls, cb.is_complete) == ((), True)
 
 
 def test_of_requests_that_are_known_as_a_sum_only_the_long_ones_are_open() -> None:
@@ -283,7 +300,7 @@ def test_a_batch_of_gemini_counts_with_the_file_of_its_answers() -> None:
 @pytest.mark.parametrize("path", [
     "fine_tuning/jobs", "evals/e1/runs", "fine_tuning/alpha/graders/run", "realtime/calls", "containers",
 ])  # fmt: skip
-def test_other_paid_jobs_are_unmeasured_and_never_nothing(path: str) -> None:
+def test_f141_other_paid_jobs_are_unmeasured_and_never_nothing(path: str) -> None:
     cb = metered([("POST", f"{OPENAI}/{path}", {"model": "gpt-4o-mini"}, {"id": "x", "status": "queued"})])
 
     assert (cb.unmeasured_calls, cb.is_complete, cb.cost_is_known) == (1, False, False)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.bill.posts import ANTHROPIC, AZURE, GEMINI, OPENAI, Answer, posted
+from token_meter import Usage
+from token_meter._fees import Fees
+from token_meter.ledger._line import usage_of
 from token_meter.prices import PriceBook
 from token_meter.prices._fees import FEES
 
@@ -132,6 +138,9 @@ XAI = "https://api.x.ai/v1"
 CHATS = {
     "a search model": (OPENAI, Row(chat("gpt-4o-search-preview"), "0.0285")),
     "its snapshot": (OPENAI, Row(chat("gpt-4o-search-preview-2025-03-11"), "0.0285")),
+    "a search model at another provider": (
+        AZURE, Row(chat("gpt-4o-search-preview"), "0.0035", ("search_model",)),
+    ),
     "a small search model": (OPENAI, Row(chat("gpt-4o-mini-search-preview"), "0.02521")),
     "a search model of today": (OPENAI, Row(chat("gpt-5-search-api"), "0.01225")),
     "a request of low context": (PERPLEXITY, Row(sonar("sonar", search_context_size="low"), "0.005114")),
@@ -260,12 +269,17 @@ def test_a_fee_without_a_published_rate_at_that_provider_is_named() -> None:
         ({"fees": {"web_search": "8"}}, TOKENS + Decimal("0.0105"), ()),
         ({"fees": {"web_search": "0"}}, TOKENS + Decimal("0.0025"), ()),
         ({"web_search": "20"}, TOKENS + Decimal("0.0225"), ()),
-        ({"fees": {"code_interpreter": "30"}}, TOKENS + Decimal("0.0125"), ()),
+        ({"fees": {"oracle": "30"}}, TOKENS + Decimal("0.0125"), ()),
         ({"fees": False}, TOKENS, ("file_search", "web_search")),
     ],
 )
 def test_a_price_book_has_its_own_fees(terms: Any, cost: Decimal, missing: tuple[str, ...]) -> None:
     check(f"{OPENAI}/responses", {"model": "m"}, Row(response(SEARCH, FILES), cost, missing), prices=PriceBook(**terms))
+
+
+def test_what_has_no_published_rate_may_have_one_of_the_books_own() -> None:
+    book = PriceBook(fees={"code_interpreter": "30"})
+    check(f"{OPENAI}/responses", {"model": "m"}, Row(response(CODE, CODE), TOKENS + Decimal("0.06")), prices=book)
 
 
 def test_a_stream_that_is_left_keeps_the_fees_that_it_had_shown() -> None:
@@ -279,6 +293,45 @@ def test_a_stream_that_is_left_keeps_the_fees_that_it_had_shown() -> None:
 
     assert cb.cost > Decimal("0.01")
     assert not cb.is_complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("z" * 100_000 + "_call", "z" * 220), ("a\x1b[31m\n_call", "a?[31m?"), ("</script>_call", "</script>")],
+)
+def test_a_name_from_outside_is_short_and_inert(kind: str, shown: str) -> None:
+    check(f"{OPENAI}/responses", {"model": "m"}, Row(response({"type": kind}), TOKENS, (shown,)))
+
+
+def test_an_answer_names_a_bounded_number_of_tools() -> None:
+    tools = [{"type": f"tool{n}_call"} for n in range(1000)]
+    cb = posted(f"{OPENAI}/responses", {"model": "m"}, response(*tools))
+
+    assert len(cb.calls[0].tokens.fees or ()) == 65
+
+
+ODD = {
+    "items that are none": ({**response(), "output": [None, 3, "x", SEARCH]}, "0.01225"),
+    "an output that is no list": ({**response(), "output": {"type": "web_search_call"}}, "0.00225"),
+    "a count as a text": (response(**used(0) | {"tool_usage": {"web_search": {"num_requests": "3"}}}), "0.03225"),
+    "a count below 0": (response(SEARCH, tool_usage={"web_search": {"num_requests": -3}}), "0.01225"),
+    "tool usage that is no object": (response(SEARCH, tool_usage=[1]), "0.01225"),
+    "types that are no text": (response({"type": 5}, {"type": None}, {"type": ["x_call"]}), "0.00225"),
+}
+
+
+@pytest.mark.parametrize(("body", "cost"), ODD.values(), ids=ODD)
+def test_an_odd_answer_is_read_as_far_as_it_says_something(body: Any, cost: str) -> None:
+    check(f"{OPENAI}/responses", {"model": "m"}, Row(body, cost))
+
+
+def test_fees_are_values() -> None:
+    """They add up by name, can be keys, and come back from copies, pickles and ledgers."""
+    one = Usage(1, 2, 3, fees=Fees({"a": 1, "b": None}))
+
+    assert (one + one).fees == sum([one, one]).fees == Fees({"a": 2, "b": None})
+    assert {one: 1}[copy.deepcopy(one)] == {one: 1}[pickle.loads(pickle.dumps(one))] == 1
+    assert usage_of(json.loads(json.dumps(one.to_dict()))) == one
 
 
 def test_every_fee_has_a_source_and_a_rate() -> None:

@@ -161,9 +161,7 @@ CASES: dict[str, tuple[str, Any, Usage | None]] = {
             "tool_usage": None,
             "output": [{"type": "image_generation_call", "svg_usage": SVG}, {"type": "image_generation_call"}],
         },
-        RESPONSE_USAGE._replace(
-            web_searches=None, tool_usage_tokens=100, fees=Fees({"image_generation": None, **DRAWN})
-        ),
+        RESPONSE_USAGE._replace(web_searches=None, tool_usage_tokens=100, fees=Fees({"image_generation": 1, **DRAWN})),
     ),
     "compaction": (
         "compaction",

@@ -119,10 +119,8 @@ class Attempt(AttemptLifecycle):
             return False
         # A background response must be known by the time it is asked for again.
         api = self.endpoint.route.api
-        return api.job is None and (
-            not (api.may_run_in_background or api.runs_in_background)
-            or not (b'"queued"' in data or b'"in_progress"' in data)
-        )
+        is_behind = api.may_run_in_background or api.runs_in_background
+        return api.job is None and not (is_behind and (b'"queued"' in data or b'"in_progress"' in data))
 
     def _defer(self, data: bytes) -> bool:
         """Let the body wait; but nothing of the HTTP library's, whose next call shall find its memory warm."""

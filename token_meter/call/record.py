@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
 
 _DONE = (None, "complete")
-_ROUTER = b"router"
-"""In the name of a model that chooses another one: the answer names that one, and the router has a fee of its own."""
+_ROUTER = b"router"  # of a model that chooses another one, which the answer names, and has a fee of its own
 _new = tuple.__new__
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
@@ -50,8 +49,7 @@ def call_of(
     if doubtful and usage is not None:
         usage = believed(usage, route.api, is_whole=end == "complete")
     if usage is None and attempt._is_ok:
-        ask = route.api.asked_usage
-        usage = Usage() if route.api.is_free else ask and ask(attempt.request_body())
+        usage = Usage() if route.api.is_free else (ask := route.api.asked_usage) and ask(attempt.request_body())
         certainty = "unmeasured" if usage is None else "exact"
     elif usage is None:
         certainty = "exact" if attempt._status is not None or unsent else "unmeasured"

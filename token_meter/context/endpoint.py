@@ -50,8 +50,7 @@ class EndpointCache(dict[Key, Endpoint | None]):
             shown = host if port is None else f"{host}:{port}"
             loopback = host in _LOOPBACK or host.startswith("127.")
             base = f"{scheme}://{shown}{route.prefix}"
-            readers = _header_readers(route, host, base)
-            endpoint = Endpoint(route, shown, base, loopback, route.api.needs_sign, readers)
+            endpoint = Endpoint(route, shown, base, loopback, route.api.needs_sign, _header_readers(route, host, base))
         if len(self) >= _LIMIT:
             self.clear()
         self[key] = endpoint

@@ -91,6 +91,9 @@ class PriceBook:
             from token_meter.prices._list_file import read_list
 
             public = read_list(public)
+        elif public is not None and not hasattr(public, "own"):
+            msg = f"public must be the path of a list of prices, not {public!r}"
+            raise ConfigError(msg)
         terms = terms_of(overrides, multipliers, models, hosts, listed, public, fees, web_search)
         fixed: dict[str, Any] = {
             "name": name,
@@ -98,7 +101,8 @@ class PriceBook:
             "_terms": terms,
             "_memo": _Memo(None),
             "_shown": f"{len(terms.overrides)} overrides, {len(multipliers or ())} multipliers, "
-            f"{len(models or ())} models, {len(hosts or ())} hosts",
+            f"{len(models or ())} models, {len(hosts or ())} hosts"
+            + (f", {len(terms.sources.rows)} listed" if terms.sources.rows else ""),
         }
         for field, value in fixed.items():
             object.__setattr__(self, field, value)

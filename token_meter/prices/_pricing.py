@@ -120,7 +120,7 @@ def _in_parts(usage: Usage, entry: Entry, cost: Callable[[Usage], Decimal]) -> P
         missing += unpaid
         reasons.append(f"no rate is known for {', '.join(unpaid)}")
     if entry.doubt is not None:
-        missing.append("service tier")
+        missing.append(entry.open)
         reasons.append(entry.doubt)
     beside = EXACT.add(fees, elsewhere or Decimal(0))
     source = f"{entry.source} + fees {AS_OF}" if beside else entry.source

@@ -15,18 +15,9 @@ from token_meter._fees import LARGEST
 from token_meter.types import Usage
 
 TOKEN_UNITS = (
-    "input",
-    "cached_input",
-    "cache_write",
-    "cache_write_long",
-    "output",
-    "input_audio",
-    "cached_audio",
-    "output_audio",
-    "input_image",
-    "cached_image",
-    "output_image",
-)
+    "input", "cached_input", "cache_write", "cache_write_long", "output", "input_audio", "cached_audio", "output_audio",
+    "input_image", "cached_image", "output_image",
+)  # fmt: skip
 """The units with a rate per 1M tokens. Totals include their parts; a part with its own rate is subtracted first."""
 
 UNITS = (*TOKEN_UNITS, "audio_minute")

@@ -49,7 +49,7 @@ def server_tools(raw: Any, numbers: NumberReader) -> dict[str, int | None]:
     for name, value in raw.items() if isinstance(raw, dict) else ():
         tool = str(name).removesuffix("_requests")
         if name.endswith("_requests") and tool not in FREE_REQUESTS and (count := numbers.count(value)):
-            found[tool] = count if tool == "web_search" else None
+            found[tool] = count
     return found
 
 

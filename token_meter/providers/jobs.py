@@ -100,6 +100,7 @@ class Results:
             found = parse_object(line)
             if found is None:
                 self.is_foreign = self.is_foreign or not self._read
+                self._is_silent = True
             else:
                 self.take(found)
 
@@ -153,7 +154,7 @@ def line_of(layouts: Callable[[Object], Format]) -> Callable[[Object], Reading |
         if "custom_id" not in line:
             return None
         body = response.get("body") if isinstance(response, dict) else None
-        if not isinstance(body, dict):
+        if not isinstance(body, dict) or response.get("status_code") not in (None, 200):
             return Reading(error="error")
         return reading_of(layouts(body), [body], is_whole=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 from token_meter.simulator.answers import answer, digest
 from token_meter.simulator.instances import ToolCall, choose_tool, instance
 from token_meter.simulator.options import Options
-from token_meter.simulator.rates import cost_of, rate_of
+from token_meter.simulator.rates import cost_of, rate_of, router_fee
 from token_meter.simulator.sse import dump
 from token_meter.simulator.tokens import call_tokens, count, cut, is_reasoning, prompt_tokens, text_of
 from token_meter.types import Usage
@@ -100,12 +100,15 @@ def styled(usage: Usage, generated: int, model: str, style: str) -> Usage:
     found = usage._replace(completion_tokens=generated, total_tokens=prompt + generated)
     if usage.reasoning_tokens is not None:
         found = found._replace(reasoning_tokens=reasoning)
-    if style not in ("openrouter", "xai"):
+    if style not in ("openrouter", "byok", "xai"):
         return found
     cost = cost_of(found._replace(provider_cost=None), model, None)
     if cost is None:
         cost = Decimal(prompt + 2 * generated) / 1_000_000
-    found = found._replace(provider_cost=cost.quantize(_CENTI_TICK))
+    cost = cost.quantize(_CENTI_TICK)
+    if style == "byok":  # the router takes its share of what the key's owner pays elsewhere
+        cost += router_fee(cost)
+    found = found._replace(provider_cost=cost)
     # xAI reports what is visible, and adds the hidden part in the total only.
     return found._replace(completion_tokens=generated - reasoning) if style == "xai" else found
 

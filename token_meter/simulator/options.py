@@ -20,6 +20,7 @@ USAGE_STYLES = (
     "choices0",
     "deepseek",
     "openrouter",
+    "byok",
     "xai",
     "after_done",
 )

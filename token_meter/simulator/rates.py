@@ -48,9 +48,15 @@ RATES: dict[str, Rate] = {
     "whisper-1": Rate(minute="0.006"),
 }
 SEARCH = Decimal("0.01")
-"""US dollars for a web search of a hosted tool."""
+FILE_SEARCH = Decimal("0.0025")
+"""US dollars for one search of a hosted tool, in the web or in files; also in a batch."""
 _DATE = re.compile(r"-\d{4}(?:-\d{2}-\d{2})?$")
 _MILLION = Decimal(1_000_000)
+
+
+def router_fee(upstream: Decimal) -> Decimal:
+    """What a router takes for a call with an own key."""
+    return (upstream / 20).quantize(Decimal("1e-12"))
 
 
 def rate_of(model: str) -> Rate | None:
@@ -63,14 +69,15 @@ def cost_of(usage: Usage, model: str, tier: str | None) -> Decimal | None:
     if usage.provider_cost is not None:
         return usage.provider_cost
     rate = rate_of(model)
-    if rate is None or tier not in (None, "default", "auto"):
+    if rate is None or tier not in (None, "default", "auto", "batch"):
         return None
     cached, audio, image = usage.cached_tokens or 0, usage.input_audio_tokens or 0, usage.input_image_tokens or 0
     plain = (usage.prompt_tokens or 0) - cached - audio - image
     cost = plain * Decimal(rate.prompt) + (usage.billable_output_tokens or 0) * Decimal(rate.completion)
     cost += cached * Decimal(rate.cached or rate.prompt)
     cost += audio * Decimal(rate.input_audio or rate.prompt) + image * Decimal(rate.input_image or rate.prompt)
-    cost /= _MILLION
+    cost /= _MILLION * 2 if tier == "batch" else _MILLION
     if usage.audio_seconds:
         cost += Decimal(str(usage.audio_seconds)) * Decimal(rate.minute) / 60
-    return cost + (usage.web_searches or 0) * SEARCH
+    tools = dict(usage.fees or ())
+    return cost + (usage.web_searches or 0) * SEARCH + (tools.get("file_search") or 0) * FILE_SEARCH

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from token_meter._fees import Fees
 from token_meter.simulator.chat import model_of, schema_of, whole
 from token_meter.simulator.generation import Ask, Choice, Generation, PromptCache, generate
 from token_meter.simulator.naming import new_id, served_tier
@@ -223,8 +224,11 @@ class ResponseForm:
         self.style = options.usage
         self.final_status = "incomplete" if self.choice.finish == "length" else "completed"
         self._searches = any(str(tool.get("type", "")).startswith("web_search") for tool in ask.tools or ())
+        self._looks_up = any(tool.get("type") == "file_search" for tool in ask.tools or ())
         self._asked = body
         self.usage: Usage = made.usage._replace(web_searches=1) if self._searches else made.usage
+        if self._looks_up:
+            self.usage = self.usage._replace(fees=Fees({"file_search": 1}))
 
     @property
     def choice(self) -> Choice:
@@ -279,6 +283,9 @@ class ResponseForm:
         if self._searches:
             query = {"type": "search", "query": "simulated", "queries": ["simulated"], "sources": []}
             items.append({"type": "web_search_call", "id": f"ws_{self.id}", "status": "completed", "action": query})
+        if self._looks_up:
+            found = {"type": "file_search_call", "id": f"fs_{self.id}", "status": "completed", "queries": ["simulated"]}
+            items.append(found | {"results": None})
         call = self.choice.call
         if call is not None:
             item = {"type": "function_call", "id": f"fc_{self.id}", "call_id": call.id, "status": "completed"}

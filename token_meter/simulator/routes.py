@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from token_meter.simulator.batches import Jobs
 from token_meter.simulator.chat import chat_reply, completions_reply
 from token_meter.simulator.embeddings import decisions_reply, embeddings_reply, moderations_reply
 from token_meter.simulator.forms import read_form
@@ -36,12 +37,14 @@ class World:
     def __init__(self) -> None:
         self.cache = PromptCache()
         self.archive = Archive()
+        self.jobs = Jobs()
         self._completions: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
 
     def clear(self) -> None:
         """Forget everything."""
         self.cache.clear()
         self.archive.clear()
+        self.jobs.clear()
         self._completions.clear()
 
     def keep_completion(self, key: str, completion: dict[str, Any]) -> None:
@@ -171,6 +174,28 @@ async def _speak(asked: Asked, world: World) -> Reply:
     return speech_reply(asked.json(), asked.options, asked.deployment)
 
 
+async def _upload(asked: Asked, world: World) -> Reply:
+    form = await read_form(asked.content_type, asked.body)
+    return world.jobs.upload(asked.key, b"".join(form.files.get("file", ())), asked.options)
+
+
+async def _file_content(asked: Asked, world: World) -> Reply:
+    return world.jobs.content(asked.key, asked.name)
+
+
+async def _create_batch(asked: Asked, world: World) -> Reply:
+    return world.jobs.create(asked.key, asked.json(), asked.options)
+
+
+async def _poll_batch(asked: Asked, world: World) -> Reply:
+    def answer(endpoint: str, body: dict[str, Any], options: Options) -> Reply:
+        if endpoint.endswith("/responses"):
+            return create_response(body, options, asked.key, world.cache, world.archive, None)
+        return chat_reply(body, options, asked.key, world.cache, None)
+
+    return world.jobs.poll(asked.key, asked.name, answer, names_usage=asked.options.usage != "none")
+
+
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1700000000, "owned_by": "token-meter-simulator"}
 
@@ -208,6 +233,10 @@ ROUTES = (
     _route("POST", "audio/speech", _speak),
     _route("POST", "moderations", _moderations),
     _route("POST", "decisions", _decisions),
+    _route("POST", "files", _upload),
+    _route("GET", f"files/{_ID}/content", _file_content),
+    _route("POST", "batches", _create_batch),
+    _route("GET", f"batches/{_ID}", _poll_batch),
     _route("GET", "models", _models),
     _route("GET", f"models/{_ID}", _one_model),
 )

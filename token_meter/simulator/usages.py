@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from token_meter.simulator.rates import router_fee
 from token_meter.types import Usage
 
 _TICKS = Decimal(10) ** 10
@@ -50,4 +52,14 @@ def _charge(usage: Usage, style: str) -> dict[str, Any]:
         return {}
     if style == "xai":
         return {"cost_in_usd_ticks": int(usage.provider_cost * _TICKS)}
+    if style == "byok":
+        upstream = next(u for u in _halves(usage.provider_cost) if u + router_fee(u) == usage.provider_cost)
+        details = {"upstream_inference_cost": float(upstream)}
+        return {"cost": float(usage.provider_cost - upstream), "is_byok": True, "cost_details": details}
     return {"cost": float(usage.provider_cost)}
+
+
+def _halves(charge: Decimal) -> Iterator[Decimal]:
+    """What a key's owner may have paid upstream, of a whole charge: the router's share is rounded."""
+    near = (charge / Decimal("1.05")).quantize(Decimal("1e-10"))
+    yield from (near + step * Decimal("1e-10") for step in (0, -1, 1))

@@ -30,12 +30,11 @@ class Breakdown:
 
     def charge(self, alike: Sequence[Call], price: Price) -> str | None:
         """Add what calls of one kind cost together; return why their model turns out to have no whole price."""
-        call, is_whole = alike[0], price.is_whole
-        for place in self._places(call):
-            place.charge(price.cost, len(alike), is_whole=is_whole)
-        model = call.model or _UNKNOWN
+        for place in self._places(alike[0]):
+            place.charge(price.cost, len(alike), is_whole=price.is_whole)
+        model = alike[0].model or _UNKNOWN
         reasons = self.reasons if price.cost is None else self.partial
-        if is_whole or model in reasons or len(reasons) >= BoundedGroups.LIMIT:
+        if price.is_whole or model in reasons or len(reasons) >= BoundedGroups.LIMIT:
             return None
         reasons[model] = price.reason or f"without {', '.join(price.missing) or 'a price'}"
         return f"{'not known' if price.cost is None else 'known only in part'}: {reasons[model]}"

@@ -39,14 +39,13 @@ def _terms(usage: Object) -> str | None:
 
 def executed(events: Sequence[Object]) -> dict[str, Any]:
     """Code that the provider ran: billed by the hour of its container beyond a free allowance, which nothing shows."""
+    runs = 0
     for event in events:
         holder = _locate_usage(event).holder
         for block in (event.get("content_block"), *objects(holder.get("content"))):
-            if not isinstance(block, dict) or block.get("type") != "server_tool_use":
-                continue
-            if text_of(block.get("name")).endswith("code_execution"):
-                return {"code_execution": None}
-    return {}
+            if isinstance(block, dict) and block.get("type") == "server_tool_use":
+                runs += text_of(block.get("name")).endswith("code_execution")
+    return {"code_execution": runs} if runs else {}
 
 
 def _rules() -> CountingRules:

@@ -32,10 +32,10 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
                 queries |= {q for q in asked if isinstance(q, str) and q.strip()} if isinstance(asked, list) else set()
             is_searched = is_searched or bool(ground.get("searchEntryPoint"))
             for chunk in objects(ground.get("groundingChunks")):
-                found.update({fee: None for kind, fee in _CHUNKS.items() if kind in chunk})
+                found.update({fee: 1 for kind, fee in _CHUNKS.items() if kind in chunk})
                 is_searched = is_searched or "web" in chunk
             if ground.get("retrievalQueries"):
-                found["retrieval"] = None
+                found["retrieval"] = 1
     if queries:
         found["web_search"] = len(queries)
     elif is_searched:

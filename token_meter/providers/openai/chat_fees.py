@@ -20,7 +20,8 @@ def chat_fees(events: Sequence[Object]) -> dict[str, Any]:
     for event in events:
         for said in _messages(event):
             for tool in objects(said.get("executed_tools")):
-                found[f"executed {text_of(tool.get('type')) or 'tool'}"] = None
+                name = f"executed {text_of(tool.get('type')) or 'tool'}"
+                found[name] = found.get(name, 0) + 1
             for call in objects(said.get("tool_calls")):
                 function = call.get("function")
                 if isinstance(function, dict) and function.get("name") == _SEARCH:

@@ -72,16 +72,13 @@ def _calls(items: Any) -> dict[str, int | None]:
         if not kind.endswith("_call") or kind in _WITHOUT_FEE or item.get("status") == "failed":
             continue
         name = kind.removesuffix("_call")
-        if kind == "web_search_call":
-            if _is_search(item):
-                found[name] = (found.get(name) or 0) + 1
-        elif kind == "file_search_call":
+        is_free = (
+            (kind == "web_search_call" and not _is_search(item))
+            or (name == _IMAGES and isinstance(item.get("svg_usage"), dict))
+            or (kind in _CONTAINER and _inner(item, "environment", "type") == "local")
+        )
+        if not is_free:
             found[name] = (found.get(name) or 0) + 1
-        elif kind == "image_generation_call":
-            if not isinstance(item.get("svg_usage"), dict):
-                found[_IMAGES] = None
-        elif not (kind in _CONTAINER and _inner(item, "environment", "type") == "local"):
-            found[name] = None
     return found
 
 

@@ -12,7 +12,6 @@ import pytest
 from token_meter import Call, Usage
 from token_meter.ledger import Ledger, find_shards, read_run
 
-
 CALL = Call("c", 1.0, 0.1, "h", "chat", usage=Usage(1, 2, 3), status=200)
 
 

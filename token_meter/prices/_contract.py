@@ -153,7 +153,7 @@ class Terms(NamedTuple):
         own = self._override(provider, (spelled, model, also), tier, processing)
         if own is not None:
             card = RateCard(own.sheet, api=call.api)
-            if call.api == "batches":
+            if call.api.endswith("batches"):
                 return Entry(-math.inf, math.inf, card.cost_of_many, own.source, None, free=False)
             return Entry(-math.inf, math.inf, card.cost, own.source, None, card.free, card.cost_together)
         if tier.startswith(WINDOW):

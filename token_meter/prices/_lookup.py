@@ -243,7 +243,7 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
         if api in _overlay.FREE_OUTPUT:
             sheet = tuple((start, {**rates, "output": Decimal(0)}) for start, rates in sheet)
         card = RateCard(sheet, api=api, factor=factor)
-        if api == "batches":
+        if api.endswith("batches"):
             entry = Entry(price.since, price.until, card.cost_of_many, source, None, free=False)
             return entry if price.lost_above is None else _with_lost_band(entry, price.lost_above)
         # Only a row makes a model free: a 0 in the public list may be a missing price.

@@ -38,7 +38,7 @@ def _line(line: Object) -> Reading | None:
 
 
 BATCHES = Api(
-    "batches",
+    "message_batches",
     Format(
         locate_usage=_locate_usage,
         statuses={"in_progress": "pending", "canceling": "pending", "ended": "complete"},

@@ -65,7 +65,7 @@ def _line(line: Object) -> Reading | None:
 
 JOB = Job(_files, _line)
 BATCHES = Api(
-    "batches",
+    "content_batches",
     Format(usage=_usage, locate_usage=_locate_usage, statuses=_STATES, keys=("name", "metadata", "response", "done")),
     paths=paths("batchGenerateContent"),
     retrieves=(

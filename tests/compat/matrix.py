@@ -57,6 +57,7 @@ ROWS = (
     ),
     Row("litellm newest", "litellm", ("guests",)),
     Row("litellm 1.74", "litellm==1.74.*", ("guests",)),
+    Row("guests", "openai", ("guests",), "guests"),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 

@@ -52,6 +52,7 @@ docs: $(VENV)/.ready ## the documentation as a site, in build/site; links are ch
 bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against the peers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python benchmarks/count_speed.py
+	$(BIN)/python -m benchmarks.loop_lag
 
 .venvs/peers/.ready: pyproject.toml
 	$(PYTHON) -m venv .venvs/peers

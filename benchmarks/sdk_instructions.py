@@ -1,4 +1,4 @@
-"""`python -m benchmarks.sdk_instructions`: instructions that a meter adds to a plain call of each SDK that is installed.
+"""`python -m benchmarks.sdk_instructions [NAME ...]`: instructions that a meter adds to a plain call of some SDKs.
 
 As `benchmarks.instructions`, with answers that are made in this process, in each provider's own format.
 """
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,10 +118,10 @@ def metered(bare: Work, count: int) -> None:
         assert cb.total_tokens == 150 * count
 
 
-def child(folder: Path) -> None:
+def child(folder: Path, names: Sequence[str]) -> None:
     """Count everything, in the hands of callgrind."""
     gc.disable()
-    works = {name: make() for name, make in SDKS.items()}
+    works = {name: SDKS[name]() for name in names or SDKS}
     for work in works.values():
         work(20)
     started(folder)
@@ -141,13 +141,13 @@ def main() -> None:
         command = [
             "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--vgdb-prefix={folder}/pipe",
             f"--callgrind-out-file={folder}/count.%p", f"--log-file={folder}/log.%p",
-            sys.executable, "-m", "benchmarks.sdk_instructions", folder,
+            sys.executable, "-m", "benchmarks.sdk_instructions", "--child", folder, *sys.argv[1:],
         ]  # fmt: skip
         subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        child(Path(sys.argv[1]))
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]), sys.argv[3:])
     else:
         main()

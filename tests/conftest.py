@@ -27,7 +27,7 @@ from token_meter.simulator import TEST_KEY, Simulator
 pytest_plugins = ["token_meter.simulator.pytest_fixture", "pytester"]
 
 # What is made up is the same in every run of `make test`; `make soak` makes up new things, and more of them.
-hypothesis.settings.register_profile("same", max_examples=300, derandomize=True, deadline=None)
+hypothesis.settings.register_profile("same", max_examples=100, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("new", max_examples=10_000, deadline=None)
 hypothesis.settings.load_profile("same")
 

@@ -58,7 +58,7 @@ ROOMS_OF_VENDORS = ("providers", "transports", "prices", "estimate", "_vocab", "
 EXCEPTIONS = {
     ("__init__.py", "openai"): "get_openai_callback, the name under which programs know such a counter",
     ("__init__.py", "langchain"): "whose name that is",
-    ("_meter/block.py", "langchain"): "a meter may be handed to it as a callback, and answers to its names",
+    ("_meter/as_callback.py", "langchain"): "a meter may be handed to it as a callback, and answers to its names",
     ("totals/totals.py", "langchain"): "its names of sums can be read",
     ("events/ports.py", "langchain"): "names and arguments of a handler's methods are its own",
     ("context/subscriber.py", "langchain"): "methods that its base class defines do nothing",

@@ -224,6 +224,16 @@ def test_f133_a_limit_on_calls_holds_for_calls_that_only_the_gate_sees(act):
     assert (cb.successful_requests, cb.remaining.calls) == (2, 0)
 
 
+@pytest.mark.parametrize("limit", [{"max_cost": "0.0010"}, {"max_tokens": 1500}], ids=lambda limit: next(iter(limit)))
+@pytest.mark.parametrize("act", [_sync, _async])
+def test_f133_limits_on_money_and_tokens_hold_by_what_such_a_call_may_have_used(act, limit):
+    """A call reserves its prompt and 1,024 tokens, about $0.0006; of that nothing comes back."""
+    with pytest.warns(BlindSpotWarning), meter(warn_at=None, **limit) as cb, pytest.raises(BudgetExceededError):
+        act(6)
+
+    assert (cb.unmeasured_calls, cb.is_complete) == (1, False)
+
+
 def test_a_client_that_hands_its_requests_on_counts_once():
     """A `send` of one's own is no blind spot if it reaches ours."""
 

@@ -48,7 +48,7 @@ def test_a_simulator_that_cannot_serve_says_so_in_a_line(host: str, said: str) -
 
 
 COMMANDS = (
-    "run", "report", "reconcile", "diff", "combine", "html", "history", "count", "prices", "baseline", "debug", "clean", "ledger", "demo",
+    "run", "report", "reconcile", "export", "query", "diff", "combine", "html", "history", "count", "prices", "baseline", "debug", "clean", "ledger", "demo",
     "simulator",
 )  # fmt: skip
 

@@ -118,6 +118,7 @@ def test_an_update_goes_to_the_list_in_use(here: Path) -> None:
         (("update", "--from", "pyproject.toml"), "pyproject.toml: it is not valid JSON"),
         (("update", "--from", "genai.json", "--to", "pyproject.toml"), "no list that token-meter has written"),
         (("update", "--from", "genai.json", "--date", "soon"), "'soon' is not a day such as 2026-11-27"),
+        (("update", "--from", "ftp://x/y.json"), "an address must begin with https:// or http://, not ftp://"),
         (("update", "--from", "http://127.0.0.1:9/data.json"), "127.0.0.1/data.json cannot be fetched"),
         (("status", "--max-age", "long"), "'long' is not a number of days such as 30d"),
         (("add", "gpt-9"), "has no rate; give at least one"),
@@ -158,7 +159,7 @@ def test_status_tells_the_age_and_what_has_no_price(here: Path, monkeypatch: pyt
         ("2026-12-02", 0, "1 day old"),
         ("2026-12-31", 0, "30 days old (list"),
         ("2027-01-01", 3, "31 days old: token-meter prices update"),
-        ("2026-11-30", 0, "dated 2026-12-01, after 2026-11-30: check the clock"),
+        ("2026-11-30", 3, "dated 2026-12-01, after 2026-11-30: check the clock"),
     ):
         monkeypatch.setattr(_age, "today", lambda day=day: _age.date.fromisoformat(day))
         assert text in tm("prices", "status", "--max-age", "30d", "--unpriced", code=code)

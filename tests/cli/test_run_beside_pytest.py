@@ -10,7 +10,13 @@ import token_meter
 from tests.cli.conftest import Run
 
 SUITE = "from asking import ask\ndef test_it():\n    ask()\n"
-STRICT = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\naddopts = "-p no:cacheprovider -p no:asyncio -p no:langsmith_plugin"\n'
+OTHERS = ("cacheprovider", "asyncio", "langsmith_plugin", "hypothesispytest", "respx", "anyio", "rerunfailures")
+STRICT = f"""
+[tool.pytest.ini_options]
+filterwarnings = ["error"]
+addopts = "{" ".join(f"-p no:{name}" for name in OTHERS)}"
+"""
+"""Plugins are loaded as they are found, which is what is tested; others than ours take a second."""
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ async def test_a_whole_answer_reads_the_bill(library, simulator, options):
 
 
 @EACH_WAY
-@pytest.mark.parametrize("options", ["", "chunk=1,line=crlf", "compress=gzip,chunk=3"])
+@pytest.mark.parametrize("options", ["", "chunk=1,line=crlf,words=4", "compress=gzip,chunk=3,words=4"])
 async def test_a_stream_reads_the_bill_however_it_is_read(library, way, simulator, options):
     with meter() as cb:
         await pieces(library, way, at(simulator, options))

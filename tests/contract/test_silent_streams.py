@@ -98,7 +98,9 @@ def _contents(event: str) -> str:
     return event.partition("choices=")[2].partition(", created=")[0]
 
 
-@pytest.mark.parametrize("options", ["chunk=1", "line=crlf", "line=cr,chunk=3", "compress=gzip", "comments"])
+@pytest.mark.parametrize(
+    "options", ["chunk=1,words=4", "line=crlf", "line=cr,chunk=3,words=4", "compress=gzip", "comments"]
+)
 async def test_stream_usage_hides_the_answer_whatever_the_bytes_look_like(make, simulator, options):
     """Any chunking, line end and encoding."""
     client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")
@@ -110,7 +112,7 @@ async def test_stream_usage_hides_the_answer_whatever_the_bytes_look_like(make, 
     assert cb.estimated_calls == 0
 
 
-@pytest.mark.parametrize("options", ["chunk=1", "line=crlf", "compress=gzip"])
+@pytest.mark.parametrize("options", ["chunk=1,words=4", "line=crlf", "compress=gzip"])
 async def test_what_cannot_be_hidden_is_shown_and_nothing_is_lost(make, simulator, options, monkeypatch):
     """A failure of ours amid the stream leaves the additional event in it."""
     client = make.openai(base_url=f"{simulator.url}/__opt/{options}/v1", api_key="sim-test")

@@ -12,16 +12,16 @@ from tests.contract import shapes
 from token_meter import meter
 
 STREAMS = [
-    "chunk=1",
+    "chunk=1,words=4",  # few: each byte is a chunk
     "chunk=7",
     "line=crlf",
     "line=cr",
-    "line=crlf,chunk=1",
+    "line=crlf,chunk=1,words=4",
     "compress=gzip",
     "compress=deflate",
     "compress=br",
     "compress=gzip+br",
-    "compress=gzip,chunk=1",
+    "compress=gzip,chunk=1,words=4",
     "done=0",
     "last_blank=0,done=0",  # the provider did report it, though the SDK delivers no such event
     "bom",

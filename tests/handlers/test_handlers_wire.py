@@ -31,7 +31,7 @@ async def open_client(colour: Colour, simulator: Any) -> Any:
             await closed
 
 
-@pytest.mark.parametrize("sim", ["", "chunk=1", "chunk=7,line=crlf", "compress=gzip", "comments,multiline,bom"])
+@pytest.mark.parametrize("sim", ["", "chunk=1,words=4", "chunk=7,line=crlf", "compress=gzip", "comments,multiline,bom"])
 async def test_the_pieces_are_what_the_caller_reads(colour, open_client, told, sim):
     """However the bytes are cut, packed and ended: the handler's text is the caller's text."""
     read: list[str] = []

@@ -198,6 +198,10 @@ PRICED = {
 }
 
 
+SEARCHES = {"gpt-4o-search-preview": "0.025"}
+"""What each call of a model that always searches costs beside its tokens."""
+
+
 @pytest.mark.parametrize("name", PRICED)
 def test_a_call_costs_what_the_list_says(models, name):
     """Worked out by hand from the billed tokens; and where the simulator has a price, it is the same."""
@@ -208,7 +212,8 @@ def test_a_call_costs_what_the_list_says(models, name):
     bill = models.bill()
 
     assert cb.total_tokens == bill.total_tokens > 0
-    assert cb.cost == (bill.prompt_tokens * Decimal(prompt) + bill.completion_tokens * Decimal(completion)) / 1_000_000
+    tokens = (bill.prompt_tokens * Decimal(prompt) + bill.completion_tokens * Decimal(completion)) / 1_000_000
+    assert cb.cost == tokens + Decimal(SEARCHES.get(name, 0))
     assert bill.unpriced or cb.cost == bill.cost
 
 

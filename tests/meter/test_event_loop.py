@@ -164,6 +164,34 @@ def test_f169_nor_under_token_meter_run(tmp_path, limits):
     assert not [one for one in found if "tiktoken" in one["heavy"]]
 
 
+UNDER_PYTEST = (
+    PROGRAM.partition("\nloop, settings")[0]
+    + """
+
+def test_it():
+    sys.addaudithook(watch)
+    asyncio.run(main(None, True))
+    with open("said.json", "w") as file:
+        json.dump({"heavy": sorted(n for n, _ in heavy), "on loop": sorted(n for n, is_on in heavy if is_on)}, file)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "options", [["--meter"], ["--meter-max-cost=5", "--meter-max-tokens=9999"]], ids=["", "limits"]
+)
+def test_f169_nor_under_the_pytest_plugin(tmp_path, options):
+    """A stream without usage in a test, whose record the plugin writes down."""
+    (tmp_path / "test_theirs.py").write_text(UNDER_PYTEST)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "token_meter.pytest_plugin", *options]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    said = json.loads((tmp_path / "said.json").read_text())
+
+    assert done.returncode == 0, done.stdout
+    assert (said["on loop"], "vocabulary" in said["heavy"]) == ([], True)
+
+
 def test_f169_our_threads_delay_no_exit():
     """One that works for an hour ends with the program."""
     program = "import threading\nfrom token_meter._aside import begin\nbegin(lambda: threading.Event().wait(3600))"

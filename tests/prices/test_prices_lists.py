@@ -109,7 +109,7 @@ LITELLM_ROWS: dict[str, tuple[str, Usage, str | None, dict[str, Any]]] = {
     "priority": ("gpt-7", K, "0.012", {"service_tier": "priority"}),
     "priority, long": ("gpt-7", LONG, "3.609", {"service_tier": "priority"}),
     "a tier that it lacks": ("gpt-7", K, None, {"service_tier": "flex"}),
-    "in a region": ("gpt-7", K, None, {"base_url": "https://eu.api.openai.com/v1"}),
+    "in a region, at least": ("gpt-7", K, "0.006", {"base_url": "https://eu.api.openai.com/v1"}),
     "noise at the end": ("noisy", K, "0.00014", {}),
     "0 may be a missing price": ("zero", K, None, {}),
     "two rates of output": ("thinking", K, None, {}),
@@ -240,7 +240,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "genai: a rate in words": (genai(m={"input_mtok": "cheap"}), "does not understand its rows"),
     "genai: a model twice": ([{**GENAI[0], "models": GENAI[0]["models"] * 2}], "it has gpt-5 at openai twice"),
     "genai: another currency": (genai(m={"input_mtok": 1, "currency": "EUR"}), "m at openai is priced in 'EUR'"),
-    "genai: not its rows": ([{"id": "openai", "models": [{"id": "m"}]}], "does not understand its rows"),
+    "genai: no prices": ([{**GENAI[0], "models": [{"id": "m", "match": {"equals": "m"}}]}], "m at openai has no prices"),
+    "genai: a match of nothing": (
+        [{**GENAI[0], "models": [{"id": "m", "match": {}, "prices": {"input_mtok": 1}}]}], "does not understand its rows",
+    ),
+    "bands that are none": (
+        litellm(m={"input_cost_per_token": 1e-06, "tiered_pricing": 7}), "tiered_pricing must be a list of tables",
+    ),
+    "a band that begins nowhere": (
+        litellm(m={"tiered_pricing": [{"input_cost_per_token": 1e-06, "range": [-1, 2]}]}), "must have a range such as",
+    ),
+    "genai: not its rows": ([{"id": "openai", "models": [{"id": "m"}]}], "m at openai has no prices"),
     "genai: models of another kind": ([{"id": "openai", "models": 7}], "does not understand its rows"),
     "bytes that are no text": (b"\xff\xfe\x00", "byte 0 is not UTF-8"),
 }  # fmt: skip
@@ -479,6 +489,32 @@ def test_a_slip_in_a_price_file_is_named(text: str, words: str, tmp_path: Path) 
 
     assert words in str(refused.value)
     assert str(refused.value).startswith("price file here.toml: ")
+
+
+def test_a_gateway_by_model_knows_who_sells_in_a_list(listed: Callable[[Any], PriceBook], tmp_path: Path) -> None:
+    listed(LITELLM)
+    book = PriceBook(hosts={"https://gw/v1": "by-model"}, public=tmp_path / "token-meter-prices.json")
+
+    assert price_of(book, "dashscope/qwen9", base_url="https://gw/v1").cost == Decimal("0.0012")
+    assert price_of(book, "gpt-7", base_url="https://gw/v1").cost == Decimal("0.006")
+
+
+def test_a_list_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    data, link = str(written(tmp_path / "data.json", GENAI)), tmp_path / "link.json"
+    update(data, tmp_path / "prices.json", day=DAY)
+    link.symlink_to("prices.json")
+    update(data, link, day=date(2026, 12, 2))
+
+    assert link.is_symlink()
+    assert PriceBook.from_file(tmp_path / "prices.json").as_of == date(2026, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [({"public": 7}, "public must be the path"), ({"listed": [1]}, "listed must")]
+)
+def test_a_slip_in_code_is_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        PriceBook(**given)
 
 
 def test_what_cannot_be_looked_up_through_like_has_no_price() -> None:

@@ -125,7 +125,7 @@ CASES = {
     "batch in the US": Case("claude-opus-5-5", K, "0.0033", where=ANTHROPIC, tier="batch@us"),
     "in the US, too old for it": Case("claude-opus-4-5", K, "0.0075", where=ANTHROPIC, tier="standard@us"),
     "in another place": Case(
-        "claude-opus-5-5", K, None, where=ANTHROPIC, tier="standard@eu", reason="inference in eu costs is not known"
+        "claude-opus-5-5", K, "0.006", where=ANTHROPIC, tier="standard@eu", reason="inference in eu costs is not known"
     ),
     # Vertex: newer models cost a tenth more in a region.
     "Claude in a region": Case("claude-sonnet-4-5@20250929", K, "0.00495", where=VERTEX),
@@ -163,6 +163,20 @@ def test_calls_priced_together_cost_what_they_cost_one_by_one() -> None:
                       processing=case.processing, started_s=datetime.fromisoformat(case.at).timestamp())  # fmt: skip
         both = DEFAULT_BOOK.price_together([call, call])
         assert both is None or both.cost == 2 * (DEFAULT_BOOK.price(call).cost or 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("priority, long", ("long-context rates",)),
+        ("priority that was asked for, long", ("service tier",)),
+        ("perhaps a holiday", ("peak hours",)),
+        ("National Day", ()),
+        ("in another place", ("regional uplift",)),
+    ],
+)
+def test_what_a_lower_bound_leaves_open_is_named(name: str, missing: tuple[str, ...]) -> None:
+    assert price_of(CASES[name]).missing == missing
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from token_meter._meter.block import Meter
 from token_meter.simulator import Simulator
 
 BATCH = 10
-BATCHES = 20
+BATCHES = 8
+"""The seeds of `make test`; `make soak` makes new programs for as long as it is told."""
 
 
 @pytest.fixture

@@ -204,7 +204,9 @@ async def test_f14_an_error_event_keeps_its_usage_and_marks_the_call(make, simul
         assert cb.total_tokens == simulator.bill("sim-test").total_tokens
 
 
-@pytest.mark.parametrize("options", ["line=cr", "line=crlf,chunk=1", "bom", "comments", "multiline", "chunk=1"])
+@pytest.mark.parametrize(
+    "options", ["line=cr", "line=crlf,chunk=1,words=4", "bom", "comments", "multiline", "chunk=1,words=4"]
+)
 async def test_f15_line_ends_and_chunkings_change_nothing(make, simulator, options):
     """Any cut, any line end, comments, a byte order mark, data over several lines."""
     client = make.openai(base_url=_at(simulator, options), api_key="sim-test")
@@ -256,7 +258,9 @@ def test_f18_input_first_and_output_last_is_one_usage():
     assert (cb.prompt_tokens, cb.completion_tokens) == (10, 5)
 
 
-@pytest.mark.parametrize("options", ["compress=gzip", "compress=br", "compress=deflate", "compress=gzip+br,chunk=1"])
+@pytest.mark.parametrize(
+    "options", ["compress=gzip", "compress=br", "compress=deflate", "compress=gzip+br,chunk=1,words=4"]
+)
 @pytest.mark.parametrize("shape", ["chat", "stream"])
 async def test_f20_compressed_bodies_are_read_by_both_libraries(make, simulator, options, shape):
     """Each library's own decoders."""

@@ -545,6 +545,40 @@ def test_embeddings_state_their_prompt_alone(fake, metered, caller):
     assert cb.calls[0].api == "embed_content"
 
 
+VIDEO = {"promptTokenCount": 1100, "promptTokenDetails": split(TEXT=100, VIDEO=1000)}
+
+
+def test_video_is_not_priced_as_text(fake, metered, caller):
+    """100 tokens at $0.20 and 1,000 at $12."""
+    fake.will(Reply(body={"embeddings": [{"values": [0.1]}], "usageMetadata": VIDEO}))
+
+    async def ask(client: Any) -> None:
+        await result(client.models.embed_content(model="gemini-embedding-2", contents=["a rose"]))
+
+    with metered() as cb:
+        caller.run(ask)
+
+    assert (cb.prompt_tokens, cb.cost, cb.is_complete) == (1100, Decimal("0.01202"), True)
+
+
+@pytest.mark.parametrize(
+    ("lists", "cost", "is_complete"),
+    [
+        ({"promptTokensDetails": split(VIDEO=100, TEXT=7)}, "0.0001396", True),
+        ({"candidatesTokensDetails": split(VIDEO=43)}, "0.0001396", False),
+    ],
+    ids=["asked", "made"],
+)
+def test_video_costs_what_text_does_where_the_list_says_so_and_else_leaves_the_cost_open(
+    metered, lists, cost, is_complete
+):
+    """Made by a model that has no rate for it."""
+    call = read(answer(said=usage(**lists)), lambda: metered(on_unpriced="ignore"))
+
+    assert call.tokens.total_tokens == 150
+    assert (call.cost, call.price.is_whole) == (Decimal(cost), is_complete)
+
+
 def test_embeddings_that_state_nothing_are_estimated(fake, metered, caller):
     """As all did before 2026."""
     fake.will(Reply(body={"embeddings": [{"values": [0.1]}] * 2}))

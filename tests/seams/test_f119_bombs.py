@@ -18,7 +18,7 @@ import zstandard
 from token_meter import meter
 
 MIB = 1024 * 1024
-UNPACKED = 128 * MIB
+UNPACKED = 64 * MIB
 BOUND = 48 * MIB
 URL = "https://api.openai.com/v1/chat/completions"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}

@@ -25,7 +25,8 @@ _names = itertools.count()
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests that neither stop nor flush it."""
-    running = Server(tmp_path_factory.mktemp("redis"))
+    directory = tmp_path_factory.mktemp("redis")
+    running = Server(directory, "--unixsocket", str(directory / "socket"))
     yield running
     running.kill()
 

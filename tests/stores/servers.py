@@ -32,6 +32,7 @@ class Server:
 
     def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
+        self.socket = directory / "socket"  # with `--unixsocket`
         self._options = options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -273,6 +273,28 @@ def test_an_error_and_a_label_show_no_password() -> None:
     assert "s3cret" not in f"{caught.value}{shared.label}"
 
 
+@pytest.mark.parametrize("kind", ["unix", "valkey", "user"])
+def test_every_kind_of_address_is_understood(server: Server, kind: str) -> None:
+    admin = redis.Redis.from_url(server.url)
+    admin.execute_command("ACL", "SETUSER", "meter", "on", ">s3cret", "~{token_meter:*", "+@all", "-info")
+    host = server.url.removeprefix("redis://").removesuffix("/0")
+    address, shown = {
+        "unix": (f"unix://{server.socket}?db=1&namespace=a", f"unix://{server.socket}"),
+        "valkey": (f"valkey://{host}/2?namespace=a", f"valkey://{host}/2"),
+        "user": (f"redis://meter:s3cret@{host}/3", f"redis://{host}/3"),
+    }[kind]
+    shared = RedisBudgetStore(address)
+
+    async def main() -> str:
+        return (await shared.astep((), LeaseRequest("b", (ask(1),)))).status
+
+    assert shared.label == shown
+    assert (reserve(shared, "a", ask(1)), asyncio.run(main())) == ("done", "done")
+    assert [row.name for row in shared.budgets()] == ["team"]
+    shared.close()
+    admin.close()
+
+
 @pytest.mark.parametrize("url", ["redis://host:port/0", "http://localhost", "redis://h?namespace={x}"])
 def test_a_wrong_address_is_a_mistake_of_configuration(url: str) -> None:
     with pytest.raises(ConfigError):

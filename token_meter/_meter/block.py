@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from token_meter._defaults import book_of, given_book
 from token_meter._meter.analysis import Analysis
+from token_meter._meter.as_callback import AsCallback
 from token_meter._meter.by_hand import ByHand, adopt
 from token_meter._meter.mistakes import Helpful, MeterType
 from token_meter._meter.recording import Recorder
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
+class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, metaclass=MeterType):
     """Adds up the LLM calls of a block: `with meter() as cb:`, or of a function: `@meter()`.
 
     Counts every call that starts in the block, or in threads, pools and tasks that the block starts. Meters nest, and
@@ -68,13 +69,6 @@ class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, me
     kind = METER
     is_carried = False
     """Somebody else puts it on the stack and takes it off: a decorated generator, while it runs."""
-
-    # LangChain programs may pass their counter as `callbacks=[cb]` too. LangChain then finds a handler that ignores
-    # every event, because the meter already counts the requests.
-    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
-    ignore_retry = ignore_custom_event = True
-    raise_error = run_inline = False
-    always_verbose = True
 
     def __init__(
         self,
@@ -271,12 +265,6 @@ class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, me
             "price_source": self.price_source,
         }
 
-    def __copy__(self) -> Meter:
-        return self  # LangChain copies its configuration, which must refer to the same counter
-
-    def __deepcopy__(self, memo: object) -> Meter:
-        return self
-
     def __str__(self) -> str:
         from token_meter._meter.rendering import block
 
@@ -291,6 +279,3 @@ class Meter(Analysis, ByHand, Recorder, Helpful, Waiting, SightedAccumulator, me
         from token_meter._meter.card import card
 
         return card(self)
-
-    def on_text(self, *args: object, **kwargs: object) -> None:
-        """Do nothing. This is the only event of LangChain without an `ignore_...` attribute."""

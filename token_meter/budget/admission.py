@@ -50,18 +50,8 @@ class CallTicket:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_holds",
-        "_is_sent",
-        "_reservation",
-        "budgets",
-        "client",
-        "deferred",
-        "is_checked",
-        "retries",
-        "shared",
-        "size_unknown",
-        "was_seen",
+        "__weakref__", "_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "is_checked",
+        "retries", "shared", "size_unknown", "was_seen",
     )  # fmt: skip
     kind = TICKET
 
@@ -120,6 +110,10 @@ class CallTicket:
         except BaseException:
             refused()
             raise
+
+    def keep_reserved(self) -> None:
+        """Leave what was reserved as it is: the call has been made, and nobody will know what it used."""
+        self._reservation = None
 
     def leave(self) -> None:
         """Note that the SDK's method has returned, and tell the stores; a stream may still be open."""

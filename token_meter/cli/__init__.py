@@ -17,6 +17,8 @@ _COMMANDS = {
     "watch": "the same, refreshed while programs run",
     "reconcile": "compare a ledger with the provider's bill, and say why they differ",
     "diff": "compare two reports, and fail on rules",
+    "export": "a ledger as Parquet by day, or its costs as FOCUS",
+    "query": "SQL over a ledger or its export",
     "combine": "put the shards of many jobs in one file",
     "html": "write a report for a browser",
     "history": "what the last runs came to",

@@ -136,9 +136,10 @@ def status(max_age: int | None, unpriced: bool, **given: Any) -> None:
         click.echo(f"age     {age_of(as_of, today())} (list prices of {as_of})")
     without = _unpriced_models(book, config["data_dir"])
     _show_literals(book)
-    old = max_age is not None and (as_of is None or (today() - as_of).days > max_age)
+    days = None if as_of is None else (today() - as_of).days
+    old = max_age is not None and (days is None or not 0 <= days <= max_age)
     if old:
-        how = "is not known" if as_of is None else f"is more than {max_age} days"
+        how = "is not known" if days is None or days < 0 else f"is more than {max_age} days"
         click.echo(f"the age of the list {how}: token-meter prices update", err=True)
     if old or (unpriced and without):
         sys.exit(FAILED)

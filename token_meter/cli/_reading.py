@@ -11,8 +11,12 @@ from token_meter.cli._options import F
 from token_meter.exceptions import ConfigError, LedgerError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from token_meter.config import Config
 
+_LONG = 20_000_000
+"""Bytes of a ledger from which on an engine is started."""
 _MORE = "; more: --last N, --since DATE, --all"
 
 period_options = (
@@ -43,6 +47,7 @@ def read(
     last: int | None = None,
     every_run: bool = False,
     since: str | None = None,
+    engine: str = "python",
 ) -> Any:
     """One report, or the records of several shards and directories, as a summary.
 
@@ -99,14 +104,38 @@ def read(
         raise LedgerError(msg)
     if runs == 1 and last is None:
         _tell_of_other_runs(paths)
-    rows = read_run(paths, last=runs, since_s=since_s)
-    summary = summarise(rows, by=by, book=book, as_model=as_model, vcs=find_vcs(), labels=config["labels"])
+    more: dict[str, Any] = {"by": by, "book": book, "as_model": as_model, "vcs": find_vcs(), "labels": config["labels"]}
+    rows, summary = by_engine(engine, find_shards(paths, runs, since_s), since_s, more)
+    if summary is None:
+        rows = read_run(paths, last=runs, since_s=since_s)
+        summary = summarise(rows, **more)
     summary = replace(summary, checks=tuple(checks_on_record(rows.facts)))
     run = summary.run
     if run.skipped_records and not run.processes and not summary.totals.calls:
         msg = f"no records of token-meter in {', '.join(map(repr, paths))}: no line can be read"
         raise LedgerError(msg)
     return summary
+
+
+def by_engine(engine: str, shards: list[Path], since_s: float | None, more: dict[str, Any]) -> tuple[Any, Any]:
+    """The reader and the summary by DuckDB; the summary is `None` where the plain reader is to read.
+
+    `auto` takes the engine where it is installed and the ledger is so long that it is worth a start of it.
+    """
+    if engine == "python" or (engine == "auto" and sum(shard.stat().st_size for shard in shards) < _LONG):
+        return None, None
+    from token_meter.lake import EngineReader, NotEqualError, is_installed
+    from token_meter.report import summarise
+
+    if engine == "auto" and not is_installed():
+        return None, None
+    reader = EngineReader(shards, since_s=since_s)
+    try:
+        return reader, summarise(reader, **more)
+    except NotEqualError as why:
+        if engine == "duckdb":
+            click.echo(f"token-meter: read without the engine: {why}", err=True)
+        return None, None
 
 
 def _tell_of_other_runs(paths: tuple[str, ...]) -> None:

@@ -29,6 +29,13 @@ from token_meter.cli.budget import budgets_of
 @click.option("-o", "--output", metavar="FILE", help="Write the report to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The same as -f json.")
 @click.option("--as-model", metavar="MODEL", help="What the same tokens would cost with MODEL (or PROVIDER:MODEL).")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "python", "duckdb"]),
+    default="auto",
+    show_default=True,
+    help="Who reads long ledgers; the figures are the same. duckdb: pip install 'token-meter[lake]'.",
+)
 @click.option("--store", metavar="ADDRESS", help="Show the shared budgets of this store too; `default`: of your own.")
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @wrapped
@@ -41,6 +48,7 @@ def command(
     last: int | None,
     every_run: bool,
     since: str | None,
+    engine: str,
     store: str | None,
     **given: Any,
 ) -> None:
@@ -65,6 +73,7 @@ def command(
         last=last,
         every_run=every_run,
         since=since,
+        engine=engine,
     )
     limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])
     now = check_limits(summary, limits)

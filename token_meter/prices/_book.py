@@ -19,7 +19,7 @@ from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import PriceList
 from token_meter.prices._lookup import Entry
-from token_meter.prices._pricing import charged, failed, price_of
+from token_meter.prices._pricing import charged, failed, price_of, price_of_sum
 from token_meter.prices._rate_card import UnpriceableError
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
@@ -91,6 +91,9 @@ class PriceBook:
             from token_meter.prices._list_file import read_list
 
             public = read_list(public)
+        elif public is not None and not hasattr(public, "own"):
+            msg = f"public must be the path of a list of prices, not {public!r}"
+            raise ConfigError(msg)
         terms = terms_of(overrides, multipliers, models, hosts, listed, public, fees, web_search)
         fixed: dict[str, Any] = {
             "name": name,
@@ -98,7 +101,8 @@ class PriceBook:
             "_terms": terms,
             "_memo": _Memo(None),
             "_shown": f"{len(terms.overrides)} overrides, {len(multipliers or ())} multipliers, "
-            f"{len(models or ())} models, {len(hosts or ())} hosts",
+            f"{len(models or ())} models, {len(hosts or ())} hosts"
+            + (f", {len(terms.sources.rows)} listed" if terms.sources.rows else ""),
         }
         for field, value in fixed.items():
             object.__setattr__(self, field, value)
@@ -219,6 +223,12 @@ class PriceBook:
             return None if cost is None else Price(cost, entry.source, None)
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             return None
+
+    def price_sum(self, call: Call, usage: Usage, largest: int, seconds: float) -> Price | None:
+        """Return the price of calls of those seconds by their sum; `None` where it is not known as a whole."""
+        entry = self._entry(call)
+        is_plain = type(self) is PriceBook and call.started_s + seconds <= entry.until
+        return price_of_sum(usage, largest, entry) if is_plain else None
 
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""

@@ -43,7 +43,8 @@ def maker_of(
             return provider, model
     prefix, slash, rest = model.partition("/")
     named = _ALSO.get(prefix, prefix)
-    if slash and (named in MAKERS or any(provider == named for provider, _ in own)):
+    sellers = {*MAKERS, *(provider for provider, _ in own), *sources.public.providers()}
+    if slash and named in sellers:
         return named, rest
     for provider, name in own:
         if matches(name, model):

@@ -161,10 +161,12 @@ class Terms(NamedTuple):
             raise UnpriceableError(msg)
         price = published(provider, model, tier, processing, call.started_s, self.sources)
         agreed = self.multipliers.get(where)
-        factor = factor_of(provider, model, price.like, where, geo)
+        factor, doubt = factor_of(provider, model, price.like, where, geo)
         if agreed is not None:
             factor = EXACT.multiply(factor, agreed)
         entry = entry_of(price, call.api, None if factor == 1 else factor)
+        if doubt is not None:
+            entry = entry._replace(doubt=doubt, open="regional uplift", together=None)
         if agreed is None and provider in ASSUMED:
             entry = entry._replace(source=f"{entry.source}, assumed {ASSUMED[provider]}")
         fee = _overlay.router_fee(provider, call.request_model)

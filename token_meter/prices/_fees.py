@@ -28,6 +28,7 @@ _OPENAI = "https://platform.openai.com/docs/pricing, built-in tools, as quoted i
 _SPEECH = "https://platform.openai.com/docs/pricing, speech generation, 2026; genai-prices 0.2.3 (input_mchars)"
 _ANTHROPIC = "https://docs.claude.com/en/docs/about-claude/pricing, web search tool, 2026; genai-prices 0.2.3"
 _GEMINI = "https://ai.google.dev/gemini-api/docs/pricing, grounding with Google Search, 2026-09; genai-prices 0.2.3"
+_VIDEO = "https://ai.google.dev/gemini-api/docs/pricing, 2026-11; genai-prices 0.2.3 (input_video, output_video)"
 _SONAR = "https://docs.perplexity.ai/getting-started/pricing, 2026-11"
 _CLASSIC = ("gpt-4o*", "gpt-4.1*", "chatgpt-4o*")
 _SEARCH_MODELS = ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")
@@ -76,6 +77,9 @@ FEES: tuple[Fee, ...] = (
     Fee("google", "web_search", "10", f"{_ANTHROPIC}: Claude on Vertex", ("claude-*",)),
     Fee("google", "google_search", "35", _GEMINI, _OLDER_GEMINI, is_once=True),
     Fee("google", "google_search", "14", _GEMINI, ("gemini-*",)),
+    # Beside the rate of text, at which they are counted: $12.00 less $0.20, $17.50 less $9.00 a million.
+    Fee("google", "input_video_tokens", "0.0118", _VIDEO, ("gemini-embedding-2*",)),
+    Fee("google", "output_video_tokens", "0.0085", _VIDEO, ("gemini-omni-*",)),
     Fee("deepseek", "web_search", "0.75", "https://api-docs.deepseek.com/quick_start/pricing, as quoted 2026-11-10"),
     Fee("meta", "web_search", "2.50", "genai-prices 0.2.3 (web_searches_kcount)"),
     Fee("moonshotai", "$web_search", "5", "https://platform.kimi.ai/docs/pricing/tools, 2026"),
@@ -93,8 +97,10 @@ FEES: tuple[Fee, ...] = (
 
 BY_PIECE = frozenset({"characters"})
 """What is billed instead of tokens."""
-INCLUDED = frozenset({("perplexity", "citation_tokens"), ("perplexity", "search_queries")})
-"""What is a part of another fee with every model that has no row of its own: searches are part of a request."""
+INCLUDED = frozenset({
+    ("perplexity", "citation_tokens"), ("perplexity", "search_queries"), ("google", "input_video_tokens"),
+})  # fmt: skip
+"""What is part of another fee or rate, unless the model has a row of its own: searches of a request, video of text."""
 SEARCHES = ("web_search", "web_search_preview", "search_model", "google_search")
 """The fees that `PriceBook(web_search=...)` sets."""
 MINIS_SEARCH = ("gpt-4o-mini*", "gpt-4.1-mini*")

@@ -217,9 +217,13 @@ def _dated(text: str) -> FileList:
 
 def _written(rows: list[Any]) -> Iterable[Any]:
     """The rows of a dated file, whose rates are strings."""
-    for provider, model, tier, processing, bands in rows:
-        sheet = tuple((start, {unit: rate_of(rate, unit) for unit, rate in rates.items()}) for start, rates in bands)
-        yield provider, model, tier, processing, sheet
+    try:
+        for provider, model, tier, processing, bands in rows:
+            sheet = tuple((int(start), {u: rate_of(rate, u) for u, rate in rates.items()}) for start, rates in bands)
+            yield provider, model, tier, processing, sheet
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f"a row of it is none of ours ({error}); {_AGAIN}"
+        raise ConfigError(msg) from None
 
 
 def snapshot_of(raw: Any) -> Any:
@@ -238,7 +242,7 @@ def snapshot_of(raw: Any) -> Any:
         raise ConfigError(msg)
     try:
         return DataSnapshot(providers=read(raw), from_auto_update=False)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001  # foreign code over foreign data
         what = " ".join(str(error).split())[:200]
         msg = f"genai-prices {_public.version()} does not understand its rows ({what}); pip install -U genai-prices"
         raise ConfigError(msg) from None
@@ -254,7 +258,11 @@ def _check_providers(rows: list[Any]) -> None:
                 msg = f"it has {pair[1]} at {pair[0]} twice; keep one"
                 raise ConfigError(msg)
             seen.add(pair)
-            _check_rates(model, " at ".join(reversed(pair)))
+            where = " at ".join(reversed(pair))
+            if not isinstance(model, dict) or model.get("prices") in (None, []):
+                msg = f"{where} has no prices"
+                raise ConfigError(msg)
+            _check_rates(model, where)
 
 
 def _check_rates(value: Any, where: str) -> None:

@@ -96,7 +96,11 @@ def named(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
 
 def _tiers(name: str, row: Mapping[str, Any]) -> dict[tuple[str, str], RateTable]:
     """The rates of a row by tier; none for a row that is not priced by the token, or not by the token alone."""
-    bands = [band for band in row.get("tiered_pricing") or () if isinstance(band, dict)]
+    tiered = row.get("tiered_pricing") or []
+    if not isinstance(tiered, list):
+        msg = f"{name!r}: tiered_pricing must be a list of tables, not {tiered!r:.80}"
+        raise ConfigError(msg)
+    bands = [band for band in tiered if isinstance(band, dict)]
     if any(row.get(key) for key in _BESIDE) or any(map(_is_dearer_with_thoughts, (row, *bands))):
         return {}
     found: dict[tuple[str, str], dict[int, dict[str, Decimal]]] = {}
@@ -131,10 +135,11 @@ def _tiers(name: str, row: Mapping[str, Any]) -> dict[tuple[str, str], RateTable
 
 
 def _start(reach: Any, name: str) -> int:
-    if not isinstance(reach, list) or not reach or not isinstance(reach[0], (int, float, Decimal)) or reach[0] < 0:
+    first = reach[0] if isinstance(reach, list) and reach else None
+    if isinstance(first, bool) or not isinstance(first, (int, float, Decimal)) or not 0 <= first < 10**12:
         msg = f"{name!r}: a band of tiered_pricing must have a range such as [0, 32000], not {reach!r:.80}"
         raise ConfigError(msg)
-    return int(reach[0])
+    return int(first)
 
 
 def _is_dearer_with_thoughts(rates: Mapping[str, Any]) -> bool:

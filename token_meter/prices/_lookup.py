@@ -23,8 +23,9 @@ class Entry(NamedTuple):
     """How to price one kind of call between two moments: by `cost`, or, without a price, why not (`reason`).
 
     `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
-    `cost` is a lower bound. `counts_rest`: what a total has on top of its parts is output. `fees` are what is billed
-    beside tokens; `other` prices tokens of another model (by its name) at the same provider.
+    `cost` is a lower bound, and `open` names what is not known. `counts_rest`: what a total has on top of its parts is
+    output. `fees` are what is billed beside tokens; `other` prices tokens of another model (by its name) at the same
+    provider.
     """
 
     since: float
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     counts_rest: bool = False
     fees: FeeList | None = None
     other: Callable[[str], RateTable | None] | None = None
+    open: str = "service tier"
 
 
 class Published(NamedTuple):
@@ -234,7 +236,7 @@ def entry_of(price: Published, api: str, factor: Decimal | None) -> Entry:
     """Prepare a published price, multiplied by *factor*, for many calls of one api."""
     if price.other is not None:
         first, second = entry_of(price._replace(other=None), api, factor), entry_of(price.other, api, factor)
-        return cheaper_of(first, second, price.doubt or "")
+        return cheaper_of(first, second, price.doubt or "")._replace(open="peak hours")
     source = price.source if factor is None else f"{price.source} x {factor.normalize(EXACT):f}"
     if price.sheet is not None:
         sheet = price.sheet

@@ -9,7 +9,7 @@ from decimal import Decimal
 from token_meter._fees import LARGEST, Fees
 from token_meter.prices._fees import AS_OF, BY_PIECE, OTHER_MODEL, UPSTREAM
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, WORDS, AtLeastError, UnpriceableError, unexplained
+from token_meter.prices._rate_card import EXACT, WORDS, AtLeastError, RateCard, UnpriceableError, unexplained
 from token_meter.types import Price, Usage
 
 _LOG = logging.getLogger("token_meter")
@@ -51,6 +51,21 @@ def price_of(usage: Usage | None, entry: Entry) -> Price:
         return Price(None, None, str(exc))
     except Exception as exc:  # noqa: BLE001  # the observer never harms the observed
         return failed(exc)
+
+
+def price_of_sum(usage: Usage, largest: int, entry: Entry) -> Price | None:
+    """What calls of text with the sum *usage* cost in all; `None` where each must be priced by itself."""
+    fees = entry.fees
+    if entry.cost is None:
+        return entry.refusal
+    if entry.doubt is not None or (fees is not None and (fees.per_call or fees.provider == "perplexity")):
+        return None
+    card = getattr(entry.together, "__self__", None)
+    try:
+        cost = card.cost_of_sum(usage, largest) if isinstance(card, RateCard) else None
+    except UnpriceableError:
+        return None
+    return None if cost is None else Price(cost, entry.source, None)
 
 
 def charged(usage: Usage, listed: Price) -> Price:
@@ -105,7 +120,7 @@ def _in_parts(usage: Usage, entry: Entry, cost: Callable[[Usage], Decimal]) -> P
         missing += unpaid
         reasons.append(f"no rate is known for {', '.join(unpaid)}")
     if entry.doubt is not None:
-        missing.append("service tier")
+        missing.append(entry.open)
         reasons.append(entry.doubt)
     beside = EXACT.add(fees, elsewhere or Decimal(0))
     source = f"{entry.source} + fees {AS_OF}" if beside else entry.source

@@ -15,18 +15,9 @@ from token_meter._fees import LARGEST
 from token_meter.types import Usage
 
 TOKEN_UNITS = (
-    "input",
-    "cached_input",
-    "cache_write",
-    "cache_write_long",
-    "output",
-    "input_audio",
-    "cached_audio",
-    "output_audio",
-    "input_image",
-    "cached_image",
-    "output_image",
-)
+    "input", "cached_input", "cache_write", "cache_write_long", "output", "input_audio", "cached_audio", "output_audio",
+    "input_image", "cached_image", "output_image",
+)  # fmt: skip
 """The units with a rate per 1M tokens. Totals include their parts; a part with its own rate is subtracted first."""
 
 UNITS = (*TOKEN_UNITS, "audio_minute")
@@ -154,6 +145,18 @@ class RateCard:
         if any(map(lt, prompts, known)) or (self._above and max(prompts) > self._above[-1][0]):
             return None
         return self._cost_in(self._base, Usage(sum(prompts), sum(completions), sum(totals), sum(known)))
+
+    def cost_of_sum(self, usage: Usage, largest: int) -> Decimal | None:
+        """Return what calls with the sum *usage* cost in all; `None` where it is not known to be the price of the sum.
+
+        Each holds text only and has a total that is the sum of both directions; *largest* is the largest prompt.
+
+        Raises:
+            UnpriceableError: a count has no rate.
+        """
+        return (
+            None if self._images or (self._above and largest > self._above[-1][0]) else self._cost_in(self._base, usage)
+        )
 
     def _band_of(self, prompt: int) -> _Band:
         for start, band in self._above:

@@ -41,8 +41,12 @@ def update(source: str | None, target: Path, *, day: date | None = None, may_go_
     Raises:
         ConfigError: the list cannot be read, is not valid, or is older than the one in *target*.
     """
+    target = target.resolve()  # where a link leads to
     before = _held(target)
     today = _today() if day is None else day
+    if source is not None and re.match(r"(?!https?:)[a-z]+://", source):
+        msg = f"an address must begin with https:// or http://, not {source.partition('//')[0]}//; {_KEPT}"
+        raise ConfigError(msg)
     if source is None or re.match(r"https?://", source):
         data, origin, found = _fetched(source or _published_at())
         dated_on = today
@@ -73,7 +77,7 @@ def _held(target: Path) -> _list_file.FileList | None:
         return None
     text = "" if target.is_dir() else target.read_text(encoding="utf-8", errors="replace")
     if not text.startswith(_list_file.MARK):
-        msg = f"{target.name} is there, and no list that token-meter has written; {_KEPT}; give another file by --to"
+        msg = f"{target} is there, and no list that token-meter has written; {_KEPT}; give another file by --to"
         raise ConfigError(msg)
     try:
         return _list_file.read_list(target)
@@ -99,6 +103,7 @@ def _published_at() -> str:
 
 
 def _fetched(url: str) -> tuple[bytes, str, date]:
+    from http.client import HTTPException
     from urllib.error import URLError
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
@@ -108,7 +113,7 @@ def _fetched(url: str) -> tuple[bytes, str, date]:
     try:
         with urlopen(Request(url, headers={"User-Agent": "token-meter"}), timeout=_PATIENCE_S) as answer:
             data: bytes = answer.read(_LARGEST + 1)
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:
         why = getattr(error, "reason", None) or error
         msg = f"{origin} cannot be fetched ({why}); {_KEPT}; load it elsewhere, and give the file: --from FILE"
         raise ConfigError(msg) from None

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 from token_meter.prices._hosts import REGIONAL, is_regional_vertex, place_of
-from token_meter.prices._rate_card import EXACT, UnpriceableError
+from token_meter.prices._rate_card import EXACT
 
 TEN_PERCENT = Decimal("1.1")
 _ONE = Decimal(1)
@@ -59,30 +59,25 @@ def split_tier(tier: str) -> tuple[str, str]:
     return name, geo
 
 
-def factor_of(provider: str, model: str, like: str | None, where: str, geo: str) -> Decimal:
-    """What the list price of *model* is multiplied by at *where*; *like* tells the age of a model that is not known.
+def factor_of(provider: str, model: str, like: str | None, where: str, geo: str) -> tuple[Decimal, str | None]:
+    """What the list price of *model* is multiplied by at *where*, and why that may be too little.
 
-    Raises:
-        UnpriceableError: it is not known.
+    *like* tells the age of a model that is not known.
     """
     place = place_of(where)
     host = "" if place is None else place.host
-    factor = _ONE
+    factor, doubt = _ONE, None
     if provider == "openai" and host in REGIONAL:
-        uplift = regional_factor(model) or (like and regional_factor(like))
-        if not uplift:
-            msg = f"whether {model} costs more on {host} is not known"
-            raise UnpriceableError(msg)
-        factor = uplift
+        uplift = regional_factor(model) or (None if like is None else regional_factor(like))
+        factor = uplift or _ONE
+        doubt = None if uplift else f"whether {model} costs more on {host} is not known"
     elif provider == "google" and is_regional_vertex(host):
         named = model.rpartition("/")[2]
-        if (named.startswith("claude-") and not _VERTEX_OLDER.match(named)) or any(
-            matches(pattern, named) for pattern in _VERTEX_NEWER
-        ):
+        is_claude = named.startswith("claude-") and not _VERTEX_OLDER.match(named)
+        if is_claude or any(matches(pattern, named) for pattern in _VERTEX_NEWER):
             factor = TEN_PERCENT
     if provider == "anthropic" and geo and not _GEO_OLDER.match(model):
         if geo != "us":
-            msg = f"what inference in {geo} costs is not known"
-            raise UnpriceableError(msg)
+            return factor, f"what inference in {geo} costs is not known"
         factor = EXACT.multiply(factor, TEN_PERCENT)
-    return factor
+    return factor, doubt

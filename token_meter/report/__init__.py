@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from token_meter.report._collect import summarise
+from token_meter.report._collect import Collector, summarise
 from token_meter.report._commit_info import ci_host, commits_between, find_vcs
 from token_meter.report._format import Format
 from token_meter.report._formats import FORMATS, Target, expanded, parse_target, render, write
@@ -46,6 +46,7 @@ __all__ = [
     "STATUSES",
     "Change",
     "Check",
+    "Collector",
     "Diff",
     "Format",
     "Group",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import mul
 
 from token_meter.ledger import Row
@@ -42,6 +42,22 @@ class Leaf:
 
     def add(self, row: Row, prices: Iterator[Price]) -> None:
         """Add a row; *prices* has the price of one call for each of its usages."""
+        self._count(row)
+        usages = usages_of(row)
+        self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
+        self._charge(row, ((usage is not None, n, price) for (usage, n), price in zip(usages, prices, strict=False)))
+
+    def add_sum(self, row: Row, usage: Usage, price: Price) -> None:
+        """Add calls with many usages, whose sum is *usage* and whose price in all is *price*."""
+        self._count(row)
+        tokens = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cached_tokens,
+                  usage.cache_write_tokens, usage.reasoning_tokens)  # fmt: skip
+        known = (self.prompt, self.completion, self.total, self.cached, self.written, self.reasoning)
+        self.prompt, self.completion, self.total, self.cached, self.written, self.reasoning = map(_sum, known, tokens)
+        self.usages = None
+        self._charge(row, [(True, row.calls, price)], is_sum=True)
+
+    def _count(self, row: Row) -> None:
         call, n = row.call, row.calls
         self.calls += n
         self.duration_s += row.duration_s
@@ -55,24 +71,25 @@ class Leaf:
             self.late += n
         if call.attempt:
             self.retries += n
-        failed = not call.is_success
-        if failed:
+        if not call.is_success:
             self.failed += n
-        usages = usages_of(row)
-        self._add_tokens([(usage, n) for usage, n in usages if usage is not None])
+
+    def _charge(self, row: Row, priced: Iterable[tuple[bool, int, Price]], *, is_sum: bool = False) -> None:
+        """Add what calls cost: whether they have a usage, how many there are, and the price of one, or of all."""
+        call, failed = row.call, not row.call.is_success
         cost = ZERO
         unpriced, partly, estimated = self.unpriced, self.partly, self.estimated
-        for (usage, n), price in zip(usages, prices, strict=False):
+        for has_usage, n, price in priced:
             if price.cost is not None:
-                cost += price.cost if n == 1 else price.cost * n
+                cost += price.cost if n == 1 or is_sum else price.cost * n
                 self.source = price.source
-            if not price.is_whole and (usage is not None or not failed):  # a refused call has no known cost
+            if not price.is_whole and (has_usage or not failed):  # a refused call has no known cost
                 if price.cost is None:
                     self.unpriced += n
                 else:
                     self.partly += n
                 self.reason = price.reason
-            if call.certainty != "exact" and (usage is not None or not failed):
+            if call.certainty != "exact" and (has_usage or not failed):
                 if call.certainty == "unmeasured":
                     self.unmeasured += n
                 else:
@@ -132,3 +149,7 @@ def _plus(sum_: int | None, counts: Sequence[int | None], times: Sequence[int]) 
         times = [n for count, n in zip(counts, times, strict=True) if count is not None]
     total: int = sum(map(mul, known, times), sum_ or 0)
     return total
+
+
+def _sum(known: int | None, count: int | None) -> int | None:
+    return known if count is None else count + (known or 0)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
+from token_meter.report._grouping import EVERY_CALL, OTHER, day_of, file_of, keys_of, type_of
 from token_meter.report._summary import (
     NOTHING,
     By,
     Group,
-    GroupType,
     Kind,
     ModelLine,
     Summary,
@@ -26,10 +26,7 @@ from token_meter.report._summary import (
 )
 from token_meter.types import Call, Price, Usage
 
-OUTSIDE = "(outside tests)"
-OTHER = "(other)"
-_EVERY_CALL = "\0every call"
-"""The group that each call is in once, where the others overlap."""
+T = TypeVar("T")
 _MOST_GROUPS = 50_000
 _MOST_MODELS = 1_000
 
@@ -48,8 +45,20 @@ class Pricing(Protocol):
         """What calls like *call* cost with each of *usages*. Never raises."""
 
 
+@runtime_checkable
+class RowSource(Protocol):
+    """A reader that adds rows to a report by itself, such as an engine that has sums."""
+
+    @property
+    def facts(self) -> RunFacts:
+        """The facts of the ledger."""
+
+    def collect_into(self, collector: Collector) -> None:
+        """Add every call."""
+
+
 def summarise(
-    rows: Iterable[Row],
+    rows: Iterable[Row] | RowSource,
     *,
     by: By = "test",
     book: Pricing | None = None,
@@ -71,9 +80,12 @@ def summarise(
     """
     if book is None:
         book = default_book()
-    collector = _Collector(by, book, as_model)
-    for row in rows:
-        collector.add(row)
+    collector = Collector(by, book, as_model)
+    if isinstance(rows, RowSource):
+        rows.collect_into(collector)
+    else:
+        for row in rows:
+            collector.add(row)
     if facts is None:
         facts = getattr(rows, "facts", None) or RunFacts()
     groups = collector.groups(facts.contexts)
@@ -106,10 +118,13 @@ class _LeafKey(NamedTuple):
     process: str
 
 
-class _Collector:
+class Collector:
+    """The sums of a report, while rows are added."""
+
     def __init__(self, by: By, book: Pricing, as_model: str | None) -> None:
-        self._keys = _keys_of(check_by(by))
+        self._keys = keys_of(check_by(by))
         self._by = by
+        self._book = book if as_model is None else None
         self._prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
         self._groups: set[str] = set()
@@ -119,7 +134,63 @@ class _Collector:
         for key in self._keys(row):
             self._leaf(row, key).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
 
+    # For an engine that has sums.
+
+    @property
+    def is_by_day(self) -> bool:
+        """Whether the group of a row depends on its time."""
+        return self._by == "day"
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether groups or models were put together, so that the order of rows matters."""
+        return len(self._groups) >= _MOST_GROUPS or len(self._models) >= _MOST_MODELS
+
+    def plan(self, rows: Mapping[T, Row]) -> tuple[list[tuple[Row, str]], dict[T, list[int]]]:
+        """Where calls like each of *rows* are added: places, and for each row the numbers of its places.
+
+        Rows in one place are counted and priced alike, apart from their usages and times.
+        """
+        places: list[tuple[Row, str]] = []
+        known: dict[tuple[Any, ...], int] = {}
+        found: dict[T, list[int]] = {}
+        for name, row in rows.items():
+            call = row.call
+            for group in [""] if self.is_by_day else self._keys(row):
+                leaf = self._leaf_key(row, group)
+                key = (leaf, call.source, row.late, bool(call.attempt), call.is_success, call.certainty)
+                number = known.setdefault(key, len(places))
+                if number == len(places):
+                    places.append((row, group))
+                found.setdefault(name, []).append(number)
+        return places, found
+
+    def begin(self, group: str, row: Row) -> None:
+        """Make the place for such rows, so that places stand in the order of their first rows."""
+        self._leaf(row, day_of(row) if self.is_by_day else group)
+
+    def add_at(self, group: str, row: Row) -> None:
+        """Add a row to one of its groups."""
+        prices = self._prices(row.call, (usage for usage, _ in usages_of(row)))
+        self._leaf(row, day_of(row) if self.is_by_day else group).add(row, prices)
+
+    def add_sum(self, group: str, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
+        """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
+        ask = getattr(self._book, "price_sum", None)
+        price = ask(row.call, usage, largest, seconds) if ask is not None else None
+        if price is None:
+            return False
+        self._leaf(row, day_of(row) if self.is_by_day else group).add_sum(row, usage, price)
+        return True
+
     def _leaf(self, row: Row, group: str) -> Leaf:
+        key = self._leaf_key(row, group)
+        leaf = self._leaves.get(key)
+        if leaf is None:
+            leaf = self._leaves[key] = Leaf(*key)
+        return leaf
+
+    def _leaf_key(self, row: Row, group: str) -> _LeafKey:
         call = row.call
         group = _bounded(group, self._groups, _MOST_GROUPS)
         kind = Kind(
@@ -133,23 +204,19 @@ class _Collector:
         )
         if _bounded(kind.model, self._models, _MOST_MODELS) == OTHER:
             kind = Kind(None, OTHER, kind.provider, None, kind.api)
-        key = _LeafKey(group, kind, row.phase, row.attempt, row.process)
-        leaf = self._leaves.get(key)
-        if leaf is None:
-            leaf = self._leaves[key] = Leaf(*key)
-        return leaf
+        return _LeafKey(group, kind, row.phase, row.attempt, row.process)
 
     def groups(self, notes: Mapping[str, Mapping[str, Any]]) -> tuple[Group, ...]:
         by_group: dict[str, list[Leaf]] = {}
         for leaf in self._leaves.values():
-            if leaf.group != _EVERY_CALL:
+            if leaf.group != EVERY_CALL:
                 by_group.setdefault(leaf.group, []).append(leaf)
         return tuple(_group(self._by, name, leaves, notes.get(name, NOTHING)) for name, leaves in by_group.items())
 
     def whole(self, groups: tuple[Group, ...]) -> tuple[Group, ...]:
         """The groups that hold every call once: all of them, or the one for sums where the others overlap."""
-        every = [leaf for leaf in self._leaves.values() if leaf.group == _EVERY_CALL]
-        return (_group(self._by, _EVERY_CALL, every, NOTHING),) if every else groups
+        every = [leaf for leaf in self._leaves.values() if leaf.group == EVERY_CALL]
+        return (_group(self._by, EVERY_CALL, every, NOTHING),) if every else groups
 
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
@@ -163,14 +230,14 @@ def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Gr
     file, line, attempts, outcome = (note.get(key) for key in ("file", "line", "attempts", "outcome"))
     return Group(
         name,
-        _type_of(by, name),
+        type_of(by, name),
         total_of(m.totals for m in models),
         models,
         {phase: total_of(leaf.totals() for leaf in some).known_cost() for phase, some in phases.items()},
         max(attempts if isinstance(attempts, int) else 1, *(leaf.try_ for leaf in leaves)),
         len({leaf.process for leaf in leaves}),
         outcome if isinstance(outcome, str) else None,
-        file if isinstance(file, str) else _file_of(name),
+        file if isinstance(file, str) else file_of(name),
         line if isinstance(line, int) else None,
     )
 
@@ -228,54 +295,6 @@ def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | 
         return book.price_each(call._replace(host=None, provider=provider) if colon else call, uncharged)
 
     return prices
-
-
-def _file_of(context: str) -> str | None:
-    return context.partition("::")[0] if "::" in context else None
-
-
-def _label(row: Row) -> str:
-    return ", ".join(row.call.tags) or "(no label)"
-
-
-def _day(row: Row) -> str:
-    return datetime.fromtimestamp(row.call.started_s, UTC).strftime("%Y-%m-%d")
-
-
-def _keys_of(by: By) -> Callable[[Row], Iterable[str]]:
-    """What rows a call belongs to: one; or one for each of its tags, and that of every call."""
-    if by == "tag":
-        return lambda row: [*(row.call.tags or ("(no tag)",)), _EVERY_CALL]
-    kind, _, name = by.partition(":")
-    if kind == "tag":
-        start = f"{name}="
-        return lambda row: [
-            next((tag[len(start) :] for tag in reversed(row.call.tags) if tag.startswith(start)), f"(no {name})")
-        ]
-    key = _KEYS[by]
-    return lambda row: (key(row),)
-
-
-_KEYS: Mapping[By, Callable[[Row], str]] = {
-    "test": lambda row: row.context or OUTSIDE,
-    "model": lambda row: row.call.model or "(no model)",
-    "file": lambda row: _file_of(row.context or "") or row.context or OUTSIDE,
-    "label": _label,
-    "process": lambda row: row.process or "(unknown)",
-    "day": _day,
-}
-
-
-def _type_of(by: By, name: str) -> GroupType:
-    if by != "test":
-        kind: Any = by.partition(":")[0]
-        group_type: GroupType = kind
-        return group_type
-    if name.startswith("fixture:"):
-        return "fixture"
-    if name in (OUTSIDE, OTHER):
-        return "outside"
-    return "test" if "::" in name else "script"
 
 
 @cache

@@ -32,7 +32,10 @@ def child_started(spot: BlindSpot, is_fork: bool) -> None:
 
 
 def missed(call: PlannedCall, ticket: CallTicket) -> None:
-    """A gate saw a call come and go, and no seam saw its request: it is unmeasured, and named. Never raises."""
+    """A gate saw a call come and go, and no seam saw its request: it is unmeasured, and named. Never raises.
+
+    Limits hold all the same: what the call had reserved counts as used.
+    """
     try:
         endpoint, scope = ENDPOINTS[call.key], SCOPES.of(CONTEXT_STACK.get())
         if endpoint is None or endpoint.route.action != "create" or not scope.meters:
@@ -40,6 +43,7 @@ def missed(call: PlannedCall, ticket: CallTicket) -> None:
         attempt = Attempt(endpoint, WatchedRequest(call.key, call.client, call.body), scope, None)
         attempt.ticket = ticket
         ticket.begin_attempt()
+        ticket.keep_reserved()
         if scope.sinks:
             attempt.record_start()
         attempt.respond(200, "", streamed=False)
@@ -54,5 +58,6 @@ def _unseen_client(call: PlannedCall) -> BlindSpot:
     return BlindSpot(
         f"http_client {name}",
         "calls through it pass the SDK and not httpx's `send`, where they are seen, so that each is unmeasured",
-        "If it has a `send` of its own, let that call super().send(...), or count its calls by cb.record(...)",
+        "If it has a `send` of its own, let that call super().send(...), or make its calls within "
+        "`with cb.suspended():` and count them by cb.record(...)",
     )

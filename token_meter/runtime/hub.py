@@ -25,16 +25,11 @@ from token_meter.events.dispatcher import dispatch_late
 from token_meter.providers import PROVIDERS
 from token_meter.runtime import forks  # noqa: F401  # it waits for forks
 from token_meter.runtime.blind import child_started, missed, not_read
-from token_meter.runtime.rows import is_signed, rpcs
-from token_meter.transports.aiohttp import AiohttpSeam
-from token_meter.transports.botocore import BotocoreSeam
+from token_meter.runtime.rows import carriers, is_signed
 from token_meter.transports.client_copies import CopySeam
 from token_meter.transports.gates import GateSeam
-from token_meter.transports.grpc import GrpcSeam
 from token_meter.transports.httpx import HttpSeam
 from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
-from token_meter.transports.requests import RequestsSeam
-from token_meter.transports.translations import TranslationSeam
 from token_meter.transports.vcr import CassetteSeam
 from token_meter.transports.watched import WatchSeam
 from token_meter.transports.websocket_clients import OpenerSeam
@@ -55,9 +50,7 @@ class Hub:
         self._admission = AdmissionController()
         self.slow_part = self._admission.slow_part
         self._http = HttpSeam(CONTEXT_STACK, self)
-        self._carriers = [seam(CONTEXT_STACK, self, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam)]
-        self._translations = TranslationSeam(CONTEXT_STACK, self)
-        self._rpcs = GrpcSeam(CONTEXT_STACK, self, ATTEMPT, rpcs, not_read)
+        self._carriers = carriers(self)
         self._gate = self._gates()
         self._sockets = WebSocketSeam(CONTEXT_STACK, self, _connect)
         self._openers = OpenerSeam(CONTEXT_STACK, self)
@@ -141,7 +134,7 @@ class Hub:
     def _seams(self) -> tuple[ModuleSeam | CopySeam, ...]:
         return (
             self._http, *self._carriers, self._gate, self._sockets, self._openers, self._copies, self._cassettes,
-            self._watches, self._translations, self._rpcs, self._children, self._greenlets, self._pools,
+            self._watches, self._children, self._greenlets, self._pools,
         )  # fmt: skip
 
     def _gates(self) -> GateSeam:

@@ -1,15 +1,30 @@
-"""What the hub asks of the providers: their methods over gRPC, and whose a request is."""
+"""What the hub has of transports besides httpx, and what it asks of the providers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from token_meter.context.stack import ATTEMPT, CONTEXT_STACK
 from token_meter.providers import PROVIDERS
+from token_meter.runtime.blind import not_read
+from token_meter.transports.aiohttp import AiohttpSeam
+from token_meter.transports.botocore import BotocoreSeam
+from token_meter.transports.grpc import GrpcSeam
+from token_meter.transports.requests import RequestsSeam
+from token_meter.transports.translations import TranslationSeam
 
 if TYPE_CHECKING:
     from token_meter.context.endpoint import Endpoint
     from token_meter.context.scope import CallScope
-    from token_meter.transports.ports import OutgoingRequest, RpcRow
+    from token_meter.transports.module_seam import ModuleSeam
+    from token_meter.transports.ports import OutgoingRequest, RpcRow, Runtime
+
+
+def carriers(runtime: Runtime) -> tuple[ModuleSeam, ...]:
+    """The transports besides httpx, and what stands above them."""
+    stacked = (seam(CONTEXT_STACK, runtime, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam))
+    rpc = GrpcSeam(CONTEXT_STACK, runtime, ATTEMPT, rpcs, not_read)
+    return (*stacked, rpc, TranslationSeam(CONTEXT_STACK, runtime))
 
 
 def rpcs() -> tuple[RpcRow, ...]:

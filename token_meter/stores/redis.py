@@ -15,7 +15,7 @@ from hashlib import sha1
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from token_meter._fork import in_child
 from token_meter.exceptions import ConfigError
@@ -303,9 +303,9 @@ def _parsed(url: str) -> tuple[str, str, str]:
     if not namespace.isprintable() or set(namespace) & set("{}"):
         msg = f"a namespace of budgets must be a name without braces, not {namespace!r}"
         raise ConfigError(msg)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="")
-    real = parts._replace(scheme=_SCHEMES.get(parts.scheme, parts.scheme), query=urlencode(query))
-    return urlunsplit(real), urlunsplit(shown), namespace
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    real = f"{_SCHEMES.get(parts.scheme, parts.scheme)}://{parts.netloc}{parts.path}"
+    return f"{real}?{urlencode(query)}" if query else real, shown, namespace
 
 
 def _escaped(prefix: str) -> str:

@@ -50,6 +50,12 @@ class SignedHeaders(Mapping[str, str]):
         return len(self._headers)
 
 
+@lru_cache(maxsize=256)
+def _key_of(method: str, address: str) -> Key:
+    url = urlsplit(address)
+    return method.upper(), url.scheme, url.hostname or "", url.port, unquote(url.path)
+
+
 class SignedRequest:
     """A prepared request of botocore, as the runtime reads it."""
 
@@ -58,8 +64,7 @@ class SignedRequest:
     def __init__(self, session: Any, request: Any) -> None:
         self.client = session
         self._request = request
-        url = urlsplit(request.url)
-        self.key: Key = request.method.upper(), url.scheme, url.hostname or "", url.port, unquote(url.path)
+        self.key = _key_of(request.method, request.url.partition("?")[0])
 
     @property
     def headers(self) -> Mapping[str, str]:

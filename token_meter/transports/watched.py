@@ -1,7 +1,7 @@
-"""Transports that are not read yet: that a call is made is seen, so that it is never a silent zero.
+"""Transports that are not read, or not in each of their shapes: a call over them is seen, and never a silent zero.
 
 The runtime is asked about such a call as about any other, and knows by host and path whether it is paid for: a limit
-can refuse it, and it counts as unmeasured. A row goes when its transport is read.
+can refuse it, and it counts as unmeasured.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
 
 from token_meter.blind_spots import BlindSpot
+from token_meter.transports.lm15 import listen, request_of
 from token_meter.transports.module_seam import ModuleSeam
-from token_meter.transports.ports import Key, ObservedAttempt, Runtime
+from token_meter.transports.ports import Key, ObservedAttempt, OutgoingRequest, Runtime
 
-_Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | None]
+_Read: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Key | OutgoingRequest | None]
 
 PLACED: set[str] = set()
 """The modules whose calls are watched now."""
@@ -30,9 +30,10 @@ class Watch(NamedTuple):
         module: the full name of the module that holds the class.
         owner: the class.
         method: the method that makes one request.
-        read: where the request goes, from `(object, args, kwargs)` of *method*; `None` for what is no request.
+        read: the request, or where it goes, from `(object, args, kwargs)` of *method*; `None` for what is no request.
         what: the transport's name for people.
         is_async: the method is a coroutine function.
+        listen: reads an answer of the shape that it knows, and says whether it has that shape.
     """
 
     module: str
@@ -41,6 +42,7 @@ class Watch(NamedTuple):
     read: _Read
     what: str
     is_async: bool = False
+    listen: Callable[[ObservedAttempt, Any], bool] | None = None
 
 
 class WatchedRequest:
@@ -98,17 +100,22 @@ class WatchSeam(ModuleSeam):
         if current and current[-1].kind == self._attempt_kind:
             return None
         try:
-            key = row.read(owner, args, kwargs)
+            found = row.read(owner, args, kwargs)
         except Exception:
             self._runtime.internal_error("watch")
             return None
-        attempt = None if key is None else self._runtime.on_request(WatchedRequest(key, owner))
-        if attempt is not None:
-            try:
-                self._blind(attempt, _spot(row))
-            except Exception:
-                self._runtime.internal_error("watch")
+        if found is None:
+            return None
+        attempt = self._runtime.on_request(WatchedRequest(found, owner) if isinstance(found, tuple) else found)
+        if attempt is not None and row.listen is None:
+            self._note(attempt, row)
         return attempt
+
+    def _note(self, attempt: ObservedAttempt, row: Watch) -> None:
+        try:
+            self._blind(attempt, _spot(row))
+        except Exception:
+            self._runtime.internal_error("watch")
 
     def _failed(self, attempt: ObservedAttempt, error: BaseException) -> None:
         """The call ended with an exception, which may be how its library tells of an answer."""
@@ -121,8 +128,15 @@ class WatchSeam(ModuleSeam):
             attempt.respond(status, "", streamed=False)
         attempt.failed(error, was_sent=True)
 
-    def _ended(self, attempt: ObservedAttempt, answer: Any) -> None:
-        """The answer is there and is not read. It may be anything, and looking at it may run anybody's code."""
+    def _ended(self, row: Watch, attempt: ObservedAttempt, answer: Any) -> None:
+        """The answer is there. It may be anything, and looking at it may run anybody's code."""
+        if row.listen is not None:
+            try:
+                if row.listen(attempt, answer):
+                    return
+            except Exception:
+                self._runtime.internal_error("watch")
+            self._note(attempt, row)
         try:
             status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
         except Exception:
@@ -153,7 +167,7 @@ class WatchSeam(ModuleSeam):
                     stack.set(current)
                 if attempt.has_pending_events:
                     attempt.dispatch()
-            self._ended(attempt, answer)
+            self._ended(row, attempt, answer)
             if attempt.has_pending_events:
                 attempt.dispatch()
             return answer
@@ -182,7 +196,7 @@ class WatchSeam(ModuleSeam):
                     stack.set(current)
                 if attempt.has_pending_events:
                     await attempt.adispatch()
-            self._ended(attempt, answer)
+            self._ended(row, attempt, answer)
             if attempt.has_pending_events:
                 await attempt.adispatch()
             return answer
@@ -201,17 +215,6 @@ def _spot(row: Watch) -> BlindSpot:
     return BlindSpot(row.what, why, "Count them by cb.record(...), or use the SDK's httpx client where it has one")
 
 
-def _key(method: str, url: str) -> Key:
-    parts = urlsplit(url)
-    return method.upper(), parts.scheme, parts.hostname or "", parts.port, parts.path
-
-
-def _prepared(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
-    """Of `send(request, ...)`, or `stream(request)`."""
-    request = args[0] if args else kwargs["request"]
-    return _key(request.method, request.url)
-
-
 def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
     return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
 
@@ -219,8 +222,8 @@ def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
 _LM15 = "dspy._vendor.lm15.transports"
 
 WATCHES = (
-    Watch(f"{_LM15}._sync", "StdlibTransport", "stream", _prepared, "DSPy's own transport"),
-    Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", _prepared, "DSPy's own transport", is_async=True),
+    Watch(f"{_LM15}._sync", "StdlibTransport", "stream", request_of, "DSPy's own transport", listen=listen),
+    Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", request_of, "DSPy's own transport", True, listen),
     Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
 )
 """All that is watched. Read in the libraries' sources: DSPy 3.4, google-genai 3.6, 2026-11-27."""

@@ -21,7 +21,8 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     """Read the usage of a conversation. Cache counts come under two names with one value."""
     count = numbers.count
     fresh, made, total = count(raw.get("inputTokens")), count(raw.get("outputTokens")), count(raw.get("totalTokens"))
-    read, written = (count(_either(raw, f"cache{kind}InputToken")) for kind in ("Read", "Write"))
+    read = count(raw.get("cacheReadInputTokens", raw.get("cacheReadInputTokenCount")))
+    written = count(raw.get("cacheWriteInputTokens", raw.get("cacheWriteInputTokenCount")))
     prompt = _with_cache(fresh, read, written)
     if prompt is not None and made is not None and fresh is not None and total == fresh + made:
         prompt = fresh  # an answer whose total has no room for the cache counts it as a part of its input
@@ -77,8 +78,3 @@ def _usage(fresh: int | None, made: int | None, read: int | None, written: int |
 
 def _with_cache(fresh: int | None, read: int | None, written: int | None) -> int | None:
     return None if fresh is None else fresh + (read or 0) + (written or 0)
-
-
-def _either(raw: Object, stem: str) -> object:
-    found = raw.get(f"{stem}s")
-    return raw.get(f"{stem}Count") if found is None else found

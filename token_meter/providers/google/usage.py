@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from token_meter._fees import Fees, fees_of
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import MAX_COUNT, NumberReader
@@ -58,6 +59,9 @@ _KINDS: dict[object, str] = {
     "AUDIO": "audio",
     "audio": "audio",
     4: "audio",
+    "VIDEO": "video",
+    "video": "video",
+    3: "video",
 }
 _TRAFFIC = {1: "on_demand", 2: "provisioned_throughput"}
 _NOTHING: dict[str, int] = {}
@@ -86,8 +90,13 @@ def usage_of(raw: Object, numbers: NumberReader, names: Names = GENERATE) -> Usa
     return _new(Usage, (
         prompt, completion, total, cached, None, None, thoughts, ins.get("audio"), outs.get("audio"), kept.get("audio"),
         ins.get("image"), outs.get("image"), kept.get("image"), None, None, None, None, None,
-        None,
+        _videos(ins, outs) if "video" in ins or "video" in outs else None,
     ))  # fmt: skip
+
+
+def _videos(ins: dict[str, int], outs: dict[str, int]) -> Fees | None:
+    """Tokens of video, which are parts of prompt and completion, and have another rate with some models."""
+    return fees_of({"input_video_tokens": ins.get("video", 0), "output_video_tokens": outs.get("video", 0)})
 
 
 def is_report(raw: Any, names: Names = GENERATE) -> bool:
@@ -105,7 +114,7 @@ def tier_of(raw: Object) -> str | None:
 
 
 def _by_modality(raw: Object, lists: tuple[str, ...], tokens: str, numbers: NumberReader) -> dict[str, int]:
-    """The tokens of sound and of images in some lists of parts."""
+    """The tokens of sound, of images and of video in some lists of parts."""
     found = _NOTHING
     for name in lists:
         for part in objects(raw.get(name)) if name in raw else ():

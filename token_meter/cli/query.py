@@ -1,0 +1,58 @@
+"""`token-meter query`: SQL over a ledger."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from token_meter.cli._options import config_from, examples, wrapped
+from token_meter.exceptions import LedgerError
+
+
+@click.command(
+    "query",
+    epilog=examples(
+        'query "select day, sum(total_tokens) from calls group by day order by day"',
+        'query "select tag, count(*) from tags group by tag" calls/ --csv',
+    ),
+)
+@click.argument("sql")
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@click.option("--csv", "kind", flag_value="csv", help="Write CSV.")
+@click.option("--json", "kind", flag_value="json", help="Write JSON, one object a line.")
+@click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
+@click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
+@wrapped
+def command(sql: str, paths: tuple[str, ...], kind: str | None, **given: Any) -> None:
+    """Ask all runs of the data directory, PATHS, or a directory of exported Parquet, with the views calls and tags.
+
+    Needs DuckDB: pip install 'token-meter[lake]'.
+    """
+    from token_meter.lake import NotEqualError, query
+    from token_meter.ledger import find_shards
+    from token_meter.report._formatting import terminal
+
+    places = paths or (config_from(given)["data_dir"],)
+    parquet = sorted(file for place in places for file in Path(place).glob("**/*.parquet"))
+    try:
+        names, rows = query(sql, [] if parquet else find_shards(places, None), parquet)
+    except NotEqualError as why:
+        msg = f"this ledger cannot be asked as it is: {why}"
+        raise LedgerError(msg) from None
+    if kind == "json":
+        for row in rows:
+            click.echo(json.dumps(dict(zip(names, row, strict=True)), default=str))
+    elif kind == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+    else:
+        table = [names, *([terminal(str(cell), 60) if cell is not None else "" for cell in row] for row in rows)]
+        widths = [max(len(row[n]) for row in table) for n in range(len(names))]
+        for shown in table:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(shown, widths, strict=True)).rstrip())

@@ -185,7 +185,7 @@ def test_whatever_the_interleaving_the_limits_hold(data):
     assert outer.account.reserved.tokens == inner.account.reserved.tokens == 0
 
 
-def test_fifty_threads_at_a_barrier_get_a_budget_of_one_call_once():
+def test_f65_fifty_threads_get_a_budget_of_one_call_once():
     """Check and reservation are one step (F65)."""
     book = Book(max_tokens=58)
     barrier = threading.Barrier(50)

@@ -10,6 +10,6 @@ from tests.budget import any_openai
 
 
 @pytest.mark.parametrize("promise", any_openai.PROMISES, ids=lambda promise: promise.__name__)
-def test_budget_promise(promise: Callable[[], None]) -> None:
+def test_f66_a_refusal_is_raised_outside_the_retries(promise: Callable[[], None]) -> None:
     """Each function of `any_openai.py` says what it promises."""
     promise()

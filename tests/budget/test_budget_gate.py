@@ -291,7 +291,7 @@ def test_calls_of_unknown_size_pass_one_after_the_other(failure):
     assert (outer.reserved, inner.reserved) == ((0, 0, 0), (0, 0, 0))
 
 
-def test_threads_at_a_barrier_share_a_budget_for_ten():
+def test_f65_threads_at_a_barrier_share_a_budget():
     """Fifty threads at once, ten calls."""
     server = Server()
     barrier = threading.Barrier(50)

@@ -50,7 +50,7 @@ def is_async(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_what_a_handler_raises_never_reaches_the_caller(colour, is_async, event, caplog):
+async def test_f100_what_a_handler_raises_never_reaches_the_caller(colour, is_async, event, caplog):
     """The answer is whole, the others are told, the meter counts, and the log names handler and event without text."""
     told, body = Told(), (sse(piece("Ro"), done=False), sse(piece("se"), USAGE))
     seen: list[Any] = []
@@ -87,7 +87,7 @@ async def test_a_handlers_failures_are_logged_once_wherever_it_is_attached(colou
     assert sum("on_llm_end of the handler" in r.getMessage() for r in caplog.records) == 1 + 5
 
 
-async def test_a_handler_that_fails_many_times_in_a_row_is_told_no_more(colour):
+async def test_f100_a_handler_that_fails_many_times_is_told_no_more(colour):
     """After the limit it is off, also at another place."""
     bad = Raises("on_llm_end", Boom())
     client = colour.client()
@@ -118,7 +118,7 @@ async def test_a_success_starts_the_count_of_failures_anew(colour):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
 @pytest.mark.parametrize("event", ["on_llm_start", "on_llm_end"])
-def test_interrupts_and_cancellations_pass(error, event, caplog):
+def test_f100_interrupts_and_cancellations_pass(error, event, caplog):
     """What is no Exception is not ours to hold: it reaches the caller, also from a coroutine."""
     for is_async in (False, True):
         told = Told()
@@ -290,7 +290,7 @@ class AsksBack:
         return self.ask()
 
 
-async def test_a_handler_that_calls_a_model_is_metered_but_not_told_of_it(colour):
+async def test_f102_a_handler_that_calls_a_model_is_not_told_of_it(colour):
     """The depth stays 1: no handler hears of a handler's calls; the meter counts them."""
     client, told = colour.client(), Told()
     handler = AsksBack(lambda: client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES))
@@ -396,7 +396,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     return Clock
 
 
-async def test_a_handler_that_holds_the_event_loop_is_named_once(colour, clock, caplog):
+async def test_f101_a_handler_that_holds_the_loop_is_named_once(colour, clock, caplog):
     """A slow ordinary handler stops every task of a loop: a warning says which one, how long, and what to do."""
 
     def slow(call: Any) -> None:

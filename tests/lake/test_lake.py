@@ -91,21 +91,20 @@ def _ledger(folder: Path, seed: int, calls: int = 700) -> Path:
 
 
 def _told(summary: Any) -> Any:
-    """The whole report, but what depends on the order of calls: the last digit of durations, and which of several reasons
-    and of several tiers of a model is told.
+    """The whole report, but what depends on the order of calls: the last digit of durations, and which of several reasons,
+    sources and tiers of a model is told.
     """
     found = json.loads(render(summary, "json"), parse_float=Decimal)
     for line in found["models"]:
-        for name in ("service_tier", "processing", "request_model", "response_model", "price_source"):
+        for name in ("service_tier", "processing", "request_model", "response_model"):
             line.pop(name, None)
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: round(inner, 6) if key == "duration_s" and inner is not None
-                else sorted(map(str, inner)) if key == "usages" and inner else plain(inner)
+                key: sorted(map(str, inner)) if key == "usages" and inner else plain(inner)
                 for key, inner in value.items()
-                if key not in ("created", "unpriced_reason", "text")
+                if key not in ("created", "duration_s", "unpriced_reason", "price_source", "text")
             }  # fmt: skip
         if isinstance(value, list):
             return sorted((plain(inner) for inner in value), key=str)

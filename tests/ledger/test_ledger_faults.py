@@ -48,7 +48,7 @@ def in_a_child(work: object) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def test_killed_writers_lose_and_tear_nothing_acknowledged(tmp_path: Path) -> None:
+def test_f80_killed_writers_lose_nothing_acknowledged(tmp_path: Path) -> None:
     """Eight processes write into one run and are killed at random moments."""
     run = tmp_path / "runs" / "r"
     writers = [
@@ -82,7 +82,7 @@ def test_killed_writers_lose_and_tear_nothing_acknowledged(tmp_path: Path) -> No
     assert not reading.facts.is_complete
 
 
-def test_a_shard_cut_at_any_byte_gives_every_whole_line(tmp_path: Path) -> None:
+def test_f86_a_shard_cut_at_any_byte(tmp_path: Path) -> None:
     """A file that is still growing, or was truncated, is read up to the cut."""
     data = a_shard(tmp_path).read_bytes()
     cut = tmp_path / "cut.jsonl"
@@ -97,7 +97,7 @@ def test_a_shard_cut_at_any_byte_gives_every_whole_line(tmp_path: Path) -> None:
         assert reading.facts.skipped_records == (1 if torn and not torn.endswith(b"}") else 0)
 
 
-def test_the_record_after_a_torn_one_is_read_and_its_retry_too(tmp_path: Path) -> None:
+def test_f82_the_record_after_a_torn_one_is_read(tmp_path: Path) -> None:
     """Cut a line anywhere, go on with a new line and the whole record again: one call, one skipped line."""
     opening, first, second, *_ = a_shard(tmp_path).read_bytes().splitlines(keepends=True)
     path = tmp_path / "torn.jsonl"
@@ -175,7 +175,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("line", FOREIGN, ids=lambda line: repr(line[:60]))
-def test_a_foreign_line_is_skipped_and_counted(tmp_path: Path, line: bytes) -> None:
+def test_f86_a_foreign_line_is_skipped_and_counted(tmp_path: Path, line: bytes) -> None:
     """Never raised, never summed, never silent."""
     shard = a_shard(tmp_path, calls=2)
     opening, first, second, close = shard.read_bytes().splitlines(keepends=True)
@@ -201,7 +201,7 @@ def test_a_missing_path_is_an_error_with_its_name(tmp_path: Path) -> None:
         read_run(tmp_path / "no-such-place")
 
 
-def test_a_full_disk_loses_nothing_once_there_is_space_again(tmp_path: Path) -> None:
+def test_f82_a_full_disk_loses_nothing_once_there_is_space(tmp_path: Path) -> None:
     """A short write tears one line; the records that follow wait, and are written when they fit."""
     result = tmp_path / "result.json"
 
@@ -253,7 +253,7 @@ def test_a_disk_that_stays_full_is_counted_and_bounded(tmp_path: Path) -> None:
     assert waiting == 1000
 
 
-def test_a_directory_that_cannot_be_written_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_f83_a_directory_that_cannot_be_written_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The calls go on; `lost` counts and `problem` says why."""
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
@@ -268,7 +268,7 @@ def test_a_directory_that_cannot_be_written_warns_once(tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EMFILE], ids=errno.errorcode.get)
-def test_what_cannot_be_opened_warns_once(
+def test_f83_what_cannot_be_opened_warns_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     """A read-only file system, no permission, no descriptors left: counted, said once, never raised."""
@@ -304,7 +304,7 @@ def test_descriptors_that_come_back_are_used(tmp_path: Path, monkeypatch: pytest
     assert len(ids_of(ledger.run_dir)) == 2
 
 
-def test_a_removed_run_directory_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_f83_a_removed_directory_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Writing to a removed file succeeds; what went there is counted as lost all the same."""
     ledger = Ledger.create(tmp_path)
     assert ledger.shard is not None
@@ -316,7 +316,7 @@ def test_a_removed_run_directory_is_noticed(tmp_path: Path, caplog: pytest.LogCa
     assert len(caplog.records) == 1
 
 
-def test_a_world_writable_directory_without_the_sticky_bit_is_refused(tmp_path: Path) -> None:
+def test_f89_a_world_writable_directory_is_refused(tmp_path: Path) -> None:
     """Others could swap our files there."""
     tmp_path.chmod(0o777)
     refused = Ledger.create(tmp_path)
@@ -328,7 +328,7 @@ def test_a_world_writable_directory_without_the_sticky_bit_is_refused(tmp_path: 
     assert accepted.problem is None
 
 
-def test_a_run_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_f89_a_link_is_refused(tmp_path: Path) -> None:
     """A symbolic link in the place of a shard is not followed."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -339,7 +339,7 @@ def test_a_run_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_shards_are_private_and_git_ignores_them(tmp_path: Path) -> None:
+def test_f89_shards_are_private(tmp_path: Path) -> None:
     """0600, and a `.gitignore` of their own."""
     shard = a_shard(tmp_path / "data")
 
@@ -447,7 +447,7 @@ def test_children_find_the_run_by_the_environment(tmp_path: Path, monkeypatch: p
     assert row.worker == "gw1"
 
 
-def test_reading_the_same_shard_twice_counts_it_once(tmp_path: Path) -> None:
+def test_f45_reading_the_same_shard_twice_counts_it_once(tmp_path: Path) -> None:
     """Sums are not sets: a record has an id, and counts once."""
     shard = a_shard(tmp_path)
     (tmp_path / "copy.jsonl").write_bytes(shard.read_bytes())
@@ -458,7 +458,7 @@ def test_reading_the_same_shard_twice_counts_it_once(tmp_path: Path) -> None:
     assert (reading.facts.processes, reading.facts.unclean_processes) == (1, 0)
 
 
-def test_combining_twice_changes_nothing(tmp_path: Path) -> None:
+def test_f45_combining_twice_changes_nothing(tmp_path: Path) -> None:
     """The combined file with its own sources again is the same file."""
     one, two = a_shard(tmp_path / "a"), tmp_path / "two.jsonl"
     two.write_bytes(one.read_bytes().replace(b"00000000000000a1", b"00000000000000b2").replace(b'"pid":', b'"pid":1'))

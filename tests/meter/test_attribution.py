@@ -143,7 +143,7 @@ def test_an_inner_block_of_a_meter_takes_out_only_itself(ask):
     assert cb.total_tokens == TOKENS
 
 
-def test_a_generator_closed_in_another_context_fails_nobody(ask):
+def test_f55_a_generator_closed_in_another_context(ask):
     """Leaving in another context removes the meter there and marks it closed."""
 
     def generator() -> Iterator[Meter]:
@@ -159,7 +159,7 @@ def test_a_generator_closed_in_another_context_fails_nobody(ask):
     assert cb.total_tokens == 0
 
 
-def test_generators_closed_crosswise_leave_no_meter_behind(ask):
+def test_f55_generators_closed_crosswise(ask):
     """Closing out of order never restores a stale chain."""
 
     def generator() -> Iterator[Meter]:
@@ -176,7 +176,7 @@ def test_generators_closed_crosswise_leave_no_meter_behind(ask):
     assert (cb1.total_tokens, cb2.total_tokens) == (0, 0)
 
 
-def test_a_collected_generator_closes_its_meter():
+def test_f55_a_collected_generator():
     """The garbage collector may be the one to leave the block."""
 
     def generator() -> Iterator[Meter]:
@@ -191,7 +191,7 @@ def test_a_collected_generator_closes_its_meter():
     assert not cb.is_open
 
 
-async def test_a_task_that_outlives_the_block_is_late_and_not_counted(aask):
+async def test_f52_a_task_that_outlives_the_block_is_late(aask):
     """A call that starts after its meter closed shows as late."""
     go = asyncio.Event()
 
@@ -391,7 +391,7 @@ def _in_portal(f: Callable[[], Any]) -> None:
     [_in_thread, _in_subclass, _in_timer, _in_pool, _in_pool_map, _in_thread_pool, _in_executor, _in_to_thread,
      _in_anyio_thread, _in_portal],
 )  # fmt: skip
-def test_a_thread_started_in_the_block_belongs_to_it(ask, elsewhere):
+def test_f50_threads_belong_to_the_block(ask, elsewhere):
     """Threads and pools carry the meter, in every way to start them."""
     with meter() as cb:
         elsewhere(ask)
@@ -400,7 +400,7 @@ def test_a_thread_started_in_the_block_belongs_to_it(ask, elsewhere):
 
 
 @pytest.mark.parametrize("elsewhere", [_in_thread, _in_pool, _in_executor])
-def test_only_our_own_variable_travels_into_threads(elsewhere):
+def test_f50_only_our_own_variable_travels(elsewhere):
     """A user's context variable stays where Python leaves it."""
     theirs: contextvars.ContextVar[str] = contextvars.ContextVar("theirs", default="unset")
     theirs.set("set")
@@ -411,7 +411,7 @@ def test_only_our_own_variable_travels_into_threads(elsewhere):
     assert seen == ["unset"]
 
 
-def test_a_warm_pool_serves_each_submitter_with_its_own_meter(ask):
+def test_f51_a_warm_pool_serves_each_submitter(ask):
     """A worker never keeps the meter of its first submitter."""
     with ThreadPoolExecutor(1) as pool:
         with meter() as first:
@@ -424,7 +424,7 @@ def test_a_warm_pool_serves_each_submitter_with_its_own_meter(ask):
     assert (second.total_tokens, second.late_calls) == (TOKENS, 0)
 
 
-def test_a_submitter_without_a_meter_reaches_none_through_a_warm_pool(ask):
+def test_f51_the_empty_value_is_carried_too(ask):
     """The empty value is carried too."""
     with ThreadPoolExecutor(1) as pool, meter() as cb:
         pool.submit(ask).result()
@@ -451,7 +451,7 @@ def test_a_pool_of_interpreters_gets_its_tasks_as_they_are(monkeypatch):
     token_meter.uninstall()
 
 
-def test_threads_are_as_before_when_the_last_meter_closes():
+def test_f50_threads_are_as_before():
     """`Thread.start` and `submit` are the originals again, without `uninstall()`."""
     start, submit = threading.Thread.__dict__["start"], ThreadPoolExecutor.__dict__["submit"]
     with meter():
@@ -488,7 +488,7 @@ on_trio = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=on_trio)])
-def test_anyio_task_groups_belong_to_the_block(aask, backend):
+def test_f64_anyio_on_asyncio_and_trio(aask, backend):
     """On both backends, with a meter of its own in each task."""
     each: list[int] = []
 
@@ -508,7 +508,7 @@ def test_anyio_task_groups_belong_to_the_block(aask, backend):
 
 
 @on_trio
-def test_trio_nurseries_belong_to_the_block(aask):
+def test_f64_trio_nurseries(aask):
     """A cancelled sibling is counted as an attempt that failed."""
 
     async def main() -> Meter:

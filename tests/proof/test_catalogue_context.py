@@ -17,37 +17,12 @@ from typing import Any
 import pytest
 
 import token_meter
-from tests.budget import test_budget_account, test_budget_any_openai, test_budget_gate
 from tests.contract import shapes
 from tests.contract.test_transport import _at
-from tests.meter import test_attribution
 from tests.meter.test_attribution import TOKENS, aask, ask
 from token_meter import BudgetExceededError, Meter, meter
 
 __all__ = ["aask", "ask"]
-
-test_f50_threads_belong_to_the_block = test_attribution.test_a_thread_started_in_the_block_belongs_to_it
-test_f50_only_our_own_variable_travels = test_attribution.test_only_our_own_variable_travels_into_threads
-test_f50_threads_are_as_before = test_attribution.test_threads_are_as_before_when_the_last_meter_closes
-test_f51_a_warm_pool_serves_each_submitter = test_attribution.test_a_warm_pool_serves_each_submitter_with_its_own_meter
-test_f51_the_empty_value_is_carried_too = (
-    test_attribution.test_a_submitter_without_a_meter_reaches_none_through_a_warm_pool
-)
-test_f52_a_task_that_outlives_the_block_is_late = (
-    test_attribution.test_a_task_that_outlives_the_block_is_late_and_not_counted
-)
-test_f55_generators_closed_crosswise = test_attribution.test_generators_closed_crosswise_leave_no_meter_behind
-test_f55_a_generator_closed_in_another_context = (
-    test_attribution.test_a_generator_closed_in_another_context_fails_nobody
-)
-test_f55_a_collected_generator = test_attribution.test_a_collected_generator_closes_its_meter
-test_f64_anyio_on_asyncio_and_trio = test_attribution.test_anyio_task_groups_belong_to_the_block
-test_f64_trio_nurseries = test_attribution.test_trio_nurseries_belong_to_the_block
-test_f66_a_refusal_is_raised_outside_the_retries = test_budget_any_openai.test_budget_promise
-test_f65_threads_at_a_barrier_share_a_budget = test_budget_gate.test_threads_at_a_barrier_share_a_budget_for_ten
-test_f65_fifty_threads_get_a_budget_of_one_call_once = (
-    test_budget_account.test_fifty_threads_at_a_barrier_get_a_budget_of_one_call_once
-)
 
 
 @pytest.mark.parametrize("late", ["thread", "pool"])

@@ -15,30 +15,10 @@ import pytest
 from tests.contract import shapes
 from tests.contract.shapes import result
 from tests.contract.test_transport import _assert_reads, _at
-from tests.ledger import test_ledger_faults
 from tests.proof.canned import USAGE, answering, ask, event, json_body, streaming, telling
-from tests.seams import test_cassettes, test_http_seam
-from tests.wire import test_wire_bodies, test_wire_requests, test_wire_streams
 from token_meter import CallbackHandler, meter
 from token_meter.runtime.hub import HUB
 from token_meter.totals.totals import BoundedGroups
-
-test_f30_f38_an_in_process_gateway_is_counted_once = test_http_seam.test_an_in_process_gateway_is_counted_once
-test_f33_asking_again_is_no_new_call = test_wire_requests.test_asking_again_is_no_new_call
-test_f34_estimates_and_reports_of_spending_are_not_ours = test_wire_requests.test_the_rest_is_not_ours
-test_f34_a_run_counts_and_its_steps_do_not = test_wire_streams.test_a_run_counts_and_its_steps_do_not
-test_f40_an_alias_of_the_library_is_patched_once = test_http_seam.test_an_alias_of_the_library_is_patched_once
-test_f41_a_second_copy_counts_in_its_own_meters = (
-    test_http_seam.test_a_second_copy_of_the_library_counts_in_its_own_meters
-)
-test_f43_a_cassette_makes_a_replay = test_cassettes.test_a_cassette_makes_a_replay
-test_f45_reading_the_same_shard_twice_counts_it_once = (
-    test_ledger_faults.test_reading_the_same_shard_twice_counts_it_once
-)
-test_f45_combining_twice_changes_nothing = test_ledger_faults.test_combining_twice_changes_nothing
-test_f70_the_border_lets_only_counts_pass = test_wire_bodies.test_the_border_lets_only_counts_pass
-test_f71_what_cannot_be_read_is_unknown = test_wire_bodies.test_what_cannot_be_read_is_unknown
-test_f72_names_are_made_harmless = test_wire_bodies.test_names_are_made_harmless
 
 
 async def test_f30_parsing_a_raw_answer_again_adds_nothing(make, simulator):

@@ -18,40 +18,9 @@ import pytest
 import token_meter
 from tests.contract import shapes
 from tests.contract.shapes import result
-from tests.handlers import test_handlers_errors
-from tests.handlers.conftest import colour, detached
-from tests.handlers.test_handlers_errors import clock, is_async
 from tests.proof.canned import DONE, USAGE, ask, event, json_body, read, streaming, telling
-from tests.seams import test_http_seam as seam
 from token_meter import BlindSpotWarning, Call, CallbackHandler, meter
 from token_meter.runtime.hub import HUB
-
-__all__ = ["clock", "colour", "detached", "is_async"]
-
-test_f100_what_a_handler_raises_never_reaches_the_caller = (
-    test_handlers_errors.test_what_a_handler_raises_never_reaches_the_caller
-)
-test_f100_interrupts_and_cancellations_pass = test_handlers_errors.test_interrupts_and_cancellations_pass
-test_f100_a_handler_that_fails_many_times_is_told_no_more = (
-    test_handlers_errors.test_a_handler_that_fails_many_times_in_a_row_is_told_no_more
-)
-test_f101_a_handler_that_holds_the_loop_is_named_once = (
-    test_handlers_errors.test_a_handler_that_holds_the_event_loop_is_named_once
-)
-test_f102_a_handler_that_calls_a_model_is_not_told_of_it = (
-    test_handlers_errors.test_a_handler_that_calls_a_model_is_metered_but_not_told_of_it
-)
-test_f104_a_patch_on_top_is_left_alone = seam.test_uninstall_leaves_a_patch_on_top_alone_and_goes_silent
-test_f104_a_patch_that_removed_ours_is_patched_over = seam.test_a_patch_that_removed_ours_is_patched_over_again
-test_f104_uninstall_restores_the_classes = seam.test_uninstall_restores_the_classes
-test_f105_the_request_may_be_given_by_name = seam.test_the_request_may_be_given_by_name
-test_f108_elapsed_and_unknown_attributes = (
-    seam.test_elapsed_and_unknown_attributes_of_a_tapped_stream_are_the_inner_ones
-)
-test_f110_a_missing_seam_warns = seam.test_a_missing_seam_warns
-test_f112_importing_imports_nothing_heavy = seam.test_importing_token_meter_imports_nothing_heavy
-test_f112_a_meter_imports_no_sdk = seam.test_a_meter_imports_no_sdk
-test_f112_a_library_imported_in_the_block_is_seen = seam.test_a_library_imported_inside_the_block_is_seen
 
 
 def test_f103_a_handler_cannot_change_what_others_read():

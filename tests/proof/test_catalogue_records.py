@@ -9,36 +9,8 @@ import sys
 
 import pytest
 
-from tests.ledger import test_ledger_faults as faults
-from tests.ledger.test_ledger_faults import FOREIGN
-from tests.report import test_report_hostile as hostile
-from tests.report.test_report_hostile import name
 from token_meter import Call, Usage
 from token_meter.ledger import Ledger, find_shards, read_run
-
-__all__ = ["FOREIGN", "name"]
-
-test_f80_killed_writers_lose_nothing_acknowledged = faults.test_killed_writers_lose_and_tear_nothing_acknowledged
-test_f82_a_full_disk_loses_nothing_once_there_is_space = faults.test_a_full_disk_loses_nothing_once_there_is_space_again
-test_f82_the_record_after_a_torn_one_is_read = faults.test_the_record_after_a_torn_one_is_read_and_its_retry_too
-test_f83_a_directory_that_cannot_be_written_warns_once = faults.test_a_directory_that_cannot_be_written_warns_once
-test_f83_what_cannot_be_opened_warns_once = faults.test_what_cannot_be_opened_warns_once
-test_f83_a_removed_directory_is_noticed = faults.test_a_removed_run_directory_is_noticed
-test_f86_a_shard_cut_at_any_byte = faults.test_a_shard_cut_at_any_byte_gives_every_whole_line
-test_f86_a_foreign_line_is_skipped_and_counted = faults.test_a_foreign_line_is_skipped_and_counted
-test_f89_a_world_writable_directory_is_refused = (
-    faults.test_a_world_writable_directory_without_the_sticky_bit_is_refused
-)
-test_f89_a_link_is_refused = faults.test_a_run_directory_that_is_a_link_is_refused
-test_f89_shards_are_private = faults.test_shards_are_private_and_git_ignores_them
-test_f92_csv_has_no_formula = hostile.test_csv_has_the_same_columns_and_no_formula
-test_f93_html_builds_the_same_elements_for_any_name = hostile.test_html_builds_the_same_elements_for_any_name
-test_f94_markdown_holds_names_in_code_spans_only = hostile.test_markdown_holds_names_in_code_spans_only
-test_f94_markdown_cells_stay_cells = hostile.test_markdown_cells_stay_cells
-test_f95_no_name_begins_a_workflow_command = hostile.test_no_format_lets_a_name_begin_a_workflow_command
-test_f95_github_commands_are_ours_alone = hostile.test_github_commands_are_ours_alone
-test_f96_no_format_writes_a_control_character = hostile.test_no_format_writes_a_control_character
-test_f97_junit_is_xml_that_reads_back = hostile.test_junit_is_xml_that_reads_back
 
 CALL = Call("c", 1.0, 0.1, "h", "chat", usage=Usage(1, 2, 3), status=200)
 

@@ -18,7 +18,6 @@ from tests.contract import shapes
 from tests.contract.shapes import CHAT, WITH_USAGE, each, result
 from tests.contract.test_transport import _assert_reads, _at
 from tests.proof.canned import DONE, USAGE, answering, ask, event, read, streaming, telling
-from tests.wire import test_wire_bodies, test_wire_fuzz, test_wire_streams
 from token_meter import meter
 
 
@@ -216,9 +215,6 @@ async def test_f15_line_ends_and_chunkings_change_nothing(make, simulator, optio
     _assert_reads(cb, simulator.bill("sim-test"))
 
 
-test_f15_streams_agree_with_the_decoder_of_openai = test_wire_fuzz.test_streams_agree_with_the_decoder_of_openai
-
-
 @pytest.mark.parametrize("options", ["done=0", "done=0,last_blank=0"])
 async def test_f16_a_stream_without_its_end_is_read(make, simulator, options):
     """No `[DONE]`, no blank line after the last event."""
@@ -347,10 +343,6 @@ def test_f24_a_line_without_end_is_bounded_and_passes():
 
     assert passed == size + 6
     assert cb.estimated_calls + cb.unmeasured_calls == 1
-
-
-test_f24_an_event_too_long_to_keep_is_unknown = test_wire_streams.test_an_event_too_long_to_keep_is_unknown
-test_f25_big_bodies_read_like_small_ones = test_wire_bodies.test_big_bodies_read_like_small_ones
 
 
 def test_f10_parked_streams_at_the_loops_end_are_as_noisy_as_without_a_meter():

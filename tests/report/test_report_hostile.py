@@ -96,14 +96,14 @@ def every_text(name: str) -> dict[str, str]:
     return texts | {f"diff {kind}": render(diff, kind) for kind, f in FORMATS.items() if f.diff is not None}
 
 
-def test_no_format_writes_a_control_character(name: str) -> None:
+def test_f96_no_format_writes_a_control_character(name: str) -> None:
     """Neither escape sequence, nor bidi, nor a line end of the name's own; and it can be written as UTF-8."""
     for kind, text in every_text(name).items():
         assert no_control(text), kind
         text.encode("utf-8")
 
 
-def test_no_format_lets_a_name_begin_a_workflow_command(name: str) -> None:
+def test_f95_no_name_begins_a_workflow_command(name: str) -> None:
     """GitHub reads `::command::` at the start of a line and `##[` anywhere in it; Azure `##vso[` anywhere."""
     for kind, text in every_text(name).items():
         if kind.removeprefix("diff ") in ("github", "azure"):
@@ -137,7 +137,7 @@ def test_a_report_that_is_read_back_is_as_inert(name: str) -> None:
     assert no_control(render(compare(read, read), "table"))
 
 
-def test_github_commands_are_ours_alone(name: str) -> None:
+def test_f95_github_commands_are_ours_alone(name: str) -> None:
     """Every line is one of our commands; the name is data in it."""
     for line in render(summary_with(name), "github").splitlines():
         assert re.fullmatch(r"::(error|warning|notice) (file=[^,:\n]*,)?(line=\d+,)?title=[^,:]*::.*", line), line
@@ -174,7 +174,7 @@ class _Page(HTMLParser):
 
 
 @pytest.mark.parametrize("kind", ["html", "diff html"])
-def test_html_builds_the_same_elements_for_any_name(name: str, kind: str) -> None:
+def test_f93_html_builds_the_same_elements_for_any_name(name: str, kind: str) -> None:
     """No element or attribute comes from a name, and nothing is loaded from anywhere."""
     plain, hostile = _Page(every_text("harmless")[kind]), _Page(every_text(name)[kind])
 
@@ -194,7 +194,7 @@ def test_html_shows_the_name_once_decoded(name: str) -> None:
     assert visible(name) in "".join(page.text)
 
 
-def test_junit_is_xml_that_reads_back(name: str) -> None:
+def test_f97_junit_is_xml_that_reads_back(name: str) -> None:
     """XML 1.0 forbids most control characters even as references."""
     tree = ElementTree.fromstring(render(summary_with(name), "junit"))
 
@@ -204,7 +204,7 @@ def test_junit_is_xml_that_reads_back(name: str) -> None:
     assert len(tree.findall(".//testcase")) == len(summary_with(name).checks)
 
 
-def test_csv_has_the_same_columns_and_no_formula(name: str) -> None:
+def test_f92_csv_has_no_formula(name: str) -> None:
     """A spreadsheet takes a cell that begins with `= + - @` or a tab for a formula."""
     rows = list(csv.reader(io.StringIO(render(summary_with(name), "csv"))))
 
@@ -226,7 +226,7 @@ def test_json_reads_back_in_ascii(name: str) -> None:
 SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 
 
-def test_markdown_holds_names_in_code_spans_only(name: str) -> None:
+def test_f94_markdown_holds_names_in_code_spans_only(name: str) -> None:
     """By GitHub's rules nothing inside a code span is a link, image, mention or tag."""
     texts = every_text(name)
     for kind in ("md", "buildkite", "diff md"):
@@ -236,7 +236,7 @@ def test_markdown_holds_names_in_code_spans_only(name: str) -> None:
             assert not re.search(r"<(?!/?(details|summary|sub)\b)|!\[|\]\(|@", outside), (kind, line)
 
 
-def test_markdown_cells_stay_cells(name: str) -> None:
+def test_f94_markdown_cells_stay_cells(name: str) -> None:
     """Every row of a table has as many unescaped bars as its head: GitHub splits cells before it reads code spans."""
     bars = None
     texts = every_text(name)

@@ -14,7 +14,7 @@ vcr = pytest.importorskip("vcr")
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
-async def test_a_cassette_makes_a_replay(simulator: Simulator, tmp_path: Path, colour: str) -> None:
+async def test_f43_a_cassette_makes_a_replay(simulator: Simulator, tmp_path: Path, colour: str) -> None:
     """Recorded it is what it was (here a mock: loopback); played back it is a replay, with the same usage."""
     sources, tokens = [], []
     for _ in range(2):

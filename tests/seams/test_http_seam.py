@@ -56,7 +56,7 @@ def test_other_traffic_is_not_ours(library):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_request_may_be_given_by_name(library):
+def test_f105_the_request_may_be_given_by_name(library):
     """`send(request=...)` is forwarded as it came."""
     with meter() as cb, library.Client(transport=_transport(library)) as client:
         client.send(request=library.Request("POST", URL, json={"model": "m"}), stream=False)
@@ -107,7 +107,7 @@ def test_an_event_hook_that_closed_the_body_leaves_an_unmeasured_call(library):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_elapsed_and_unknown_attributes_of_a_tapped_stream_are_the_inner_ones(library):
+def test_f108_elapsed_and_unknown_attributes(library):
     """`response.elapsed` works as without a meter."""
     transport = library.MockTransport(lambda _: library.Response(200, stream=library.ByteStream(b"{}")))
     with meter(), library.Client(transport=transport) as client:
@@ -118,7 +118,7 @@ def test_elapsed_and_unknown_attributes_of_a_tapped_stream_are_the_inner_ones(li
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_an_in_process_gateway_is_counted_once(library):
+def test_f30_f38_an_in_process_gateway_is_counted_once(library):
     """The outer answer repeats the inner one: same id, same usage."""
     inner = library.Client(transport=_transport(library))
     outer = library.Client(
@@ -146,7 +146,7 @@ def test_a_redirect_counts_only_its_last_answer():
     assert (cb.total_tokens, cb.successful_requests, cb.failed_requests) == (15, 1, 0)
 
 
-def test_uninstall_restores_the_classes():
+def test_f104_uninstall_restores_the_classes():
     """And a meter that is still open simply hears nothing more."""
     with meter() as cb:
         token_meter.uninstall()
@@ -158,7 +158,7 @@ def test_uninstall_restores_the_classes():
     assert cb.total_tokens == 0
 
 
-def test_uninstall_leaves_a_patch_on_top_alone_and_goes_silent():
+def test_f104_a_patch_on_top_is_left_alone():
     """Taking ours out would take theirs out; ours only passes calls on, until the next meter."""
     ours = []
     with meter() as first:
@@ -185,7 +185,7 @@ def test_uninstall_leaves_a_patch_on_top_alone_and_goes_silent():
     assert (first.total_tokens, second.total_tokens) == (15, 15)
 
 
-def test_a_patch_that_removed_ours_is_patched_over_again():
+def test_f104_a_patch_that_removed_ours_is_patched_over():
     """Somebody's restore took us out silently: the next meter is seen all the same."""
     original = ORIGINALS[httpx2.Client, "send"]
     with meter():
@@ -198,7 +198,7 @@ def test_a_patch_that_removed_ours_is_patched_over_again():
     assert cb.total_tokens == 15
 
 
-def test_a_missing_seam_warns(monkeypatch):
+def test_f110_a_missing_seam_warns(monkeypatch):
     """The self-test at install says that calls through this library are not seen."""
 
     class Deaf:
@@ -218,7 +218,7 @@ def test_the_self_test_leaves_no_line_in_the_librarys_log(caplog):
     assert caplog.records == []
 
 
-def test_a_library_imported_inside_the_block_is_seen():
+def test_f112_a_library_imported_in_the_block_is_seen():
     """Its classes are patched as soon as its module has run."""
     printed = _run(
         """
@@ -240,7 +240,7 @@ def test_a_library_imported_inside_the_block_is_seen():
     assert printed == "6"
 
 
-def test_an_alias_of_the_library_is_patched_once():
+def test_f40_an_alias_of_the_library_is_patched_once():
     """`httpx2.alias_httpx()` makes two names one class."""
     printed = _run(
         """
@@ -261,7 +261,7 @@ def test_an_alias_of_the_library_is_patched_once():
     assert printed == "3 1"
 
 
-def test_importing_token_meter_imports_nothing_heavy():
+def test_f112_importing_imports_nothing_heavy():
     """The door is light; the rest comes with the first meter."""
     heavy = ["openai", "httpx", "httpx2", "pydantic", "tiktoken", "genai_prices", "click", "pytest", "asyncio"]
     printed = _run(f"import sys, token_meter; print([m for m in {heavy!r} if m in sys.modules])")
@@ -269,7 +269,7 @@ def test_importing_token_meter_imports_nothing_heavy():
     assert printed == "[]"
 
 
-def test_a_meter_imports_no_sdk():
+def test_f112_a_meter_imports_no_sdk():
     """A program without the SDK gets a meter that reads 0, and imports nothing for it."""
     printed = _run(
         """
@@ -286,7 +286,7 @@ def test_a_meter_imports_no_sdk():
     assert printed == "0 []"
 
 
-def test_a_second_copy_of_the_library_counts_in_its_own_meters():
+def test_f41_a_second_copy_counts_in_its_own_meters():
     """Two copies on the path, or a reload: neither counts twice."""
     printed = _run(
         """

@@ -245,6 +245,20 @@ def test_every_transport_asks_and_tells_the_store(store: Any) -> None:
     assert state.spent.cost == ONE_COST * 3
 
 
+def test_an_apps_own_path_is_counted_if_its_answer_turns_out_to_be_one_of_a_model(store: Any) -> None:
+    """It is known at its end only: then it counts, and is not refused."""
+    team = Budget("team", max_calls=1, store=store)
+    usage = {"input_tokens": PROMPT, "output_tokens": ANSWER}
+    bodies = iter([{"hello": "world"}, *[{"type": "message", "model": "claude-x", "usage": usage}] * 2])
+    transport = library.MockTransport(lambda _: library.Response(200, json=next(bodies)))
+    with quiet(team), library.Client(transport=transport) as client:
+        for _ in range(3):
+            client.post("http://chat.internal/v1/messages", json={})
+
+    assert team.read().spent[1:] == (2 * ONE, 2)
+    assert team.read().held.calls == 0
+
+
 def test_a_suspended_meter_lets_pass_and_counts(store: Any) -> None:
     team = Budget("team", max_calls=0, store=store)
     with quiet(team) as cb, cb.suspended():

@@ -27,7 +27,7 @@ def test_usage_reads_as_written(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("where", ["first", "last"])
-def test_big_bodies_read_like_small_ones(case: str, where: str) -> None:
+def test_f25_big_bodies_read_like_small_ones(case: str, where: str) -> None:
     """Padding far above the size that is parsed whole changes nothing."""
     api, body, usage = CASES[case]
     padding = {"padding": [{"model": "decoy", "text": 'a "usage":{"prompt_tokens":9} \\ é' * 9}] * 200}
@@ -164,7 +164,7 @@ def test_a_tier_in_the_middle_of_a_big_body_is_not_missed() -> None:
     ],
 )
 @pytest.mark.parametrize("cost", ["", ',"cost":0.1'])
-def test_the_border_lets_only_counts_pass(
+def test_f70_the_border_lets_only_counts_pass(
     value: str, count: int | None, coerced: bool, anomalies: int, cost: str
 ) -> None:
     """What is no count is left out and noticed; its neighbours stay."""
@@ -226,7 +226,7 @@ def test_a_provider_cost_is_exact(value: str, cost: Decimal | None) -> None:
         b'{"usage":{"prompt_tokens":3}' + b" " * 100_000,
     ],
 )
-def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
+def test_f71_what_cannot_be_read_is_unknown(body: bytes) -> None:
     """Nothing raises, and nothing is made up."""
     assert read_body("chat", body).usage is None
 
@@ -248,7 +248,7 @@ def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
         ({"a": 1}, None),
     ],
 )
-def test_names_are_made_harmless(name: Any, shown: str | None) -> None:
+def test_f72_names_are_made_harmless(name: Any, shown: str | None) -> None:
     """A name that leaves here can be written to any file and terminal."""
     assert read_body("chat", json.dumps({"model": name}).encode()).model == shown
 

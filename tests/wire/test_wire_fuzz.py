@@ -97,7 +97,7 @@ def delivered(raw: bytes) -> list[Any]:
 
 
 @given(streams())
-def test_streams_agree_with_the_decoder_of_openai(stream: tuple[bytes, list[int]]) -> None:
+def test_f15_streams_agree_with_the_decoder_of_openai(stream: tuple[bytes, list[int]]) -> None:
     """Any events, any cuts, any line ends: the pieces are those that the caller sees, the usage the last one heard."""
     raw, cuts = stream
     events = [event for event in delivered(raw) if isinstance(event, dict)]

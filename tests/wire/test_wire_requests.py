@@ -73,7 +73,7 @@ def test_some_apis_never_report(path: str) -> None:
         ("POST", "/v1/threads/t_1/runs/run_1/cancel", "runs"),
     ],
 )
-def test_asking_again_is_no_new_call(method: str, path: str, api: str) -> None:
+def test_f33_asking_again_is_no_new_call(method: str, path: str, api: str) -> None:
     """What was created before may only now be over."""
     assert route_of(method, path) == Route(api_named(api), "openai", "retrieve", "/v1")
 
@@ -116,7 +116,7 @@ def test_asking_again_is_no_new_call(method: str, path: str, api: str) -> None:
         ("POST", "//"),
     ],
 )
-def test_the_rest_is_not_ours(method: str, path: str) -> None:
+def test_f34_estimates_and_reports_of_spending_are_not_ours(method: str, path: str) -> None:
     """Lists, estimates, reports of other spending, and words that only resemble a suffix."""
     assert route_of(method, path) is None
 

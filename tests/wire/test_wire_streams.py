@@ -273,7 +273,7 @@ def test_a_transcription_stream() -> None:
     assert reader.finish() == Reading(usage=Usage(14, 3, 17, input_audio_tokens=4), ended=True)
 
 
-def test_a_run_counts_and_its_steps_do_not() -> None:
+def test_f34_a_run_counts_and_its_steps_do_not() -> None:
     """Steps repeat the usage of their run."""
     run = {"id": "run_1", "object": "thread.run", "model": "gpt-4o", "status": "in_progress", "usage": None}
     step = {"id": "step_1", "object": "thread.run.step", "usage": usage(10, 1)}
@@ -324,7 +324,7 @@ def test_a_stream_too_long_to_keep_keeps_its_ends(end: bytes) -> None:
     assert reader.answer() == Answer()
 
 
-def test_an_event_too_long_to_keep_is_unknown() -> None:
+def test_f24_an_event_too_long_to_keep_is_unknown() -> None:
     """One line of a hundred megabytes costs its passing and no more; nothing is claimed about it."""
     reader = StreamReader("chat")
     reader.feed(b'data: {"choices":[{"delta":{"content":"')

@@ -36,7 +36,7 @@ class Attempt(AttemptLifecycle):
     ) -> Attempt:
         """An attempt on a path that others use too: it counts if its answer reports a usage, and else never was."""
         attempt = cls(endpoint, request, scope, outer)
-        attempt.is_signed = False
+        attempt.is_signed, attempt.ticket = False, attempt.ticket_under_way(scope)
         return attempt
 
     # What the seams tell (every method is safe to call at any time, any number of times).

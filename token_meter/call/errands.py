@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from token_meter.budget.admission import CallTicket, limits_of, shared_call
+
 if TYPE_CHECKING:
-    from token_meter.budget.admission import CallTicket
     from token_meter.call.put_off import PutOff
+    from token_meter.context.scope import CallScope
     from token_meter.events.dispatcher import EventDispatcher
 
 
@@ -16,6 +18,17 @@ class Errands:
     ticket: CallTicket | None = None
     events_out: EventDispatcher | None = None
     _put_off: PutOff | None = None  # ended, and its estimate takes its time
+
+    @staticmethod
+    def ticket_under_way(scope: CallScope) -> CallTicket | None:
+        """The ticket of what may turn out to be a call: no limit is asked, and shared budgets are told of its end."""
+        shared = shared_call(limits_of(scope), None) if scope.budgets else None
+        if shared is None:
+            return None
+        ticket = CallTicket(is_entered=False)
+        ticket.is_checked, ticket.shared = True, shared
+        ticket.begin_attempt()
+        return ticket
 
     def dismiss(self) -> None:
         """Forget a call that never left and that nobody shall hear of."""

@@ -17,8 +17,8 @@ from token_meter.exceptions import LedgerError
 @click.command(
     "query",
     epilog=examples(
-        'query "select day, sum(total_tokens) from calls group by day order by day"',
-        'query "select tag, count(*) from tags group by tag" calls/ --csv',
+        'query "select day, count(*) from calls group by day"',
+        'query "select tag, count(*) from tags group by tag" DIR --csv',
     ),
 )
 @click.argument("sql")

@@ -147,13 +147,7 @@ class RateCard:
         return self._cost_in(self._base, Usage(sum(prompts), sum(completions), sum(totals), sum(known)))
 
     def cost_of_sum(self, usage: Usage, largest: int) -> Decimal | None:
-        """Return what calls with the sum *usage* cost in all; `None` where it is not known to be the price of the sum.
-
-        Each holds text only and has a total that is the sum of both directions; *largest* is the largest prompt.
-
-        Raises:
-            UnpriceableError: a count has no rate.
-        """
+        """The same of calls of text, of which the sum and the largest prompt are known."""
         return (
             None if self._images or (self._above and largest > self._above[-1][0]) else self._cost_in(self._base, usage)
         )

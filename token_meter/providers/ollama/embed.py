@@ -28,7 +28,9 @@ EMBED = Api(
     Format(
         usage=_usage, locate_usage=locate_usage, keys=("prompt_eval_count", "model"), usage_key=b'"prompt_eval_count"'
     ),
-    paths=("api/embed", "api/embeddings"),
+    paths=("api/embed",),
     needs_sign=True,
     rules=_rules,
 )  # fmt: skip
+EMBEDDINGS = EMBED._replace(name="ollama_embeddings", paths=("api/embeddings",), needs_sign=False)
+"""The first version. No count marks its answer, and the path ends like OpenAI's: at any host it is a call (F172)."""

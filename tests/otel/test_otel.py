@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.otel.receiver import Receiver
 from token_meter import meter
 from token_meter.exceptions import ConfigError
-from token_meter.otel import NAMES, observe
+from token_meter.otel import NAMES, _observe, observe
 from token_meter.prices import PriceBook
 from token_meter.simulator import TEST_KEY, Simulator
 
@@ -232,6 +233,20 @@ def test_a_wrong_argument_is_told(wrong: dict[str, Any], said: str) -> None:
     """Before anything is counted."""
     with pytest.raises(ConfigError, match=said):
         observe(**wrong)
+
+
+def test_who_keeps_no_handle_is_told_all_the_same(memory: Any) -> None:
+    """A server's hook says `observe()` and returns."""
+    provider, reader = memory
+    observe(provider=provider)
+    gc.collect()
+    with meter() as cb:
+        cb.record("gpt-4o", provider="openai", prompt_tokens=1, completion_tokens=1)
+    found = _metrics(reader)
+    for observed in list(_observe._open):
+        observed.stop()
+
+    assert [*found["token_meter.calls"].values()] == [1]
 
 
 def test_what_was_stopped_counts_no_more_and_keeps_its_sums(memory: Any) -> None:

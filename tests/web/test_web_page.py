@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from token_meter import BlindSpotWarning, Meter, meter
+from token_meter.prices import PriceBook
 from token_meter.simulator import Simulator
 
 pytest.importorskip("fastapi", reason="in the dev group")
@@ -24,6 +25,7 @@ pytest.importorskip("fastapi", reason="in the dev group")
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
 PROGRAM = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 KEY = "sim-web"
+BOOK = PriceBook(hosts={"127.0.0.1": "openai"})
 ROUNDS = 2
 CALLS = {
     "async": 1, "sync": 1, "stream": 1, "later": 2, "bouquet": 3,
@@ -127,7 +129,7 @@ async def test_an_async_dependency_closes_after_the_answer(shop: dict[str, Any],
     seen: list[Meter] = []
 
     async def metered() -> Any:
-        with meter() as cb:
+        with meter(prices=BOOK) as cb:
             yield
         seen.append(cb)
 
@@ -145,7 +147,7 @@ async def test_a_block_in_a_base_http_middleware_ends_before_the_background_task
 
     @shop["app"].middleware("http")
     async def around(request: Any, call_next: Any) -> Any:
-        with meter() as cb:
+        with meter(prices=BOOK) as cb:
             seen.append(cb)
             return await call_next(request)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 BY = ("provider", "model", "operation", "host")
 Attributes: TypeAlias = tuple[tuple[str, str], ...]
 _PATIENCE_S = 1.0
-_open: weakref.WeakSet[Observation] = weakref.WeakSet()
+_open: set[Observation] = set()
 _TEXTS = {
     "prompt_tokens": "Tokens sent, those from the cache included.",
     "completion_tokens": "Tokens generated, reasoning included.",
@@ -171,16 +170,15 @@ class Observation:
         self, read: _Read, extra: Attributes = (), *, is_first: bool = False
     ) -> Callable[[metrics.CallbackOptions], Iterable[metrics.Observation]]:
         """A callback of an instrument. It raises nothing, and says nothing in a child of the process that made it."""
-        generation, this = self._generation, weakref.ref(self)
+        generation = self._generation
 
         def observed(_: metrics.CallbackOptions) -> Sequence[metrics.Observation]:
-            owner = this()
-            if owner is None or owner._generation != generation:
+            if self._generation != generation:
                 return ()
             try:
                 return [
                     metrics.Observation(value, {**dict(attributes), **dict(extra), **more})
-                    for attributes, sums in owner._still(is_new=is_first).items()
+                    for attributes, sums in self._still(is_new=is_first).items()
                     for value, more in read(sums)
                 ]
             except Exception:  # noqa: BLE001  # the observer never harms the observed

@@ -20,7 +20,7 @@ from token_meter.types import Source
 # A request that raised one of these, or for one of these, never reached the server, so it was not billed.
 _NEVER_SENT = frozenset({
     "ConnectTimeout", "ProxyError", "SSLError", "InvalidURL", "InvalidSchema", "MissingSchema", "InvalidHeader",
-    "NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "TypeError",
+    "NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "TypeError", "NoMockAddress",
 })  # fmt: skip
 
 

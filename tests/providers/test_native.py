@@ -16,7 +16,7 @@ import requests
 
 from tests.providers import native_fake as bodies
 from tests.providers.fake_server import CUT, HOLD, Reply
-from tests.providers.native_fake import HALVES, SAID, FakeNative, replies
+from tests.providers.native_fake import HALVES, FakeNative, replies
 from token_meter import BudgetExceededError, CallbackHandler, Meter, UnpricedModelError, meter
 from token_meter.estimate import count_text
 from token_meter.prices import PriceBook, Rates
@@ -309,15 +309,12 @@ def test_ollama_may_leave_the_prompt_out(fake: FakeNative) -> None:
     assert call.tokens[:3] == (None, 43, None)
 
 
-def test_the_first_embeddings_of_ollama_are_estimated(fake: FakeNative) -> None:
-    """They state no count."""
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"embedding": [0.1]}))
-    with httpx.Client(transport=transport, headers=OLLAMA) as client, meter(keep_calls=True) as cb:
-        client.post("http://localhost:11434/api/embeddings", json={"model": "all-minilm", "prompt": SAID})
+def test_the_first_embeddings_of_ollama_are_unmeasured(fake: FakeNative) -> None:
+    """They state no count, which is never 0."""
+    cb = asked("http://localhost:11434/api/embeddings", {"embedding": [0.1]}, OLLAMA)
 
-    (call,) = cb.calls
-    assert (call.tokens.prompt_tokens, call.tokens.completion_tokens) == (count_text(SAID).tokens, 0)
-    assert call.certainty == "estimated"
+    assert [(call.tokens.prompt_tokens, call.certainty) for call in cb.calls] == [(None, "unmeasured")]
+    assert not cb.is_complete
 
 
 def test_a_rerank_of_cohere_has_no_tokens_and_no_price() -> None:

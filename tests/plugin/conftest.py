@@ -35,7 +35,7 @@ def ask(**more):
 LATE = (
     "genai_prices.data_snapshot", "requests", "token_meter._meter.sink", "token_meter._pytest.lazy_start",
     "token_meter._pytest.outcome", "token_meter._pytest.session", "token_meter._pytest.testmeter",
-    "token_meter.budget.limits", "token_meter.ci.harness", "token_meter.ci.shared_limits", "token_meter.prices._file",
+    "token_meter.budget.limits", "token_meter.ci.harness", "token_meter.ci.run_budgets", "token_meter.prices._file",
     "token_meter.report",
 )  # fmt: skip
 

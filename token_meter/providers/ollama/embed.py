@@ -32,5 +32,5 @@ EMBED = Api(
     needs_sign=True,
     rules=_rules,
 )  # fmt: skip
-EMBEDDINGS = EMBED._replace(name="ollama_embeddings", paths=("api/embeddings",), needs_sign=False)
+EMBEDDINGS = Api("ollama_embeddings", EMBED.format, paths=("api/embeddings",))
 """The first version. No count marks its answer, and the path ends like OpenAI's: at any host it is a call (F172)."""

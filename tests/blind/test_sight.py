@@ -236,8 +236,8 @@ def test_f133_limits_on_money_and_tokens_hold_by_what_such_a_call_may_have_used(
 
 def test_f133_what_is_counted_by_hand_is_counted_once():
     """As the warning advises: the limit is suspended, and `record` says what the calls used."""
-    with pytest.warns(BlindSpotWarning, match=r"cb\.record"), meter(max_tokens=2000) as cb:
-        with cb.suspended():
+    with meter(max_tokens=2000) as cb:
+        with pytest.warns(BlindSpotWarning, match=r"cb\.record"), cb.suspended():
             _sync(2)
         cb.record(model="gpt-4o-mini", prompt_tokens=10, completion_tokens=5)
 

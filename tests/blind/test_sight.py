@@ -234,6 +234,16 @@ def test_f133_limits_on_money_and_tokens_hold_by_what_such_a_call_may_have_used(
     assert (cb.unmeasured_calls, cb.is_complete) == (1, False)
 
 
+def test_f133_what_is_counted_by_hand_is_counted_once():
+    """As the warning advises: the limit is suspended, and `record` says what the calls used."""
+    with meter(max_tokens=2000) as cb:
+        with pytest.warns(BlindSpotWarning, match=r"cb\.record"), cb.suspended():
+            _sync(2)
+        cb.record(model="gpt-4o-mini", prompt_tokens=10, completion_tokens=5)
+
+    assert cb.remaining.tokens == 2000 - 15
+
+
 def test_a_client_that_hands_its_requests_on_counts_once():
     """A `send` of one's own is no blind spot if it reaches ours."""
 

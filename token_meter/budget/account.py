@@ -261,6 +261,11 @@ class Reservation:
         self._generation = _generation
         self._open = [True]  # popped by the release: once, also between threads and a finalizer
 
+    @property
+    def is_enforced(self) -> bool:
+        """Whether a limit could have refused the call."""
+        return any(ask.is_enforced for ask in self._asks)
+
     def release(self, *, was_sent: bool) -> None:
         """Give everything back; a second time does nothing. If *was_sent*, the call counts as made. Takes no lock.
 

@@ -112,8 +112,12 @@ class CallTicket:
             raise
 
     def keep_reserved(self) -> None:
-        """Leave what was reserved as it is: the call has been made, and nobody will know what it used."""
-        self._reservation = None
+        """Leave what a limit holds of the call as it is: it has been made, and what it used will not be known.
+
+        Where the limit was suspended, the caller counts by hand.
+        """
+        if self._reservation is not None and self._reservation.is_enforced:
+            self._reservation = None
 
     def leave(self) -> None:
         """Note that the SDK's method has returned, and tell the stores; a stream may still be open."""

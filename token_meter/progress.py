@@ -89,14 +89,14 @@ class _Shown:
     def step(self) -> None:
         """One item is done."""
         self._done += 1
+        self._bar.update()
         now = monotonic()
         if now >= self._next:
             self._next = now + _REFRESH_S
             if is_on_loop() and self._meter.is_far_behind(priced=True):
                 begin(self._meter.catch_up)
             else:
-                self._bar.set_postfix_str(self._text(), refresh=False)
-        self._bar.update()
+                self._bar.set_postfix_str(self._text())
 
     def end(self) -> None:
         """All items are done."""

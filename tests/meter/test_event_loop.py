@@ -165,7 +165,7 @@ def test_f169_nor_under_token_meter_run(tmp_path, limits):
 
 
 UNDER_PYTEST = (
-    PROGRAM.partition("\nloop, settings")[0]
+    PROGRAM.partition("\ndef run(")[0]
     + """
 
 def test_it():

@@ -43,8 +43,8 @@ RATES: dict[str, Rate] = {
     "text-embedding-3-large": Rate("0.13"),
     "text-embedding-ada-002": Rate("0.10"),
     "gpt-image-1": Rate("5", None, "40", input_image="10"),
-    "gpt-4o-transcribe": Rate("2.50", None, "10", input_audio="6"),
-    "gpt-4o-mini-transcribe": Rate("1.25", None, "5", input_audio="3"),
+    "gpt-4o-transcribe": Rate("2.50", None, "10", input_audio="2.50"),
+    "gpt-4o-mini-transcribe": Rate("1.25", None, "5", input_audio="1.25"),
     "whisper-1": Rate(minute="0.006"),
 }
 SEARCH = Decimal("0.01")

@@ -252,6 +252,17 @@ def test_a_batch_of_messages_counts_when_its_results_are_read() -> None:
     is_one(cb, (1500 * Decimal("0.5") + 150 * Decimal("2.5")) / 1_000_000)
 
 
+def test_f141_results_that_are_read_before_the_job_is_looked_at_count_once() -> None:
+    """Their file's id may come from a list of jobs or from a webhook."""
+    is_one(metered([CREATED, FILE, ENDED, FILE, ENDED]), COST)
+
+    results = ("GET", f"{CLAUDES}/msgbatch_1/results", None, lines(claude_line(1000, 100)))
+    ended = ("GET", f"{CLAUDES}/msgbatch_1", None, claude("ended"))
+    cb = metered([("POST", CLAUDES, {}, claude("in_progress", 0)), results, ended, results])
+
+    is_one(cb, Decimal("0.00075"))
+
+
 def test_a_batch_of_messages_of_which_none_succeeded_costs_nothing() -> None:
     created = ("POST", CLAUDES, {}, claude("in_progress", 0))
     cb = metered([created, ("GET", f"{CLAUDES}/msgbatch_1", None, claude("ended", 0))])

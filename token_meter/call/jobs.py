@@ -61,9 +61,8 @@ def later_look(endpoint: Endpoint, request: OutgoingRequest) -> ObservedAttempt 
     file = _file_of(path)
     key = (endpoint.host, file or name)
     if file is not None:
-        parent = RESULTS.get(key)
-        waiting = None if parent is None else BACKGROUND.get(parent)
-        if parent is not None and waiting is not None:
+        parent = RESULTS.get(key, (endpoint.base_url, file))  # some results have the job's own id
+        if (waiting := BACKGROUND.get(parent)) is not None:
             return ResultsPoll(waiting, parent, key, job)
     elif (background := background or _same_host(endpoint.host, name)) is not None:
         return JobPoll(background, name)
@@ -115,11 +114,15 @@ class JobPoll(BackgroundPoll):
         if job is None or reading.status in (None, "pending"):
             return
         files = job.files(parse_object(data) or {})
+        host = endpoint.host
+        if any((host, file) in ENDED for file in files):
+            _end(self._attempt, key, None, (self._id,))  # its results were read before, and counted then
+            return
         if reading.usage is not None:
             _end(self._attempt, key, reading, (self._id, *files))
         elif files:
             for file in files:
-                RESULTS.put((endpoint.host, file), key)
+                RESULTS.put((host, file), key)
         else:
             _end(self._attempt, key, None, (self._id,))
 

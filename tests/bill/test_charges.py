@@ -51,6 +51,15 @@ ROWS: dict[str, tuple[str, Any, str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+def test_f144_an_own_key_without_the_routers_fee_is_not_complete_by_the_list() -> None:
+    body = chat(own_key(cost=None), model="openai/gpt-4o-mini")
+    cb = posted(f"{OPENROUTER}/chat/completions", {"model": "openai/gpt-4o-mini"}, body)
+
+    assert not cb.is_complete
+    assert cb.calls[0].price is not None
+    assert cb.calls[0].price.missing == ("upstream_inference",)
+
+
 @pytest.mark.parametrize(("base", "body", "cost", "missing"), ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("streamed", [False, True])
 def test_f144_a_charge_is_read_whole_by_the_dialect_of_its_host(

@@ -87,6 +87,9 @@ RESPONSES = {
     "an SVG": Row(response(SVG), TOKENS + (100 * Decimal("1.25") + 200 * 10) / 1_000_000),
     "a tool of tomorrow": Row(response(TOMORROW), TOKENS, ("oracle",)),
     "a tool of tomorrow in tool_usage": Row(response(**used(oracle={"num": 2})), TOKENS, ("oracle",)),
+    "its use deep inside": Row(response(**used(oracle={"sessions": [{"n": 2}]})), TOKENS, ("oracle",)),
+    "its use as a fraction": Row(response(**used(oracle={"minutes": 0.5})), TOKENS, ("oracle",)),
+    "a tool of tomorrow that was not used": Row(response(**used(oracle={"sessions": [{"n": 0}]})), TOKENS),
 }  # fmt: skip
 
 
@@ -250,6 +253,43 @@ def test_speech_is_billed_by_the_characters_that_were_asked_for(model: str, cost
     asked = {"model": model, "input": "zwölf Zeichn", "voice": "alloy"}
 
     check(f"{OPENAI}/audio/speech", asked, Row(Answer(b"sound", {"content-type": "audio/mpeg"}), cost))
+
+
+def conversed(usage: Any = None, *outputs: Any) -> dict[str, Any]:
+    said = {"type": "message.output", "model": "mistral-small-2506", "content": "hi"}
+    counts = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100, **(usage or {})}
+    return {"object": "conversation.response", "conversation_id": "c", "outputs": [said, *outputs], "usage": counts}
+
+
+CONVERSED = {
+    "no connector": (conversed(), ()),
+    "connectors that were not called": (conversed({"connectors": {"web_search": 0}}), ()),
+    "a search": (conversed({"connectors": {"web_search": 2}}), ("web_search",)),
+    "code": (conversed({"connectors": {"code_interpreter": 1}}), ("code_interpreter",)),
+    "another agent": (conversed(None, {"type": "agent.handoff"}), ("tokens of another model",)),
+}
+
+
+@pytest.mark.parametrize(("body", "missing"), CONVERSED.values(), ids=CONVERSED)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_a_conversation_of_mistral_used_beside_its_tokens_is_named(
+    body: Any, missing: tuple[str, ...], streamed: bool
+) -> None:
+    done = {"type": "conversation.response.done", "usage": body["usage"]}
+    events = [{"type": "message.output.delta", "model": "mistral-small-2506", "content": "hi"}, *body["outputs"], done]
+    row = Row(events if streamed else body, "0.00013", missing)
+    check("https://api.mistral.ai/v1/conversations", {"agent_id": "a", "inputs": "x"}, row)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("server_tool_use", ("nova_grounding",)), (None, ())])
+def test_a_tool_that_bedrock_ran_is_named(kind: str | None, missing: tuple[str, ...]) -> None:
+    tool = {"toolUseId": "t", "name": "nova_grounding", "input": {}, "type": kind}
+    body = {
+        "output": {"message": {"role": "assistant", "content": [{"toolUse": tool}, {"text": "hi"}]}},
+        "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100},
+    }
+    url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.amazon.nova-lite-v1%3A0/converse"
+    check(url, {"messages": []}, Row(body, "0.000084", missing))
 
 
 def test_speech_that_is_billed_by_tokens_stays_unmeasured() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.bill.posts import posted
 from tests.proof.canned import DONE, MESSAGES, answering, event, json_body, streaming, telling
 from token_meter import meter
 from token_meter.budget import admission
@@ -46,6 +47,46 @@ def test_f145_a_tier_that_was_asked_for_and_is_not_named_is_a_lower_bound(
     (call,) = cb.calls
     assert call.service_tier == (named or (None if is_complete else f"{asked}?"))
     assert (call.to_dict()["unpriced_reason"] is None) is is_complete
+
+
+BEDROCK = "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.amazon.nova-lite-v1%3A0/converse"
+GEMINI = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
+COUNTED = {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "answer", "tier"),
+    [
+        (GEMINI, "priority", {"usageMetadata": COUNTED}, "priority?"),
+        (GEMINI, "standard", {"usageMetadata": COUNTED}, None),
+        (GEMINI, "priority", {"usageMetadata": {**COUNTED, "serviceTier": "standard"}}, "standard"),
+        (BEDROCK, {"type": "flex"}, {"usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}}, "flex?"),
+    ],
+)
+def test_f145_a_tier_is_asked_for_by_other_names_too(url: str, asked: Any, answer: Any, tier: str | None) -> None:
+    cb = posted(url, {"messages": [], "serviceTier": asked}, answer)
+
+    assert (cb.calls[0].service_tier, cb.is_complete) == (tier, tier in (None, "standard"))
+
+
+GROWN = {"candidates": [{"content": {"parts": [{"text": "hi"}]}}], "usageMetadata": COUNTED}
+ENDED = {**GROWN, "candidates": [{"content": {"parts": [{"text": "!"}]}, "finishReason": "STOP"}]}
+BLOCKED = {
+    "promptFeedback": {"blockReason": "SAFETY"},
+    "usageMetadata": {"promptTokenCount": 10, "totalTokenCount": 10},
+}
+BROKEN = {"error": {"code": 500, "status": "INTERNAL"}}
+
+
+@pytest.mark.parametrize(
+    ("events", "is_complete"),
+    [([GROWN, ENDED], True), ([BLOCKED], True), ([GROWN, GROWN], False), ([GROWN, BROKEN], False)],
+)
+def test_f04_what_a_stream_of_gemini_said_before_it_broke_off_is_a_lower_bound(events: Any, is_complete: bool) -> None:
+    cb = posted(GEMINI.replace("generateContent", "streamGenerateContent?alt=sse"), {"contents": []}, events)
+
+    assert cb.is_complete is is_complete
+    assert cb.calls[0].certainty == ("exact" if is_complete else "lower_bound")
 
 
 def test_f145_a_prompt_that_speaks_of_tiers_asks_for_none() -> None:

@@ -49,7 +49,7 @@ def served_tier(told: str | None, attempt: EndedAttempt) -> str | None:
         window = name_of(options.get("completion_window")) if isinstance(options, dict) else None
         if window is not None and window != "soonest":
             return f"window-{window}"
-    if told is not None or body.rfind(b'"service_tier"') < 0:
+    if told is not None or body.rfind(b'"service') < 0:
         return told
     tier = attempt.request_says().service_tier
     return None if tier is None or tier in _USUAL_TIERS else f"{tier}?"

@@ -59,7 +59,7 @@ def call_of(
         or (usage.prompt_tokens is None and not reading.ended)
         or (
             route.api.format.has_running_output
-            and route.api.format.terminal
+            and (route.api.format.terminal or route.api.format.finish_is_end)
             and not (reading.ended and not reading.error)
         )
     ):
@@ -72,7 +72,7 @@ def call_of(
     elif not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
     tier, says = reading.service_tier, attempt.request_body().rfind
-    if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service_tier"') >= 0)):
+    if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service') >= 0)):
         tier = served_tier(tier, attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls

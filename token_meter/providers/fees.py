@@ -38,7 +38,7 @@ def usage_fees(raw: Object, numbers: NumberReader) -> tuple[int | None, Fees | N
         found.update(server_tools(raw.get(holder), numbers))
     cost = raw.get("cost_details")
     upstream = cost.get("upstream_inference_cost") if isinstance(cost, dict) else None
-    if raw.get("is_byok") is True and upstream is None:
+    if raw.get("is_byok") is True and (upstream is None or raw.get("cost") is None):
         found[UPSTREAM] = None
     return found.pop("web_search", None), fees_of(found)
 

@@ -87,7 +87,7 @@ class Format(NamedTuple):
         usage_key: the key under which the usage stands.
         read_headers: adds what headers say to what the body said, by way of `numbers` or `name_of`: they hold anything.
         has_running_output: a stream says its usage as it goes: of one that is left, the output is still to be counted.
-            Where there are terminal events, only one of them makes the usage whole.
+            Where it has an end, only that makes the usage whole.
         framing: finds the objects of a body that is neither JSON nor events: `json_array`, `aws_events`, ...
         frame_marks: bytes that stand only in a frame that ends a stream; with some, no other mark is looked for.
         deep_keys: when a big body holds one of these anywhere, its outer keys do not suffice.

@@ -8,7 +8,7 @@ from token_meter.wire.json_scan import fields
 from token_meter.wire.numbers import name_of
 
 _SMALL = 2048
-_KEYS = tuple((key, b'"%b"' % key.encode()) for key in ("model", "stream", "background", "service_tier"))
+_KEYS = tuple((key, b'"%b"' % key.encode()) for key in ("model", "stream", "background", "service_tier", "serviceTier"))
 
 
 class RequestInfo(NamedTuple):
@@ -28,14 +28,15 @@ class RequestInfo(NamedTuple):
 
 
 def read_json_request(content: bytes) -> RequestInfo:
-    """Read a JSON request: four keys, and of a big body only its ends."""
+    """Read a JSON request: some keys, and of a big body only its ends. A tier has two spellings, or is an object."""
     keys = [key for key, quoted in _KEYS if content.rfind(quoted) >= 0]
     if not keys:
         return RequestInfo()
     found = fields(content, keys, small=_SMALL) or {}
+    tier = found.get("service_tier") or found.get("serviceTier")
     return RequestInfo(
         name_of(found.get("model")),
         found.get("stream") is True,
         found.get("background") is True,
-        name_of(found.get("service_tier")),
+        name_of(tier.get("type") if isinstance(tier, dict) else tier),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from token_meter.wire.format import ContentPart
 from token_meter.wire.json_scan import Object
@@ -34,6 +35,20 @@ def finished(answer: Object) -> Iterator[ContentPart]:
         yield from _named(tool, slot)
         if isinstance(tool, dict) and (given := tool.get("input")):
             yield ContentPart("tool_arguments", json.dumps(given, ensure_ascii=False), 0, slot)
+
+
+def executed(events: Sequence[Object]) -> dict[str, Any]:
+    """The tools that Bedrock itself ran, by name, such as `nova_grounding` (botocore 1.43, `ToolUseType`, 2026-11)."""
+    found: dict[str, Any] = {}
+    for event in events:
+        output = event.get("output")
+        message = output.get("message") if isinstance(output, dict) else None
+        for block in (event.get("start"), *objects(message.get("content") if isinstance(message, dict) else None)):
+            tool = block.get("toolUse") if isinstance(block, dict) else None
+            if isinstance(tool, dict) and tool.get("type") == "server_tool_use":
+                name = text_of(tool.get("name")) or "server tool"
+                found[name] = found.get(name, 0) + 1
+    return found
 
 
 def finish(event: Object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
-from token_meter.providers.bedrock.content import finish, finished, growing
+from token_meter.providers.bedrock.content import executed, finish, finished, growing
 from token_meter.providers.bedrock.usage import tier_of, usage_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.framing import aws_events, aws_marks
@@ -41,6 +41,8 @@ CONVERSE = Api(
         optional_keys=("serviceTier", "performanceConfig"),
         framing=aws_events,
         frame_marks=aws_marks("metadata"),
+        fees=executed,
+        fee_marks=(b"server_tool_use",),
     ),
     paths=("model/{model}/converse", "model/{model}/converse-stream"),
     is_chat=True,

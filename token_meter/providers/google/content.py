@@ -21,8 +21,11 @@ def parts(event: Object) -> Iterator[ContentPart]:
 
 
 def finish(event: Object) -> str | None:
-    """The reason why every candidate of an event has ended; `None` while one goes on."""
+    """The reason why every candidate of an event has ended, or why there is none; `None` while one goes on."""
     reasons = [text_of(candidate.get("finishReason")) for candidate in objects(event.get("candidates"))]
+    blocked = event.get("promptFeedback")
+    if not reasons and isinstance(blocked, dict) and (why := text_of(blocked.get("blockReason"))):
+        return why.lower()
     if not reasons or not all(reasons) or _UNSPECIFIED in reasons:
         return None
     return reasons[0].lower()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from token_meter._fees import fees_of
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.usage import usage_of
@@ -13,7 +15,7 @@ from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import index_of, objects, text_of
 
-_DONE, _ERROR = "conversation.response.done", "conversation.response.error"
+_DONE, _ERROR, _HANDOFF = "conversation.response.done", "conversation.response.error", "agent.handoff"
 
 
 def _locate_usage(event: Object) -> UsageLocation:
@@ -29,9 +31,20 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     """177 and 134 beside 3,929 of connectors are 4,240 in all (a public example of 2026)."""
     plain = {name: value for name, value in raw.items() if name not in ("connector_tokens", "connectors")}
     usage, beside = usage_of(plain, numbers), numbers.count(raw.get("connector_tokens"))
+    used: Any = raw.get("connectors")  # how often each was called (the SDK's `ConversationUsageInfo`)
+    if isinstance(used, dict):
+        calls = {str(name): count for name, value in used.items() if (count := numbers.count(value))}
+        usage = usage._replace(web_searches=calls.pop("web_search", None), fees=fees_of(calls))
     if not beside or usage.prompt_tokens is None:
         return usage
     return usage._replace(prompt_tokens=usage.prompt_tokens + beside)
+
+
+def _handed_on(events: Sequence[Object]) -> dict[str, Any]:
+    """Agents that pass a conversation on may have other models, and one usage adds up what all of them used."""
+    entries = (entry for event in events for entry in (event, *objects(event.get("outputs"))))
+    is_handed_on = any(text_of(entry.get("type")).startswith(_HANDOFF) for entry in entries)
+    return {"tokens of another model": None} if is_handed_on else {}
 
 
 def _growing(event: Object) -> Iterator[ContentPart]:
@@ -96,6 +109,8 @@ CONVERSATIONS = Api(
         finish=_finish,
         terminal=frozenset({_DONE, _ERROR}),
         keys=("usage", "outputs", "conversation_id"),
+        fees=_handed_on,
+        fee_marks=(_HANDOFF.encode(),),
     ),
     paths=("v1/conversations",),
     is_chat=True,

@@ -6,7 +6,7 @@ discounted searches are not in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from token_meter._fees import fees_of
@@ -136,9 +136,10 @@ def _part(details: Any, name: str, numbers: NumberReader) -> int:
 
 
 def _is_used(value: Any) -> bool:
-    """Whether a family of tools that is not known here was used."""
-    counts: Iterator[Any] = iter(value.values()) if isinstance(value, dict) else iter((value,))
-    return any(type(count) is int and count > 0 for count in counts)
+    """Whether a family of tools that is not known here was used: some number in it, at any depth, is above 0."""
+    if isinstance(value, dict | list):
+        return any(map(_is_used, value.values() if isinstance(value, dict) else value))
+    return type(value) in (int, float) and value > 0
 
 
 def _all_tokens(usage: Any, numbers: NumberReader) -> int | None:

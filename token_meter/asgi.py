@@ -94,16 +94,18 @@ def _with_header(send: Send, cb: Meter) -> Send:
     """*send*, which adds the header to an answer whose length is known, because it is whole."""
 
     async def send_start(message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_whole(message):
-            if cb.is_far_behind(priced=True):
-                await aside(cb.catch_up)
-            value = server_timing(cb)
-            if value is not None:
-                message = {**message, "headers": [*message.get("headers", ()), (b"server-timing", value.encode())]}
+        if message["type"] == "http.response.start" and message.get("headers"):
+            headers = list(message["headers"])  # once: the protocol allows any iterable, and an iterator ends
+            if _is_whole(headers):
+                if cb.is_far_behind(priced=True):
+                    await aside(cb.catch_up)
+                value = server_timing(cb)
+                headers += [] if value is None else [(b"server-timing", value.encode())]
+            message = {**message, "headers": headers}
         await send(message)
 
     return send_start
 
 
-def _is_whole(start: Message) -> bool:
-    return any(bytes(name).lower() == b"content-length" for name, _ in start.get("headers", ()))
+def _is_whole(headers: Iterable[Any]) -> bool:
+    return any(isinstance(each[0], bytes) and each[0].lower() == b"content-length" for each in headers if each)

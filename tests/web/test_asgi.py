@@ -195,6 +195,30 @@ def test_a_streamed_answer_shows_no_sum_that_is_not_final(simulator, serve):
     assert "server-timing" not in answer.headers
 
 
+LENGTH = (b"content-length", b"0")
+
+
+@pytest.mark.parametrize(
+    ("headers", "left"),
+    [(iter([LENGTH, (b"x", b"y")]), [LENGTH, (b"x", b"y")]), ((LENGTH,), [LENGTH]), (None, None), ([("a", "b")],) * 2],
+    ids=["an iterator", "a tuple", "nothing", "text"],
+)
+def test_headers_of_any_kind_reach_the_server_whole(headers: Any, left: Any):
+    """The protocol allows any iterable; what it does not allow is the server's to refuse."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def send(message: Any) -> None:
+        sent.append(message["headers"])
+
+    asyncio.run(MeterMiddleware(app, header=True)({"type": "http"}, None, send))  # type: ignore[arg-type]
+
+    (got,) = sent
+    assert got == left or [pair for pair in got if pair[0] != b"server-timing"] == left
+
+
 def test_without_the_option_no_header_is_added(simulator, serve):
     (answer,) = asyncio.run(_get(serve(Shop(simulator).app), "/sync"))
 

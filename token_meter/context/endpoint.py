@@ -47,6 +47,7 @@ class EndpointCache(dict[Key, Endpoint | None]):
         if route is None and PROVIDERS.is_paid(host, method, path):
             route = Route(UNKNOWN, UNKNOWN.name, "create")
         if route is not None:
+            route = _own(route, host)
             shown = host if port is None else f"{host}:{port}"
             loopback = host in _LOOPBACK or host.startswith("127.")
             base = f"{scheme}://{shown}{route.prefix}"
@@ -55,6 +56,14 @@ class EndpointCache(dict[Key, Endpoint | None]):
             self.clear()
         self[key] = endpoint
         return endpoint
+
+
+def _own(route: Route, host: str) -> Route:
+    """*route*, whose answers are not searched for fees where only other services state them."""
+    provider = PROVIDERS.provider_of(host)
+    if not route.api.others_fees or provider is None or provider.id != route.dialect:
+        return route
+    return route._replace(api=route.api._replace(format=route.api.format._replace(fees=None)))
 
 
 def _header_readers(route: Route, host: str, base_url: str) -> tuple[HeaderReader, ...]:

@@ -31,6 +31,7 @@ class Api(NamedTuple):
         runs_in_background: its calls always continue after the first answer.
         may_run_in_background: its calls continue after the first answer if the request asks for that.
         can_request_stream_usage: a stream reports usage only if the request has `stream_options.include_usage`.
+        others_fees: only services that speak this api beside its provider state fees in its answers.
         rules: loads the rules that count its tokens from request and answer; `None` where none are known.
         needs_sign: other services use its paths too, so that they count only on a known host or with a mark of the
             provider's SDK.
@@ -51,4 +52,5 @@ class Api(NamedTuple):
     may_run_in_background: bool = False
     can_request_stream_usage: bool = False
     needs_sign: bool = False
+    others_fees: bool = False
     rules: Callable[[], CountingRules] | None = None

@@ -103,7 +103,9 @@ class StreamReader:
         if self._read_at != self._held:
             self._read_at = self._held
             try:
-                self._reading = with_fees(self._format, self._joined(), self._read())
+                self._reading = self._read()
+                if self._format.fees is not None:
+                    self._reading = with_fees(self._format, self._joined(), self._reading)
             except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
                 _log.warning("a streamed answer could not be read: %s", type(exc).__name__)
                 self._reading = Reading(ended=self.ended)

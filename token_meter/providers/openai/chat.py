@@ -83,4 +83,5 @@ CHAT = Api(
     rules=_rules,
     is_chat=True,
     can_request_stream_usage=True,
+    others_fees=True,
 )

@@ -9,10 +9,20 @@ import warnings
 from types import FrameType
 from typing import Any
 
+from token_meter._text import WHERE_PRICES_GO
+from token_meter.exceptions import UnpricedWarning
+
 _log = logging.getLogger("token_meter")
 _OURS = os.path.dirname(__file__) + os.sep
 _PYTHONS = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+def warn_unpriced(model: str, reason: str) -> None:
+    """Say that tokens of a model have no price, and where one can be given, unless the reason says so itself."""
+    advice = f"; give it in a price file ({WHERE_PRICES_GO}), or try a newer list: token-meter prices update"
+    text = f"token_meter counted tokens of {model!r} whose price is {reason}"
+    warn_user(text + (advice if " has no price for " in reason else ""), UnpricedWarning)
 
 
 def warn_user(text: str, category: type[Warning], *, repeat: bool = False) -> None:

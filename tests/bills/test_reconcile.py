@@ -238,6 +238,16 @@ def test_a_mistake_is_told(words: tuple[str, ...], said: str, code: int) -> None
     assert (done.exit_code, said in done.stderr) == (code, True), done.output
 
 
+def test_a_bill_with_no_day_in_the_period_does_not_pass(tmp_path: Path) -> None:
+    """A comparison of nothing would say that all is explained."""
+    (tmp_path / "bill").write_text("ChargePeriodStart,BilledCost,BillingCurrency\n2026-11-03T00:00:00Z,0.25,USD\n")
+    Ledger.create(tmp_path / "data").close()
+    done = tm(tmp_path / "data", "--bill", tmp_path / "bill", "--since", "2026-11-04", "--until", "2026-11-05")
+
+    assert done.exit_code == 1
+    assert "the bill has no rows from 2026-11-04 to before 2026-11-05" in done.stderr
+
+
 def test_administrators_only(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The endpoints refuse other keys, wrong groups and wrong limits as the provider does."""
     import httpx

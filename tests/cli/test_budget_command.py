@@ -102,6 +102,32 @@ def test_a_mistake_is_a_usage_error(store: str, words: tuple[str, ...], code: in
     assert said in found[1]
 
 
+@pytest.mark.parametrize("words", [("list",), ("show", "team:search"), ("release", "c0ffee")])
+def test_a_store_that_no_program_has_made_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = failed(*words)
+
+    assert code == 1
+    assert "--store names another store" in said
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_budget_can_be_set_where_its_store_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run("set", "customer:7", "--calls", "3") == "customer:7: 3 calls spent\n"
+    assert "3 calls" in run("list")
+
+
+def test_the_help_of_a_group_cuts_no_sentence() -> None:
+    for group in ("budget", "prices", "ledger", "baseline"):
+        commands = CliRunner().invoke(main, [group, "-h"]).output.partition("Commands:")[2]
+        assert commands
+        assert "..." not in commands
+
+
 def test_a_store_that_cannot_be_reached_says_so() -> None:
     code, said = failed("list", "--store", "redis://127.0.0.1:1/0")
 

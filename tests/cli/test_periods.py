@@ -194,6 +194,15 @@ def test_f146_old_days_of_a_service_are_pruned(service: Path, older: str, files:
     assert json.loads(tm("report", service, "--all", "--json").stdout)["totals"]["calls"] == 5 - files
 
 
+def test_where_all_is_pruned_the_history_is_no_ledger(service: Path) -> None:
+    """What is left in a data directory is told from records of calls."""
+    tm("ledger", "prune", service, "--older-than", "2999-01-01")
+    (service / "history.jsonl").write_text('{"run": "r", "unpriced": 0}\n')
+
+    assert "no recorded calls in" in tm("report", service, "--all").stderr
+    assert "no recorded calls to export" in tm("export", service, "--to", service / "out").stderr
+
+
 def test_f160_pruning_touches_only_what_we_wrote_and_what_nobody_writes(service: Path) -> None:
     """Other names, links, a shard that is open, a run that has just begun."""
     runs = service / "runs"

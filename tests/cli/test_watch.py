@@ -49,6 +49,7 @@ def test_a_command_is_metered_and_its_output_stands_above(tm: Run, project: Path
     assert done.returncode == 4
     assert done.stdout.index("hello [bold]") < done.stdout.index("2 calls")
     assert "ended" in done.stdout
+    assert done.stdout.endswith("\n")
 
 
 def test_an_empty_directory_says_so(tm: Run, project: Path):

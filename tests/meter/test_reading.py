@@ -170,12 +170,13 @@ def test_the_plain_data_is_json():
 
 
 def test_a_missing_price_is_said_to_who_reads():
-    """Once a model."""
+    """Once a model, with what to do."""
     cb = filled(call("acme"), call("acme"))
     with pytest.warns(UnpricedWarning, match="'acme'") as said:
         assert cb.cost == cb.cost == 0
 
     assert len(said) == 1
+    assert "in a price file" in str(said[0].message)
 
 
 @pytest.mark.parametrize(

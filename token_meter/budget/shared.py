@@ -96,7 +96,7 @@ class Budget:
         self.limits = limits
         self.period = Period(per, tz)
         self.is_needed = on_store_error == "refuse"
-        self.client = client_of(_default_store() if store is None else store)
+        self.client = client_of(default_store_made() if store is None else store)
         self._limit = Units(
             None if limits.cost is None else nano_of(limits.cost, up=False), limits.tokens, limits.calls
         )
@@ -213,7 +213,7 @@ def amounts_of(units: Units) -> Amounts:
     return Amounts(cost, units.tokens, units.calls)
 
 
-def _default_store() -> object:
+def default_store_made() -> object:
     """The default store. For a file in the data directory, the directory is made.
 
     Raises:

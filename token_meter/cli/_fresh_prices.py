@@ -197,6 +197,9 @@ def add(model: str, path: str | None, **given: Any) -> None:
     from token_meter.prices._block import beginning, block, with_block
     from token_meter.prices._list_file import text_of
 
+    if not any(given[name] for name in ("like", "input_", "cached_input", "cache_write", "output")):
+        msg = f"say what {model} costs: --input USD and --output USD per 1M tokens, or --like MODEL"
+        raise ConfigError(msg)
     file = Path(path or _book_in_use())
     row = block(model, **given)
     text = text_of(file) if file.exists() else beginning(config_from({})["prices"], file)

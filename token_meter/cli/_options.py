@@ -33,6 +33,16 @@ def _no_color(context: click.Context, _parameter: click.Parameter, is_set: bool)
         context.color = False
 
 
+class Listing(click.Group):
+    """A group whose help shows the whole first sentence of each command, where click cuts it at 45 characters."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(limit=200)) for name, command in sorted(self.commands.items())]
+            )
+
+
 class _By(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
     """What a report is grouped by."""
 

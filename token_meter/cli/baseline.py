@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, options, view_of, wrapped
+from token_meter.cli._options import Listing, config_from, options, view_of, wrapped
 from token_meter.cli._reading import read
 
 FILE = ".token-meter-baseline.json"
 
 
-@click.group("baseline")
+@click.group("baseline", cls=Listing)
 def command() -> None:
     """Keep a report in the repository to compare with. Only sensible with cassettes: live calls vary."""
 

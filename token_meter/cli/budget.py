@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import click
 
-from token_meter.cli._options import wrapped
+from token_meter.cli._options import Listing, wrapped
+from token_meter.exceptions import LedgerError
 
 if TYPE_CHECKING:
     from token_meter.budget.account import Amounts
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group("budget")
+@click.group("budget", cls=Listing)
 def command() -> None:
     """Look at budgets that processes and machines share, and correct them."""
 
@@ -30,25 +33,50 @@ def _stored(function: F) -> F:
 def _period(function: F) -> F:
     for option, default, text in (
         ("--tz", "UTC", "Where its days and months begin."),
-        ("--per", "total", "When it starts again, of a budget that the store has forgotten."),
+        ("--per", "total", "Its period, such as day, where the store has forgotten the budget."),
     ):
         function = click.option(option, default=default, show_default=True, help=text)(function)
     return function
 
 
 def budgets_of(store: str | None) -> StoredBudgets:
-    """The budgets of the store at an address, or of the default one."""
+    """The budgets of the store at an address, or of the default one.
+
+    Raises:
+        LedgerError: its file does not exist. A file made here would only hide that another one is meant.
+    """
     from token_meter._defaults import default_store
+
+    named = default_store() if store is None else store
+    if isinstance(named, str) and named.startswith("sqlite:///"):
+        path = unquote(named.removeprefix("sqlite:///"))
+        if path and not os.path.exists(path):
+            msg = (
+                f"no budgets at {path}: the first call in meter(budgets=[Budget(...)]) makes the file; "
+                "--store names another store"
+            )
+            raise LedgerError(msg)
+    return _stored_at(named)
+
+
+def _stored_at(store: object) -> StoredBudgets:
     from token_meter.budget.shared import client_of
     from token_meter.budget.stored import StoredBudgets
 
-    return StoredBudgets(client_of(default_store() if store is None else store).store)
+    return StoredBudgets(client_of(store).store)
+
+
+def _made(store: str | None) -> StoredBudgets:
+    """The same, where a file that is missing is made: what was lost is put right."""
+    from token_meter.budget.shared import default_store_made
+
+    return _stored_at(default_store_made() if store is None else store)
 
 
 @command.command("list")
 @_stored
 def list_(store: str | None) -> None:
-    """List all budgets: what is spent, held by calls in flight, and left."""
+    """List all budgets: what is spent, held by calls in flight, and the limit."""
     rows = [("budget", "period", "spent", "held", "limit"), *map(_row, budgets_of(store))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -89,7 +117,7 @@ def set_(
     from token_meter.budget.account import Amounts, parse_limits
     from token_meter.budget.periods import Period
 
-    budgets = budgets_of(store)
+    budgets = _made(store)
     spent = parse_limits(cost, tokens, calls) or Amounts()
     budgets.put(budgets.find(name, Period(per, tz)), spent)
     click.echo(f"{name}: {_amounts(spent)} spent")
@@ -97,7 +125,7 @@ def set_(
 
 @command.command("seed")
 @click.argument("name")
-@click.option("--from", "ledger", required=True, multiple=True, metavar="PATH", help="A ledger: shard or directory.")
+@click.option("--from", "ledger", required=True, multiple=True, metavar="PATH", help="A directory or *.jsonl file.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only calls with this tag, such as customer=7.")
 @_period
 @_stored
@@ -105,7 +133,7 @@ def seed(name: str, ledger: tuple[str, ...], tags: tuple[str, ...], per: str, tz
     """Set what a budget has spent in its present period to the calls of a ledger. Twice does the same as once."""
     from token_meter.budget.periods import Period
 
-    budgets = budgets_of(store)
+    budgets = _made(store)
     spent = budgets.seed(budgets.find(name, Period(per, tz)), _used(ledger, frozenset(tags)))
     click.echo(f"{name}: {_amounts(spent)} spent")
 

@@ -13,7 +13,7 @@ from token_meter.cli._options import examples, wrapped
 @click.option("--append", is_flag=True, help="Keep what FILE already has.")
 @wrapped
 def command(paths: tuple[str, ...], output: str, append: bool) -> None:
-    """Write the records of PATHS (shards, run or data directories) to one file, each once.
+    """Write the records of PATHS (*.jsonl files, run or data directories) to one file, each once.
 
     Doing so twice changes nothing; the files that are read stay.
     """

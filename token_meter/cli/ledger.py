@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from token_meter.cli._options import config_from, examples, wrapped
+from token_meter.cli._options import Listing, config_from, examples, wrapped
 from token_meter.exceptions import ConfigError
 
 
-@click.group("ledger")
+@click.group("ledger", cls=Listing)
 def command() -> None:
     """Keep the record of a service that runs for long in bounds."""
 

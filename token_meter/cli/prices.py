@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from token_meter.cli import _fresh_prices as fresh
-from token_meter.cli._options import config_from, wrapped
+from token_meter.cli._options import Listing, config_from, wrapped
 from token_meter.prices import DEFAULT_PROVIDER
 
 _provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="The provider of the model.")
 _prices = click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 
 
-@click.group("prices")
+@click.group("prices", cls=Listing)
 def command() -> None:
     """Show where prices come from and what they are, and keep newer ones."""
 

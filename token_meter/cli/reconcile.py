@@ -84,8 +84,8 @@ def command(
     else:
         bill = Bill().plus(read_bill(Path(name)) for name in files)
         first = first or (bill.days[0] if bill.days else "0001-01-01")
-    if not bill.days:
-        msg = "the bill has no rows" if files else f"the bill has no rows from {first} to before {last}"
+    if not any(first <= day < last for day in bill.days):  # a check of nothing must not pass
+        msg = f"the bill has no rows from {first} to before {last}" if bill.days or live else "the bill has no rows"
         raise LedgerError(msg)
     book = book_of(config["prices"])
     since_s = None if first <= "1970-01-01" else _at(first)

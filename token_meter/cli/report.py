@@ -52,7 +52,7 @@ def command(
     store: str | None,
     **given: Any,
 ) -> None:
-    """Show what calls cost: of the latest run, or of PATHS (shards, run or data directories, JSON reports).
+    """Show what calls cost: of the latest run, or of PATHS (*.jsonl files, run or data directories, JSON reports).
 
     Exits with 3 when a limit is exceeded, and with 1 when there is nothing to read.
     """

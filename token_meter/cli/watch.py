@@ -58,7 +58,10 @@ def command(words: tuple[str, ...], every: float, since: str | None, once: bool,
     if once:
         console.print(watch.view())
         return
-    sys.exit(_live(console, watch, every, command_line, place))
+    status = _live(console, watch, every, command_line, place)
+    if not console.is_terminal:
+        console.line()  # rich ends the last view with a line break in a terminal only
+    sys.exit(status)
 
 
 def _console() -> Console:

@@ -182,13 +182,18 @@ def find_shards(
         directories = run_dirs(path) or [path] if (path / "runs").is_dir() else [path]
         if path.is_dir():
             for directory in directories if last is None else directories[-last:]:
-                found += sorted(p for p in directory.glob("*.jsonl") if p.is_file() and _is_since(p, since_s))
+                found += sorted(p for p in directory.glob("*.jsonl") if _is_shard(p) and _is_since(p, since_s))
         elif path.exists():
             found.append(path)
         else:
-            msg = f"no ledger at {str(given)!r}: expected a shard (*.jsonl), a run directory or a data directory"
+            msg = f"no ledger at {str(given)!r}: expected a *.jsonl file, a run directory or a data directory"
             raise LedgerError(msg)
     return list(dict.fromkeys(found))  # a file that is given twice counts once
+
+
+def _is_shard(path: Path) -> bool:
+    """A data directory whose runs are pruned still has the history, which is no record of calls."""
+    return path.name != "history.jsonl" and path.is_file()
 
 
 def _is_since(shard: Path, since_s: float | None) -> bool:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from token_meter._defaults import default_book, is_put_off
 from token_meter._fork import in_child
-from token_meter._warn import warn_user
-from token_meter.exceptions import ConfigError, UnpricedWarning
+from token_meter._warn import warn_unpriced
+from token_meter.exceptions import ConfigError
 from token_meter.totals.breakdown import Breakdown
 from token_meter.totals.pricing import alike, prices_of
 from token_meter.totals.totals import SubTotal, Totals, TotalsView
@@ -300,7 +300,7 @@ class Accumulator(TotalsView):
         """Say what has no price, once, to a reader: while calls are counted, a warning may be an error."""
         while self._unsaid:
             model, reason = self._unsaid.popleft()
-            warn_user(f"token_meter counted tokens of {model!r} whose price is {reason}", UnpricedWarning)
+            warn_unpriced(model, reason)
 
     def price_of(self, call: Call) -> Price:
         """What *call* costs by this meter's price book."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from token_meter._meter import Meter, meter
-from token_meter._meter.validation import check_function
+from token_meter._meter.validation import check_function, tags_of
 from token_meter.totals.totals import amount
 
 Tags: TypeAlias = Iterable[str] | Mapping[str, object]
@@ -37,12 +37,14 @@ class PerRequest:
         done: Callable[[Request, Meter], object] | None,
         settings: Mapping[str, Any],
     ) -> None:
-        self._tags, self._budgets, self._done, self._settings = tags, budgets, done, settings
+        self._tags = tags if callable(tags) else tags_of(tags)
+        self._settings = for_many(settings)
+        self._budgets = budgets if callable(budgets) else for_many({"budgets": budgets})["budgets"]
+        self._done = done
         if done is not None:
             check_function(done)
-        meter(  # a mistake is reported when the app is made, not at its first request
-            tags=None if callable(tags) else tags, budgets=() if callable(budgets) else budgets, **settings
-        )
+        # A mistake is reported when the app is made, not at its first request.
+        meter(budgets=() if callable(self._budgets) else self._budgets, **self._settings)
 
     def meter_of(self, request: Request) -> Meter:
         """A new meter for *request*. What a function for budgets raises is the app's: without them, none would hold."""
@@ -53,13 +55,11 @@ class PerRequest:
         if not callable(self._tags):
             return self._tags
         try:
-            tags = self._tags(request)
-            meter(tags=tags)
+            return tags_of(self._tags(request))
         except Exception as error:  # noqa: BLE001 - an app's own function
             # Not its text, which may hold what a user has sent.
             logger.warning("token_meter: tags of a request: %s; it is counted without tags", type(error).__qualname__)
             return None
-        return tags
 
     def ended(self, request: Request, cb: Meter) -> None:
         """Tell the app's function. Its failure is logged, because the request has been answered."""
@@ -68,6 +68,11 @@ class PerRequest:
                 self._done(request, cb)
             except Exception as error:  # noqa: BLE001 - an app's own function
                 logger.warning("token_meter: done() of a request raised %s", type(error).__qualname__)
+
+
+def for_many(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """*settings* for the meters of many requests: what can be gone through only once would hold for the first alone."""
+    return {name: tuple(value) if isinstance(value, Iterator) else value for name, value in settings.items()}
 
 
 def server_timing(cb: Meter) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from token_meter._aside import aside
 from token_meter._meter import Meter, meter
-from token_meter._per_request import PerRequest, Tags, server_timing
+from token_meter._per_request import PerRequest, Tags, for_many, server_timing
 
 __all__ = ["MeterMiddleware", "request_meter"]
 
@@ -81,6 +81,7 @@ def request_meter(**settings: Any) -> Callable[[], AsyncIterator[Meter]]:
     Raises:
         ConfigError: the settings are not those of a meter.
     """
+    settings = for_many(settings)
     meter(**settings)
 
     async def dependency() -> AsyncIterator[Meter]:

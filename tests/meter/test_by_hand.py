@@ -165,3 +165,13 @@ def test_a_mistake_is_told_what_to_write(mistake: Any, told: str):
 def test_an_error_of_a_price_book_stays_as_it_is():
     with pytest.raises(ConfigError):
         meter(prices=object())
+
+
+def test_an_error_of_a_subclass_stays_as_it_is():
+    class Theirs(Meter):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(settings.pop("title"), **settings)
+            raise TypeError("theirs")
+
+    with pytest.raises(TypeError, match="^theirs$"):
+        Theirs(title="a")

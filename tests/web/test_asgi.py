@@ -178,6 +178,18 @@ def test_a_budget_can_be_each_customers(simulator, serve, tmp_path):
     assert statuses == [200, 429, 200]
 
 
+def test_what_can_be_gone_through_once_holds_for_every_request(simulator, serve, tmp_path):
+    told: list[Any] = []
+    budget = token_meter.Budget("all", max_calls=2, store=f"sqlite:///{tmp_path}/b.db")
+    once: dict[str, Any] = {"budgets": iter([budget]), "handlers": iter([told.append])}
+    shop = Shop(simulator, tags=lambda scope: iter(["web"]), warn_at=None, **once)
+    url = serve(shop.app)
+    statuses = [asyncio.run(_get(url, "/sync"))[0].status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 429]
+    assert [call.tags for call in told if call.status == 200] == [("web",), ("web",)]
+
+
 def test_a_whole_answer_can_show_what_it_used(simulator, serve):
     shop = Shop(simulator, header=True)
     url = serve(shop.app)
@@ -261,6 +273,8 @@ def test_a_mistake_is_told_when_the_app_is_made():
         MeterMiddleware(FastAPI(), max_costs=1)
     with pytest.raises(ConfigError):
         request_meter(max_calls=-1)
+    with pytest.raises(ConfigError):
+        MeterMiddleware(FastAPI(), handlers=5)
 
 
 @pytest.mark.parametrize("colour", ["async", "sync"])
@@ -289,6 +303,21 @@ def test_a_dependency_meters_a_route_of_either_colour(simulator, colour: str):
 
     assert answer.json() == meters[0].total_tokens == simulator.bill().total_tokens > 0
     assert not meters[0].is_open
+
+
+def test_a_dependency_tells_its_handlers_of_every_request(simulator):
+    told: list[Any] = []
+    app, client = FastAPI(), simulator.client()
+    metered = Depends(request_meter(handlers=iter([told.append]), on_unpriced="ignore"))
+
+    @app.get("/")
+    def route(cb: Meter = metered) -> None:
+        client.chat.completions.create(model=MODEL, messages=ASK)
+
+    for _ in range(2):
+        asyncio.run(_get_in_process(app))
+
+    assert len(told) == 2
 
 
 def test_what_is_no_request_passes_by():

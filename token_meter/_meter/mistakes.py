@@ -28,9 +28,13 @@ else:
             try:
                 return super().__call__(*values, **settings)
             except TypeError:
-                known = [*signature(cls.__init__).parameters][1:]
+                taken = signature(cls.__init__).parameters
+                known = [*taken][1:]
+                takes_any = any(
+                    one.kind is one.VAR_KEYWORD for one in taken.values()
+                )  # a subclass; the error is its own
                 for name in settings:
-                    if name not in known:
+                    if name not in known and not takes_any:
                         msg = f"meter() has no argument {name!r}{suggestion(name, known)}"
                         if name == "label" or name == "labels":
                             msg += "; did you mean 'tags'?"

@@ -51,8 +51,8 @@ INTERACT = Names(
 )  # fmt: skip
 
 # Some clients of Vertex ask for enums as numbers (23 of the recorded answers).
-_TEXT = frozenset({"TEXT", "text", 1, "DOCUMENT", "document", 5})
-"""Billed alike (https://ai.google.dev/gemini-api/docs/pricing, 2026-11)."""
+_TEXT = frozenset({"TEXT", "text", 1, "DOCUMENT", "document", 5, "MODALITY_UNSPECIFIED", "unspecified", 0, None})
+"""Billed alike (https://ai.google.dev/gemini-api/docs/pricing, 2026-11); not specified means text (the SDK's types)."""
 _KINDS: dict[object, str] = {
     "IMAGE": "image",
     "image": "image",
@@ -138,7 +138,7 @@ def _by_modality(raw: Object, lists: tuple[str, ...], tokens: str, numbers: Numb
     for name in lists:
         for part in objects(raw.get(name)) if name in raw else ():
             modality = part.get("modality")
-            is_name = isinstance(modality, str | int)
+            is_name = modality is None or isinstance(modality, str | int)
             kind = None if is_name and modality in _TEXT else _KINDS.get(modality, _OTHER) if is_name else _OTHER
             number = None if kind is None else numbers.count(part.get(tokens))
             if kind is not None and number is not None and (number or kind is not _OTHER):

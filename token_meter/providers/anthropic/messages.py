@@ -7,8 +7,9 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
-from token_meter.providers.anthropic.usage import usage_of
+from token_meter.providers.anthropic.usage import as_it_grows, usage_of
 from token_meter.providers.api import Api
+from token_meter.providers.asked import LIVES
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects, text_of
@@ -21,6 +22,7 @@ def _locate_usage(event: Object) -> UsageLocation:
     if not isinstance(usage, dict):
         return UsageLocation(None, holder)
     terms = _terms(usage)
+    usage = as_it_grows(event, usage)
     return UsageLocation(usage, holder if terms is None else {**holder, "service_tier": terms})
 
 
@@ -71,6 +73,7 @@ MESSAGES = Api(
     ),
     rules=_rules,
     paths=("v1/messages",),
+    asked_fees=LIVES,
     is_chat=True,
     needs_sign=True,
 )

@@ -22,7 +22,8 @@ GOOGLE = Provider(
         "aiplatform.*.rep.googleapis.com",
     ),
     apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
-    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
+    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end,
+    # what is uploaded to a store for file search by the tokens that are indexed.
     free=(
         "**:countTokens",
         "**:computeTokens",
@@ -34,7 +35,7 @@ GOOGLE = Provider(
         "files",
         "files/**",
         "interactions/*/cancel",
-        "upload/**",
+        "upload/*/files",
     ),
     marks=("x-goog-api-client",),
     rpcs=RPCS,

@@ -266,7 +266,7 @@ def _bars(budgets: list[Any]) -> RenderableType:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    from token_meter.budget.account import shown
+    from token_meter.budget.amounts import shown
     from token_meter.report._formatting import visible
 
     table = Table(box=None, pad_edge=False)

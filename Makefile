@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[simulator,html,redis]' --group dev
 	@touch $@
 
-demo: $(VENV)/.ready ## the lesson's dialogue through the real SDK, metered, beside the server's own bill
+demo: $(VENV)/.ready ## see it in a minute, without a key: a program, metered, next to its bill
 	@$(BIN)/token-meter demo
 
 quick: $(VENV)/.ready ## the tests that start no process: what to run while you work

@@ -41,12 +41,12 @@ def text_of(answer: httpx.Response) -> str:
     """The text of an answer in any of these shapes."""
     if "event-stream" not in answer.headers["content-type"]:
         found = answer.json()
-        return "".join(
-            part["text"] for part in found.get("content") or found["candidates"][0]["content"]["parts"]
-        )
+        return "".join(part["text"] for part in found.get("content") or found["candidates"][0]["content"]["parts"])
     events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
     said = [event["delta"].get("text", "") for event in events if "delta" in event]
-    return "".join(said + [event["candidates"][0]["content"]["parts"][0]["text"] for event in events if "candidates" in event])
+    return "".join(
+        said + [event["candidates"][0]["content"]["parts"][0]["text"] for event in events if "candidates" in event]
+    )
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -101,7 +101,9 @@ class App:
         method, key = scope["method"], label_of(_key(headers))
         if admin.PATH.search(path) and method == "GET":
             query = parse_qs(scope["query_string"].decode("latin-1"))
-            await send_json(line, 200, admin.report(path, query, _key(headers) or "", self.books.bill().entries, options))
+            await send_json(
+                line, 200, admin.report(path, query, _key(headers) or "", self.books.bill().entries, options)
+            )
             return
         for route in ROUTES:
             found = route.pattern.search(path)

@@ -35,8 +35,7 @@ def step(client: OpenAI, messages: list[Any], number: int) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=messages, tools=[STOCK], max_tokens=100)
     asked = answer.choices[0].message
     messages.append(asked.to_dict())
-    for call in asked.tool_calls or ():
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": "12 stems"})
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "12 stems"} for call in asked.tool_calls or ()]
     said = client.chat.completions.create(model=MODEL, messages=messages, tools=[STOCK], max_tokens=100)
     messages.append({"role": "assistant", "content": said.choices[0].message.content})
 

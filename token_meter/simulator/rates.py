@@ -1,7 +1,7 @@
 """The simulated provider's own price list, so that tests can compare our prices with it.
 
-US dollars for one million tokens, from the list prices of OpenAI, Anthropic and Google for standard processing. A model without a row has no
-price: its calls are billed in tokens, and their cost is unknown.
+US dollars for one million tokens, from the list prices of OpenAI, Anthropic and Google for standard processing. A model
+without a row has no price: its calls are billed in tokens, and their cost is unknown.
 """
 
 from __future__ import annotations

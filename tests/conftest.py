@@ -102,6 +102,8 @@ def openai_is_simulated(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -
     target = httpx2.URL(simulator.url)
 
     def aside(request: httpx2.Request) -> httpx2.Request:
+        if request.url.host != "api.openai.com":
+            return request
         url = request.url.copy_with(scheme="http", host=target.host, port=target.port)
         return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream)
 

@@ -45,7 +45,7 @@ class Service:
         self._simulator = simulator
         self.is_live = simulator is None
         self.text_model = CHAT_MODEL if self.is_live else TEXT_MODEL
-        self.prices = None if simulator is None else PriceBook(hosts={simulator.url: "openai"})
+        self.prices = None if simulator is None else PriceBook(hosts={simulator.url: "by-model"})
         self.pace = pace
 
     def where(self, path: str = "/v1", **options: object) -> dict[str, str]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 import token_meter.cli.demo as demo
 import token_meter.simulator
 from token_meter.cli import main
+from token_meter.report._formatting import cells
 
 
 def tm(*words: str, **options: object) -> Result:
@@ -20,16 +21,19 @@ def tm(*words: str, **options: object) -> Result:
     return CliRunner().invoke(main, words, **options)  # type: ignore[arg-type]
 
 
-def test_the_demo_reads_what_the_server_billed():
-    """Every part of it: turns, gather, stream, embedding, threads; the rows next to the bill."""
-    done = tm("demo")
+@pytest.mark.parametrize("words", [(), ("--lesson",)], ids=["English", "lesson"])
+def test_the_demo_reads_what_the_server_billed(words):
+    """Every part of it, on 80 columns: turns, gather, stream, threads, three providers, a refusal, the bill."""
+    done = tm("demo", *words)
 
     assert done.exit_code == 0, done.output
     assert done.output.count("this turn") == 3
-    assert "under asyncio.gather" in done.output
-    assert "A stream of" in done.output
-    assert done.output.rstrip().endswith("meter == bill")
+    for part in ("asyncio.gather", "A stream of", "Anthropic's Claude", "Google's Gemini", "next call was refused"):
+        assert part in done.output
+    assert "\nmeter == bill\n\nYour turn" in done.output
     assert "differs" not in done.output
+    assert max(cells(line) for line in done.output.splitlines()) <= 80
+    assert done.output.isascii() == (not words)
 
 
 def test_a_demo_that_differs_says_where_and_fails(monkeypatch):
@@ -42,7 +46,7 @@ def test_a_demo_that_differs_says_where_and_fails(monkeypatch):
 
     assert done.exit_code == 1
     assert "<- differs" in done.output
-    assert done.output.rstrip().endswith("meter != bill")
+    assert "\nmeter != bill\n" in done.output
 
 
 def test_a_live_demo_needs_a_key(monkeypatch):
@@ -64,6 +68,7 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "meter == bill" not in done.output
     assert simulator.bill("sim-live").calls == 10
+    assert "Claude" not in done.output
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ CAUSES = {
     "never-seen": "requests that the ledger has not seen",
     "estimates": "cut streams and estimates",
     "fees": "fees: tools, storage, training, lines that are not understood",
-    "midnight": "calls over midnight: the bill has them on the next day",
+    "midnight": "calls over midnight and batches: the bill has them on another day",
     "unpriced": "a tier, batch or model without a price here",
     "rates": "rates differ",
     "rounding": "rounding of the bill",

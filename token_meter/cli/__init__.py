@@ -29,8 +29,8 @@ _COMMANDS = {
     "debug": "settings with their origin, data, versions",
     "clean": "remove recorded runs",
     "ledger": "keep the record of a service in bounds",
-    "demo": "the lesson's dialogue through the real SDK, metered, next to the server's own bill",
-    "simulator": "serve the OpenAI protocol on this machine, with a bill",
+    "demo": "see it in a minute, without a key: a program, metered, next to its bill",
+    "simulator": "a server on this machine that plays OpenAI, with a bill",
 }
 
 

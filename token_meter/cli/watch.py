@@ -20,8 +20,10 @@ from token_meter.cli._reading import seconds_since
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from token_meter.config import Config
+    from token_meter.ledger import RunFacts, RunReader
     from token_meter.ledger._line import Row
     from token_meter.report import Summary
 
@@ -139,6 +141,31 @@ class _Error(NamedTuple):
     model: str
     what: str
 
+    def __str__(self) -> str:
+        return f"{datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S}  {self.model}: {self.what}"
+
+
+class _Noting:
+    """The rows of a reader, of which the last that failed are noted; the reader's facts are theirs."""
+
+    def __init__(self, reader: RunReader, errors: deque[_Error]) -> None:
+        self._reader, self._errors = reader, errors
+
+    @property
+    def facts(self) -> RunFacts:
+        """Whole when all rows have been read."""
+        return self._reader.facts
+
+    def __iter__(self) -> Iterator[Row]:
+        from token_meter.report._formatting import visible
+
+        for row in self._reader:
+            call = row.call
+            if call.error is not None or (call.status or 200) >= 400:
+                what = " ".join(str(part) for part in (call.status, call.error) if part)
+                self._errors.append(_Error(call.started_s, visible(call.model or call.api), visible(what)))
+            yield row
+
 
 class _Watch:
     """Reads a ledger again, and draws it."""
@@ -157,15 +184,13 @@ class _Watch:
         summary = self._read()
         if summary is None:
             return Text(f"token-meter watch {self._place}: no calls yet", style="bold")
-        parts: list[RenderableType] = [self._headline(summary)]
-        parts.append(_table("model", ((line.kind.model, line.totals) for line in summary.models)))
+        parts: list[RenderableType] = [_table("model", ((line.kind.model, line.totals) for line in summary.models))]
         if any(group.id != _NO_TAG for group in summary.groups):
             parts.append(_table("tag", ((group.id, group.totals) for group in summary.groups)))
         parts += self._budgets()
-        for error in self._errors:
-            at = f"{datetime.fromtimestamp(error.at_s, UTC):%H:%M:%S}"
-            parts.append(Text(f"{at}  {error.model}: {error.what}", style="red"))
-        return Group(*parts)
+        if self._errors:
+            parts.append(Text("\n".join(map(str, self._errors)), style="red"))
+        return Group(self._headline(summary), *(one for part in parts for one in ("", part)))
 
     def _read(self) -> Summary | None:
         from token_meter.ci.harness import book_of
@@ -178,21 +203,11 @@ class _Watch:
             rows = read_run(
                 self._place, merge=False, last=None if self._since_s is not None else 1, since_s=self._since_s
             )
-            summary = summarise(self._noting(rows), by="tag", book=book_of(self._config["prices"]), facts=None)
+            noting = _Noting(rows, self._errors)
+            summary = summarise(noting, by="tag", book=book_of(self._config["prices"]))
         except LedgerError:
             return None
         return summary if summary.totals.calls else None
-
-    def _noting(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows, of which the last that failed are noted."""
-        from token_meter.report._formatting import visible
-
-        for row in rows:
-            call = row.call
-            if call.error is not None or (call.status or 200) >= 400:
-                what = " ".join(str(part) for part in (call.status, call.error) if part)
-                self._errors.append(_Error(call.started_s, visible(call.model or call.api), visible(what)))
-            yield row
 
     def _headline(self, summary: Summary) -> RenderableType:
         from rich.text import Text
@@ -236,21 +251,28 @@ class _Watch:
             budgets = list(StoredBudgets(client_of(store).store))
         except TokenMeterError:
             return []
-        return [_bars(budgets)] if budgets else []
+        bars = _bars(budgets)
+        return [bars] if bars.row_count else []
+
+
+def _block(heading: str) -> Table:
+    """A table; the first columns of all tables are as wide, so that numbers stand in line."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(heading, min_width=26, max_width=34, no_wrap=True, overflow="ellipsis")
+    return table
 
 
 def _table(heading: str, parts: Iterable[tuple[str, Any]]) -> RenderableType:
     """The largest sub-totals."""
-    from rich.table import Table
-
     from token_meter.report._formatting import cost_text, scale_of_sums, visible
 
     ordered = sorted(parts, key=lambda part: (-part[1].cost, -part[1].total_tokens, part[0]))
     places = scale_of_sums(totals for _, totals in ordered[:_ROWS])
-    table = Table(box=None, pad_edge=False, expand=False)
-    table.add_column(heading, max_width=34, no_wrap=True, overflow="ellipsis")
-    for name in ("calls", "failed", "tokens", "cost"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _block(heading)
+    for name, width, style in (("calls", 7, ""), ("failed", 6, "red"), ("tokens", 13, ""), ("cost", 12, "bold")):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width, style=style)
     for name, totals in ordered[:_ROWS]:
         table.add_row(
             visible(name), f"{totals.calls:,}", f"{totals.failed:,}" if totals.failed else "",
@@ -261,22 +283,22 @@ def _table(heading: str, parts: Iterable[tuple[str, Any]]) -> RenderableType:
     return table
 
 
-def _bars(budgets: list[Any]) -> RenderableType:
+def _bars(budgets: list[Any]) -> Table:
     """Shared budgets: how much of each is spent."""
     from rich.progress_bar import ProgressBar
-    from rich.table import Table
 
-    from token_meter.budget.account import shown
+    from token_meter.budget.amounts import shown
     from token_meter.report._formatting import visible
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("budget", max_width=30, no_wrap=True, overflow="ellipsis")
+    table = _block("budget")
     table.add_column("", width=16)
-    table.add_column("", no_wrap=True)
+    table.add_column("spent", no_wrap=True)
     for budget in budgets[:_ROWS]:
         for field in ("cost", "tokens", "calls"):
             limit, spent = getattr(budget.limits, field), getattr(budget.spent, field) or 0
             if limit:
-                bar = ProgressBar(total=1.0, completed=min(1.0, float(spent / limit)), width=16)
+                share = float(spent / limit)
+                colour = "red" if share >= 0.9 else "yellow" if share >= 0.7 else "green"
+                bar = ProgressBar(1.0, min(1.0, share), width=16, complete_style=colour, finished_style=colour)
                 table.add_row(visible(budget.name), bar, f"{shown(field, spent)} of {shown(field, limit)}")
     return table

@@ -6,6 +6,7 @@ from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
+from token_meter.providers.google.live import LIVE
 from token_meter.providers.google.rpc import RPCS
 from token_meter.providers.google.sdk import parts_of, read_built, read_generated
 from token_meter.providers.provider import Gate, Provider
@@ -21,7 +22,7 @@ GOOGLE = Provider(
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
     ),
-    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
+    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES, LIVE),
     # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end,
     # what is uploaded to a store for file search by the tokens that are indexed.
     free=(

@@ -19,6 +19,7 @@ import openai
 import pytest
 
 import token_meter
+from tests.sdk_http import sdk_http as sdk_http
 from token_meter._failures import internal_errors
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.runtime.hub import HUB

@@ -37,13 +37,13 @@ def chat(usage: Any = None, model: str = "gpt-5", url: str = CHAT, **asked: Any)
     return url, {"model": model, **asked}, body
 
 
-def response(usage: Any) -> Any:
+def response(usage: Any, **more: Any) -> Any:
     body = {"id": "r", "object": "response", "status": "completed", "model": "gpt-5", "output": [], "usage": usage}
-    return RESPONSES, {"model": "gpt-5"}, body
+    return RESPONSES, {"model": "gpt-5"}, {**body, **more}
 
 
-def gemini(usage: Any, model: str = "gemini-2.5-flash", **asked: Any) -> Any:
-    candidate = {"content": {"parts": [{"text": SAID}]}, "finishReason": "STOP"}
+def gemini(usage: Any, model: str = "gemini-2.5-flash", grounded: Any = None, **asked: Any) -> Any:
+    candidate = {"content": {"parts": [{"text": SAID}]}, "finishReason": "STOP", "groundingMetadata": grounded}
     body = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
     return f"{GEMINI}/models/{model}:generateContent", {"contents": [], **asked}, body
 
@@ -57,10 +57,18 @@ def modal(**tokens: int) -> list[dict[str, Any]]:
     return [{"modality": kind, "tokenCount": count} for kind, count in tokens.items()]
 
 
-def message(usage: Any, **asked: Any) -> Any:
-    content = [{"type": "text", "text": SAID}]
+def message(usage: Any, content: Any = (), **asked: Any) -> Any:
+    content = [{"type": "text", "text": SAID}, *content]
     body = {"id": "m", "type": "message", "model": "claude-sonnet-4-5", "content": content, "stop_reason": "end_turn"}
     return MESSAGES, {"model": "claude-sonnet-4-5", "messages": [], **asked}, {**body, "usage": usage}
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"type": "server_tool_use", "id": "srvtoolu_1", "name": name, "input": {}}
+
+
+def iterated(*found: Any) -> dict[str, Any]:
+    return {**START, "iterations": list(found)}
 
 
 def written(tokens: int | None = None, **split: int) -> dict[str, Any]:
@@ -127,6 +135,11 @@ TOPICS = {"invocationMetrics": {"usage": {"topicPolicyUnits": 2, "wordPolicyUnit
 TRACE = {"trace": {"guardrail": {"inputAssessment": {"g": TOPICS}, "outputAssessments": {"g": [TOPICS]}}}}
 BILLED = {"billed_units": {"input_tokens": 5, "output_tokens": 1}, "tokens": {"input_tokens": 71, "output_tokens": 3}}
 START = {"input_tokens": 10, "output_tokens": 1}
+TRIED = {"type": "message", **START}
+FELL_BACK = {"type": "fallback_message", "model": "claude-sonnet-4-5", **START}
+ENTERPRISE = {"tools": [{"enterpriseWebSearch": {}}]}
+DEEPSEEK = "https://api.deepseek.com/chat/completions"
+OVER = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
 GROWN = {**START, "cache_creation_input_tokens": 100,
          "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 0}}  # fmt: skip
 IMAGE_USAGE = {"input_tokens": 310, "output_tokens": 1056, "total_tokens": 1366}
@@ -202,6 +215,53 @@ ROWS = {
     "a whole number with a point": Row(*chat(counts(1000.0, 100.0, 1100.0))),
     "nulls": Row(*chat(counts(**{INS: None, OUTS: {"reasoning_tokens": None}}))),
     "seven seconds": Row(*heard(7)),
+    "two names that disagree": Row(*chat(counts(input_tokens=900)), certainty="estimated"),
+    "and agree": Row(*chat(counts(input_tokens=1000, output_tokens=0))),
+    "a cache's hits and misses": Row(
+        *chat(counts(prompt_cache_hit_tokens=100, prompt_cache_miss_tokens=900), "deepseek-chat", DEEPSEEK)
+    ),
+    "that are not the prompt": Row(
+        *chat(counts(prompt_cache_hit_tokens=100, prompt_cache_miss_tokens=90), "deepseek-chat", DEEPSEEK), certainty="estimated"
+    ),
+    # Answers that are not over.
+    "usage of a response under way": Row(*response(OVER, status="in_progress"), certainty="lower_bound"),
+    "an error amid usage on each piece": Row(*pieces(piece(1), {"error": {"code": "x"}}, "[DONE]"), certainty="lower_bound"),
+    "a piece of an image": Row(
+        f"{OPENAI}/images/generations", {"model": "gpt-image-1", "stream": True},
+        [{"type": "image_generation.partial_image", "usage": IMAGE_USAGE}], certainty="lower_bound",
+    ),
+    # Tools and terms of which the usage says nothing.
+    "a search that only its block shows": Row(*message(START, content=[tool("web_search")])),
+    "a tool of tomorrow": Row(*message(START, content=[tool("oracle")]), ("oracle",)),
+    "pages that are fetched": Row(*message(START, content=[tool("web_fetch")])),
+    "its count under a name of tomorrow": Row(*message({**START, "server_tool_use": {"oracles": 1}}), ("oracles",)),
+    "tokens of tomorrow": Row(*message({**START, "oracle_tokens": 1}), ("tokens of no known kind",)),
+    "an iteration of tomorrow": Row(*message(iterated({"type": "oracle", **START})), ("tokens of no known kind",)),
+    "an answer of a fallback": Row(*message(iterated({**TRIED, "model": "claude-opus-5"}, FELL_BACK)), ("tokens of another model",)),
+    "and of itself alone": Row(*message(iterated({**TRIED, "model": "claude-sonnet-4-5"}, FELL_BACK))),
+    "a credit": Row(*message({**START, "fallback_credit": {"status": {"type": "redeemed"}}}), ("fallback credit",)),
+    "no credit": Row(*message({**START, "fallback_credit": {"status": {"type": "not_applied"}}})),
+    "a search for enterprises": Row(*gemini(metadata(), grounded={"webSearchQueries": ["a"]}, **ENTERPRISE), ("enterprise_web_search",)),
+    "grounding of tomorrow": Row(*gemini(metadata(), grounded={"groundingChunks": [{"oracle": {}}]}), ("grounding by oracle",)),
+    "a map": Row(*gemini(metadata(), grounded={"googleMapsWidgetContextToken": "x"}), ("google_maps",)),
+    "another search of OpenAI": Row(
+        *response(OVER, tool_usage={"web_search": {"num_requests": 0, "num_deep_requests": 2}}), ("web_search of another kind",)
+    ),
+    "a tool's use as a text": Row(*response(OVER, tool_usage={"oracle": {"runs": "3"}}), ("oracle",)),
+    "tools of xAI without their names": Row(
+        *chat(counts(num_server_side_tools_used=2), "grok-4", "https://api.x.ai/v1/chat/completions"), ("server-side tools",)
+    ),
+    "a connector without a count": Row(
+        "https://api.mistral.ai/v1/conversations", {"inputs": "x"},
+        {"conversation_id": "c", "usage": counts(), "outputs": [
+            {"type": "tool.execution", "name": "web_search"},
+            {"type": "message.output", "model": "mistral-small-2506", "content": SAID}]}, ("web_search",),
+    ),
+    "a run that may have run code": Row(
+        f"{OPENAI}/threads/t/runs", {"assistant_id": "a"},
+        {"id": "r", "object": "thread.run", "status": "completed", "model": "gpt-4o", "usage": counts(),
+         "tools": [{"type": "code_interpreter"}]}, ("code_interpreter",),
+    ),
     # What Cohere counted is not what it billed.
     "billed units": Row(*cohere(BILLED)),
     "none": Row(*cohere({"tokens": BILLED["tokens"]}), certainty="estimated"),

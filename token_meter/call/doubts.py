@@ -47,8 +47,10 @@ def is_cut(attempt: EndedAttempt) -> bool:
     """
     reader, layout = attempt._reader, attempt.endpoint.route.api.format
     raw = end = plain((attempt._body or b"") if reader is None else reader._joined())
-    if layout.finish is no_finish or not is_events(raw):
+    if not is_events(raw):
         return False
+    if layout.finish is no_finish:
+        return bool(layout.terminal)
     for _ in range(_PIECES_LOOKED_AT):  # it stands near the end
         end, _, piece = end.rstrip(b"\n").rpartition(b"\n\n")
         event = parse_object(parse_block(piece)[1])

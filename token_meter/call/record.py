@@ -56,7 +56,8 @@ def call_of(
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
-        or not (reading.ended or (usage.prompt_tokens is not None and not is_cut(attempt)))
+        or reading.status == "pending"
+        or not ((reading.ended and not reading.error) or (usage.prompt_tokens is not None and not is_cut(attempt)))
         or (form.has_running_output and (form.terminal or form.finish_is_end) and (reading.error or not reading.ended))
     ):
         certainty = "lower_bound"

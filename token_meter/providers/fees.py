@@ -31,6 +31,8 @@ def usage_fees(raw: Object, numbers: NumberReader) -> tuple[int | None, Fees | N
     for name, value in details.items() if isinstance(details, dict) else ():
         if count := numbers.count(value):
             found[str(name).removesuffix("_calls")] = count
+    if not details and numbers.count(raw.get("num_server_side_tools_used")):
+        found["server-side tools"] = None
     for name, value in _objects(raw, "tool_calls_details"):  # Perplexity: `{"web_search": {"invocation": 1}}`
         if isinstance(value, dict) and (count := numbers.count(value.get("invocation"))):
             found[name] = count

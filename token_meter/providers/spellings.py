@@ -74,6 +74,8 @@ def in_other_words(raw: Object, numbers: NumberReader) -> Usage:
     prompt, completion = said(PROMPT, numbers, raw), said(COMPLETION, numbers, raw)
     total = said(TOTAL, numbers, raw)
     read, written = said(CACHED, numbers, raw, ins), said(WRITTEN, numbers, raw, ins)
+    missed = raw.get("prompt_cache_miss_tokens")  # DeepSeek
+    numbers.doubts += missed is not None and prompt is not None and numbers.count(missed) != prompt - (read or 0)
     if prompt is not None and _is_anthropics(raw):
         prompt += (read or 0) + (written or 0)  # its own `input_tokens` leave the cache out; our prompt includes it
     written_long, is_odd = _long_lived(numbers, raw, ins)
@@ -107,15 +109,18 @@ def in_other_words(raw: Object, numbers: NumberReader) -> Usage:
 
 
 def said(names: tuple[str, ...], numbers: NumberReader, *places: Object) -> int | None:
-    """The first count above 0 that stands under one of *names*; a 0 may be a placeholder beside it. Never a sum."""
+    """The first count above 0 that stands under one of *names*; a 0 may be a placeholder beside it. Never a sum.
+
+    Where two of them disagree, it is not known which one was billed.
+    """
     found: int | None = None
     for place in places:
         for name in names:
             value = place.get(name)
             if value is not None and (number := numbers.count(value)) is not None:
-                if number:
-                    return number
-                found = number
+                if found and number and number != found:
+                    numbers.doubts += 1
+                found = found or number
     return found
 
 

@@ -36,13 +36,13 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         return in_other_words(raw, numbers)
     if (prompt := get("prompt_tokens")) is None:
         prompt = get("input_tokens")
-    if not prompt and "input_tokens" in raw:  # a 0 may stand beside the count itself
+    if prompt != get("input_tokens", prompt):  # a 0 may stand beside the count itself
         return in_other_words(raw, numbers)
     if type(prompt) is not int or not 0 <= prompt <= MAX_COUNT:
         prompt = count(prompt)
     if (completion := get("completion_tokens")) is None:
         completion = get("output_tokens")
-    if not completion and "output_tokens" in raw:
+    if completion != get("output_tokens", completion):
         return in_other_words(raw, numbers)
     if type(completion) is not int or not 0 <= completion <= MAX_COUNT:
         completion = count(completion)

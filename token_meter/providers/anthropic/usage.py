@@ -5,15 +5,21 @@ Source: the types of the SDK (anthropic 2.14, 2026-11) and 560 recorded answers.
 
 from __future__ import annotations
 
+from typing import Any
+
 from token_meter._fees import Fees, fees_of
 from token_meter.providers.charge import charge_of
 from token_meter.providers.fees import UNKNOWN_LIFE, usage_fees
+from token_meter.providers.spellings import CACHED, COMPLETION, PROMPT, REASONING, TOTAL, WRITTEN
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects, text_of
 
 _BEGUN = "has_only_begun"
+_DIRECTIONS = ("input_tokens", "output_tokens")
+_ITERATIONS = frozenset({"message", "fallback_message", "compaction", "advisor_message"})
+_READ = frozenset({*PROMPT, *COMPLETION, *TOTAL, *CACHED, *WRITTEN, *REASONING})
 _LIVES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
 
@@ -35,14 +41,14 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     searches, fees = usage_fees(raw, numbers)
     if searches is None and isinstance(tools, dict):
         searches = count(tools.get("web_search_requests"))
-    if is_odd:
-        fees = fees_of({**dict(fees or ()), UNKNOWN_LIFE: None})
     usage = usage._replace(
         reasoning_tokens=count(outs.get("thinking_tokens")) if isinstance(outs, dict) else None,
         web_searches=searches,
         provider_cost=charge_of(raw, numbers),
         fees=fees,
     )
+    if left := _left_open(raw, numbers, is_odd=is_odd):
+        usage += Usage(fees=Fees(dict.fromkeys(left)))
     beside: int | None = None
     for iteration in objects(raw.get("iterations")):
         kind = iteration.get("type")
@@ -54,6 +60,26 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
             beside = (beside or 0) + (said.total_tokens or 0)
             usage += Usage(fees=_of_another_model(iteration, said))
     return usage if beside is None else usage._replace(tool_usage_tokens=beside)
+
+
+def _left_open(raw: Object, numbers: NumberReader, *, is_odd: bool) -> list[str]:
+    """What of a usage has no known rate, by name."""
+    found = [UNKNOWN_LIFE] if is_odd else []
+    iterations = [
+        each for each in objects(raw.get("iterations")) if any(numbers.count(each.get(n)) for n in _DIRECTIONS)
+    ]
+    served = [text_of(each.get("model")) for each in iterations if each.get("type") == "fallback_message"]
+    tried = [text_of(each.get("model")) for each in iterations if each.get("type") == "message"]
+    if served and any(model not in served for model in tried):
+        found.append("tokens of another model")  # of the one that declined: the sum has both
+    is_new = any(each.get("type") not in _ITERATIONS for each in iterations)
+    if is_new or any(name.endswith("_tokens") and name not in _READ and numbers.count(raw[name]) for name in raw):
+        found.append("tokens of no known kind")
+    credit: Any = raw.get("fallback_credit")
+    status = credit.get("status") if isinstance(credit, dict) else None
+    if (status.get("type") if isinstance(status, dict) else status) == "redeemed":
+        found.append("fallback credit")  # the retry is billed as if its model had had the conversation all along
+    return found
 
 
 def _of_another_model(iteration: Object, said: Usage) -> Fees | None:

@@ -51,8 +51,8 @@ INTERACT = Names(
 )  # fmt: skip
 
 # Some clients of Vertex ask for enums as numbers (23 of the recorded answers).
-_TEXT = frozenset({"TEXT", "text", 1, "DOCUMENT", "document", 5})
-"""Billed alike (https://ai.google.dev/gemini-api/docs/pricing, 2026-11)."""
+_TEXT = frozenset({"TEXT", "text", 1, "DOCUMENT", "document", 5, "MODALITY_UNSPECIFIED", "unspecified", 0, None})
+"""Billed alike (https://ai.google.dev/gemini-api/docs/pricing, 2026-11); not specified means text (the SDK's types)."""
 _KINDS: dict[object, str] = {
     "IMAGE": "image",
     "image": "image",
@@ -113,8 +113,8 @@ def _beside(ins: dict[str, int], outs: dict[str, int]) -> Fees | None:
 
 def _texts(raw: Object, names: Names, numbers: NumberReader) -> int:
     """The tokens of an answer that its details call text."""
-    (details,) = names.parts[1] or ("",)
-    parts = [part for part in objects(raw.get(details)) if part.get("modality") in _TEXT]
+    details = [part for name in names.parts[1] for part in objects(raw.get(name))]
+    parts = [part for part in details if _kind_of(part.get("modality")) is None]
     return sum(numbers.count(part.get(names.tokens)) or 0 for part in parts)
 
 
@@ -132,14 +132,19 @@ def tier_of(raw: Object) -> str | None:
     return None if not tier or "unspecified" in tier else tier.removeprefix("on_demand_")
 
 
+def _kind_of(modality: Any) -> str | None:
+    """What a modality is, apart from text."""
+    if not (modality is None or isinstance(modality, str | int)):
+        return _OTHER
+    return None if modality in _TEXT else _KINDS.get(modality, _OTHER)
+
+
 def _by_modality(raw: Object, lists: tuple[str, ...], tokens: str, numbers: NumberReader) -> dict[str, int]:
     """The tokens of sound, of images, of video, and of what is no text either, in some lists of parts."""
     found = _NOTHING
     for name in lists:
         for part in objects(raw.get(name)) if name in raw else ():
-            modality = part.get("modality")
-            is_name = isinstance(modality, str | int)
-            kind = None if is_name and modality in _TEXT else _KINDS.get(modality, _OTHER) if is_name else _OTHER
+            kind = _kind_of(part.get("modality"))
             number = None if kind is None else numbers.count(part.get(tokens))
             if kind is not None and number is not None and (number or kind is not _OTHER):
                 found = {**found, kind: found.get(kind, 0) + number}

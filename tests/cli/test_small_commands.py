@@ -71,10 +71,21 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
     assert "Claude" not in done.output
 
 
+def test_a_model_is_found_where_it_is_sold():
+    """Its maker's prices, and who else sells it; a provider that was named is the only one asked."""
+    done = tm("prices", "show", "claude-haiku-4-5")
+
+    assert done.exit_code == 0, done.output
+    assert "claude-haiku-4-5 at anthropic; also at google" in done.output
+    assert "$5 per 1M tokens" in done.output
+    assert tm("prices", "show", "claude-haiku-4-5", "--provider", "openai").exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "given", "said"),
     [
         (("count", "-m", "gpt-4o"), "hello world", "     2  -\no200k_base; $0.000005 as input of gpt-4o\n"),
+        (("count", "-m", "claude-haiku-4-5"), "hello world", "$0.000002 as input of claude-haiku-4-5\n"),
         (("count",), "hello world", "no price: no model was named (-m)"),
         (("count", "-m", "acme-7b", "-"), "hello", "~1  -"),
         (("count", "-m", "acme-7b", "-"), "hello", "no price:"),

@@ -66,7 +66,7 @@ _LISTING = frozenset(
         "sellers",
         "unknown_providers",
         "unreached_providers",
-    }  # fmt: skip
+    }
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from decimal import Decimal
 
 import pytest
@@ -22,8 +23,10 @@ def tm(*words: str, **options: object) -> Result:
 
 
 @pytest.mark.parametrize("words", [(), ("--lesson",)], ids=["English", "lesson"])
-def test_the_demo_reads_what_the_server_billed(words):
+def test_the_demo_reads_what_the_server_billed(words, monkeypatch):
     """Every part of it, on 80 columns: turns, gather, stream, threads, three providers, a refusal, the bill."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # an office's proxy does not know this machine
+    monkeypatch.setenv("NO_PROXY", "office.example")
     done = tm("demo", *words)
 
     assert done.exit_code == 0, done.output
@@ -34,6 +37,7 @@ def test_the_demo_reads_what_the_server_billed(words):
     assert "differs" not in done.output
     assert max(cells(line) for line in done.output.splitlines()) <= 80
     assert done.output.isascii() == (not words)
+    assert os.environ["NO_PROXY"] == "office.example"
 
 
 def test_a_demo_that_differs_says_where_and_fails(monkeypatch):

@@ -102,4 +102,5 @@ def _simulator() -> Simulator:
         from token_meter.simulator import Simulator
     except ImportError as error:
         sys.exit(f"{error}\nor run this with --live against the real service")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # no proxy knows this machine
     return Simulator()

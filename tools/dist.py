@@ -25,7 +25,8 @@ with Simulator() as simulator:
     with open("prices.toml", "w") as file:
         file.write(f'[hosts]\\n"{simulator.url}" = "openai"\\n')
     os.environ.update(
-        OPENAI_BASE_URL=simulator.base_url, OPENAI_API_KEY="sim-dist", TOKEN_METER_PRICES=os.path.abspath("prices.toml")
+        OPENAI_BASE_URL=simulator.base_url, OPENAI_API_KEY="sim-dist",
+        TOKEN_METER_PRICES=os.path.abspath("prices.toml"), NO_PROXY="127.0.0.1", no_proxy="127.0.0.1",
     )
     exec(compile(sys.stdin.read(), "README.md", "exec"))
 """

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner, Result
+
+from token_meter.cli import main
 from token_meter.ledger import Ledger
 from token_meter.simulator import Simulator
 from token_meter.simulator.bill import Books
@@ -16,6 +19,8 @@ from token_meter.types import Call, Usage
 START = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
 DAY_S = 86_400
 MODELS = ("gpt-4o-mini-2024-07-18", "gpt-4o-2024-08-06", "gpt-4.1-mini-2025-04-14", "text-embedding-3-small")
+PAGE = '{"data": [{"start_time": 1793664000, "results": [{"amount": {"value": %s, "currency": "%s"}}]}]}'
+"""A page of costs: amount and currency."""
 CAUSES = {
     "lost": "never-seen",
     "timeout": "never-seen",
@@ -147,3 +152,8 @@ def a_world(folder: Path, books: Books, seed: int, *, days: int = 6) -> World:
 def base_url(simulator: Simulator, **options: object) -> str:
     """The admin endpoints of a simulator with options."""
     return simulator.base_url_with(**options) if options else simulator.base_url
+
+
+def reconciled(*words: object) -> Result:
+    """`token-meter reconcile WORDS`, in this process."""
+    return CliRunner().invoke(main, ["reconcile", *map(str, words)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from decimal import Decimal
 
 import pytest
@@ -22,8 +23,10 @@ def tm(*words: str, **options: object) -> Result:
 
 
 @pytest.mark.parametrize("words", [(), ("--lesson",)], ids=["English", "lesson"])
-def test_the_demo_reads_what_the_server_billed(words):
+def test_the_demo_reads_what_the_server_billed(words, monkeypatch):
     """Every part of it, on 80 columns: turns, gather, stream, threads, three providers, a refusal, the bill."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # an office's proxy does not know this machine
+    monkeypatch.setenv("NO_PROXY", "office.example")
     done = tm("demo", *words)
 
     assert done.exit_code == 0, done.output
@@ -34,6 +37,7 @@ def test_the_demo_reads_what_the_server_billed(words):
     assert "differs" not in done.output
     assert max(cells(line) for line in done.output.splitlines()) <= 80
     assert done.output.isascii() == (not words)
+    assert os.environ["NO_PROXY"] == "office.example"
 
 
 def test_a_demo_that_differs_says_where_and_fails(monkeypatch):
@@ -71,10 +75,21 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
     assert "Claude" not in done.output
 
 
+def test_a_model_is_found_where_it_is_sold():
+    """Its maker's prices, and who else sells it; a provider that was named is the only one asked."""
+    done = tm("prices", "show", "claude-haiku-4-5")
+
+    assert done.exit_code == 0, done.output
+    assert "claude-haiku-4-5 at anthropic; also at google" in done.output
+    assert "$5 per 1M tokens" in done.output
+    assert tm("prices", "show", "claude-haiku-4-5", "--provider", "openai").exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "given", "said"),
     [
         (("count", "-m", "gpt-4o"), "hello world", "     2  -\no200k_base; $0.000005 as input of gpt-4o\n"),
+        (("count", "-m", "claude-haiku-4-5"), "hello world", "$0.000002 as input of claude-haiku-4-5\n"),
         (("count",), "hello world", "no price: no model was named (-m)"),
         (("count", "-m", "acme-7b", "-"), "hello", "~1  -"),
         (("count", "-m", "acme-7b", "-"), "hello", "no price:"),

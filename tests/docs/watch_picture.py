@@ -56,13 +56,13 @@ def lines() -> list[list[Segment]]:
                             for _ in range(times):
                                 _ask(client, simulator.url)
                     clock.return_value = 60.0 * minute
-                    view.view()
+                    view.view(WIDTH)
                 cb.record(
                     "claude-haiku-4-5", provider="anthropic", status=529, error="overloaded_error",
                     started_s=_NOW.timestamp() - 38, tags={"customer": "ada"},
                 )  # fmt: skip
                 console = Console(width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
-                return [list(line) for line in console.render_lines(view.view(), pad=False)]
+                return [list(line) for line in console.render_lines(view.view(WIDTH), pad=False)]
         finally:
             configure()
 

@@ -11,7 +11,7 @@ from datetime import date as Date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from token_meter.bills._causes import CAUSES, Cause, Part, Reconciliation
+from token_meter.bills._causes import CAUSES, Cause, Part, Reconciliation, together
 from token_meter.bills._moves import Moves
 from token_meter.bills._ours import Cell, OurCell, Ours, unit_prices, value_of
 from token_meter.bills._rows import ZERO, Bill, CostRow, Tokens, UsageRow, undated
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _EPSILON = Decimal("1e-9")
 """What a sum of binary floats may be off by, for each line."""
 _SAME_RATE = Decimal("0.005")
+_CENTS = 2
+"""No bill is rounded to fewer digits, even if a single amount looks so."""
 _EPOCH = Date(1970, 1, 1).toordinal()
 
 
@@ -35,27 +37,28 @@ def reconcile(
         mine: the ids of the keys and projects that are ours; all of them if none is given.
         settled: the first day that the provider may still change.
     """
-    return _Comparison(bill, ours, book, frozenset(mine), since, until, settled).run()
+    bill = bill.between(since, until)
+    each = [
+        _Comparison(bill.of(provider), ours, book, frozenset(mine), since, until, settled).run(provider)
+        for provider in bill.providers
+    ]
+    return together(each, since, until, bill.notes)
 
 
 class _Comparison:
+    """One provider's bill: it may have money, or tokens, or both."""
+
     def __init__(
         self, bill: Bill, ours: Ours, book: PriceBook, mine: frozenset[str], since: str, until: str, settled: str
     ) -> None:
-        self._book, self._since, self._until, self._notes = book, since, until, bill.notes
+        self._book, self._since, self._until = book, since, until
         self._causes = {code: Cause(code) for code in CAUSES}
         self._examples: dict[tuple[str, str], Call] = {}
-        self._has_requests = bill.has_requests
-        usage = [row for row in bill.usage if since <= row.day < until]
-        costs = [row for row in bill.costs if since <= row.day < until]
-        if not usage:
-            usage = _usage_of(costs)
-            self._has_requests = False
+        self._has_requests = bool(bill.usage) and bill.has_requests
+        usage, costs = bill.usage or tuple(_usage_of(bill.costs)), bill.costs
         self._has_usage, self._has_costs = bool(usage), bool(costs)
         every: list[UsageRow | CostRow] = [*usage, *costs]
-        providers = {row.provider for row in every}
-        self.providers = tuple(sorted(providers))
-        cells = {c: v for c, v in ours.cells.items() if c.provider in providers}
+        cells = {c: v for c, v in ours.cells.items() if c.provider in bill.providers}
         has_variants = any(row.tier or row.is_batch for row in every)
         names = _names({row.model for row in every if row.model}, {cell.model for cell in cells})
         accounts = {cell.account for cell in cells} - {None}
@@ -93,23 +96,24 @@ class _Comparison:
             self._our_total = self._our_total.plus(our.tokens)
         self._settled = settled
         digits = max((-int(row.amount.normalize().as_tuple().exponent) for row in costs if row.amount), default=0)
-        self._half = Decimal(5).scaleb(-max(digits, 0) - 1) + _EPSILON
+        self._half = Decimal(5).scaleb(-max(digits, _CENTS) - 1) + _EPSILON
 
-    def run(self) -> Reconciliation:
+    def run(self, provider: str) -> Reconciliation:
         """Name the causes in an order in which each takes only what is its own."""
         for cell in self._cells():
             if cell.day >= self._settled:
                 self._leave_out(cell)
         self._fees_by_day()
+        notes = () if self._our_total.requests else (f"the ledger has no calls of {provider} on these days",)
         moves = Moves(self._ours, self._outside, self._bill, has_requests=self._has_requests)
         moved = moves.found(self._since, min(self._until, self._settled)) if self._has_usage else {}
         for cell in self._cells() if not moved else sorted({*self._cells(), *moved}, key=str):
             counts_requests = cell not in moves.batches and not self._ours.get(cell, OurCell()).batches.requests
             self._compare(cell, moved.get(cell, Tokens()), counts_requests=counts_requests)
         return Reconciliation(
-            self._since, self._until, self.providers, self._bill_total, self._our_total, self._bill_amount,
+            self._since, self._until, (provider,), self._bill_total, self._our_total, self._bill_amount,
             self._our_amount, self._has_usage, self._has_requests, self._has_costs,
-            tuple(self._causes[code] for code in CAUSES), self._notes, self._rows,
+            tuple(self._causes[code] for code in CAUSES), notes, self._rows,
         )  # fmt: skip
 
     def _cells(self) -> list[Cell]:
@@ -139,6 +143,9 @@ class _Comparison:
         ours = self._ours.get(cell, OurCell())
         example = ours.example or self._example(cell)
         left = sum((row.amount for row in self._costs.get(cell, ())), ZERO) - (ours.cost - ours.fee)
+        if not any((*ours.tokens, *moved, ours.unanswered)):  # the bill itself says what they cost
+            self._note("never-seen", cell, self._bill.get(cell, Tokens()), left, "the ledger has none of them")
+            return
         if any(moved):
             value = value_of(self._book, example, moved)
             self._note("midnight", cell, moved, value, "" if counts_requests else "batches")
@@ -171,7 +178,7 @@ class _Comparison:
 
     def _compare_money(self, cell: Cell, ours: OurCell, left: Decimal) -> None:
         costs = self._costs.get(cell, [])
-        why = ours.reason or "" if ours.example is not None or not costs else self._unpriced(cell)
+        why = ours.reason or "" if ours.example is not None else self._unpriced(cell)
         if abs(left) <= self._half * max(len(costs), 1):
             self._note("rounding", cell, Tokens(), left)
         elif ours.unpriced or why:
@@ -210,7 +217,7 @@ class _Comparison:
         return ", ".join(notes)
 
 
-def _usage_of(costs: list[CostRow]) -> list[UsageRow]:
+def _usage_of(costs: Iterable[CostRow]) -> list[UsageRow]:
     """Tokens of a bill that has them beside its amounts only."""
     found = []
     for row in costs:

@@ -26,11 +26,13 @@ class Least(NamedTuple):
         cost: US dollars that were reserved for it, or those of a small answer where its size was not known before.
         tokens: the same in tokens.
         model: the model that it asked for, whose price that was; `None` where the price book is told by the address.
+        is_sized: its size was known before it was sent. Else what it shows before its end may be the smallest part.
     """
 
     cost: Decimal = _NO_COST
     tokens: int = 0
     model: str | None = None
+    is_sized: bool = True
 
 
 class Used(NamedTuple):
@@ -51,7 +53,7 @@ def used_by(call: Call, least: Least, price_of: Callable[[Call], Price]) -> Used
     """What *call* used, and what is assumed beside it. Never raises: a price book that fails has no price."""
     price = Price(_NO_COST) if call.usage is None else _price(call, price_of)
     cost, tokens = price.cost or _NO_COST, call.tokens.total_tokens or 0
-    is_unread = _may_be_more(call)
+    is_unread = _may_be_more(call, is_sized=least.is_sized)
     if not is_unread and price.is_whole:
         return Used(cost, tokens)
     at_least = least.cost
@@ -75,8 +77,8 @@ def _price(call: Call, price_of: Callable[[Call], Price]) -> Price:
         return Price(reason="its price book failed")
 
 
-def _may_be_more(call: Call) -> bool:
-    """Whether a call was sent that is not measured, was cancelled, or whose answer was dropped before it was read."""
+def _may_be_more(call: Call, *, is_sized: bool) -> bool:
+    """Whether a call may have used much more than it told: it is not measured, was cancelled, or showed no output."""
     if call.certainty in ("unmeasured", "exact"):
         return call.certainty == "unmeasured"
-    return call.outcome == "cancelled" or (call.outcome != "complete" and not call.tokens.completion_tokens)
+    return call.outcome == "cancelled" or not (is_sized and call.tokens.completion_tokens)

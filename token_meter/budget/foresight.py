@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +19,9 @@ _CAPS = (
     b"num_predict", b"max_gen_len", b"maxTokenCount",
 )  # fmt: skip
 
+_VERSION = re.compile(r"(?:_\d+)+$")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
 
 class CallForecast(NamedTuple):
     """What is known of a call before it is sent.
@@ -29,6 +34,7 @@ class CallForecast(NamedTuple):
         output_tokens: the request's cap on its output, else `DEFAULT_OUTPUT_TOKENS`; `None` when no rule can estimate
             the output.
         cap: the request's name for its cap on its output; empty when it has none, `None` when none applies.
+        tools: the tools that the request offers, by kind, where the size of the call is not known.
     """
 
     endpoint: Endpoint
@@ -37,6 +43,7 @@ class CallForecast(NamedTuple):
     prompt_tokens: int | None
     output_tokens: int | None
     cap: str | None = None
+    tools: tuple[str, ...] = ()
 
     @property
     def is_free(self) -> bool:
@@ -90,6 +97,19 @@ def foreseen(endpoint: Endpoint, body: bytes) -> CallForecast:
     if api.rules is None:
         return CallForecast(endpoint, says.model, None, None, None)
     prompt, limit = reserve_tokens(api.rules(), body)
+    if prompt is None:
+        return CallForecast(endpoint, says.model, says.service_tier, None, None, None, _tools_of(body))
     output = budget.DEFAULT_OUTPUT_TOKENS if limit is None else limit
     cap = "" if limit is None else next((name.decode() for name in _CAPS if b'"' + name + b'"' in body), None)
-    return CallForecast(endpoint, says.model, says.service_tier, prompt, None if prompt is None else output, cap)
+    return CallForecast(endpoint, says.model, says.service_tier, prompt, output, cap)
+
+
+def _tools_of(body: bytes) -> tuple[str, ...]:
+    """The kinds of tools in a request, as fees are named: `web_search` of `web_search_20250305` and of `webSearch`."""
+    try:
+        asked = json.loads(body)
+        tools = [tool for tool in asked.get("tools") or () if isinstance(tool, dict)]
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return ()
+    kinds = [kind for tool in tools for kind in ([tool["type"]] if isinstance(tool.get("type"), str) else tool)]
+    return tuple(dict.fromkeys(_VERSION.sub("", _HUMP.sub("_", kind).lower()) for kind in kinds))

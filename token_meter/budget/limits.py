@@ -158,7 +158,7 @@ class MeterBudget:
             elif worth.reason is not None:
                 worth = Worth(Decimal(0))  # on_unpriced='ignore': such a call reserves nothing
         model = forecast.endpoint.route.model or forecast.model
-        least = None if is_suspended else Least(worth.least, forecast.tokens or 0, model)
+        least = None if is_suspended else Least(worth.least, forecast.tokens or 0, model, forecast.tokens is not None)
         return Ask(self.account, wanted._replace(cost=worth.cost), enforced, least, forecast.remedy)
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:

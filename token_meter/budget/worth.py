@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter import budget
+from token_meter._fees import fees_of
 from token_meter.budget.foresight import CallForecast
 from token_meter.types import Call, Price, Usage
 
@@ -20,8 +21,8 @@ class Worth(NamedTuple):
     Attributes:
         cost: the most, in US dollars; `None`: it cannot be estimated, or there is no price.
         reason: why its model has no price; `None` if it has one.
-        least: what it counts as if its end does not tell: the same, and an answer of a common size where its own
-            cannot be estimated.
+        least: what it counts as if its end does not tell: the same; where its size cannot be estimated, an answer of a
+            common size and one use of each tool.
     """
 
     cost: Decimal | None
@@ -57,8 +58,9 @@ def worth_of(forecast: CallForecast, price: Callable[[Call], Price]) -> Worth:
 def _of_a_common_answer(forecast: CallForecast, price: Callable[[Call], Price]) -> Worth:
     """Price usages of several kinds; a price book that has a price for a model can price at least one of them."""
     reason, n = None, budget.DEFAULT_OUTPUT_TOKENS
+    fees = fees_of(dict.fromkeys(forecast.tools, 1))
     for usage in (Usage(1, n, n + 1), Usage(n, 0, n), Usage(audio_seconds=60.0), Usage()):
-        found = price(forecast.as_call(usage, None))
+        found = price(forecast.as_call(usage._replace(fees=fees), None))
         if found.cost is not None and not _NO_TOKENS.intersection(found.missing):
             return Worth(None, None, found.cost)
         reason = reason or found.reason

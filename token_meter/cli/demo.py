@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +65,22 @@ def command(live: bool, lesson: bool) -> None:
         from token_meter.simulator import Simulator
     except ImportError as error:
         raise click.ClickException(str(error)) from None
-    with nullcontext() if live else Simulator() as simulator:
+    with nullcontext() if live else _straight(), nullcontext() if live else Simulator() as simulator:
         sys.exit(0 if _run(simulator, LESSON_TURNS if lesson else TURNS) else 1)
+
+
+@contextmanager
+def _straight() -> Iterator[None]:
+    """Let no proxy that the environment names have what goes to this machine."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, "127.0.0.1"))
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _run(simulator: Any, turns: tuple[str, ...]) -> bool:

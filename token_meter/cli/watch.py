@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,14 +20,13 @@ from token_meter.cli._reading import seconds_since
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
     from token_meter.config import Config
     from token_meter.ledger import RunFacts, RunReader
     from token_meter.ledger._line import Row
     from token_meter.report import Summary
 
-_ERRORS, _ROWS = 3, 8
+_ERRORS = 3
 _WINDOW_S = 300.0
 _NO_TAG = "(no tag)"
 _SHARE = 5  # a ledger that takes a second to read is read every five
@@ -58,7 +57,7 @@ def command(words: tuple[str, ...], every: float, since: str | None, once: bool,
     config = config_from(given)
     watch = _Watch(place or config["data_dir"], config, None if since is None else seconds_since(since))
     if once:
-        console.print(watch.view())
+        console.print(watch.view(console.width))
         return
     status = _live(console, watch, every, command_line, place)
     if not console.is_terminal:
@@ -106,7 +105,7 @@ def _live(console: Console, watch: _Watch, every: float, words: list[str], place
         try:
             while True:
                 began = monotonic()
-                live.update(watch.view(), refresh=True)
+                live.update(watch.view(console.width), refresh=True)
                 pause = max(every, _SHARE * (monotonic() - began))
                 if child is None:
                     threading.Event().wait(pause)
@@ -117,7 +116,7 @@ def _live(console: Console, watch: _Watch, every: float, words: list[str], place
                     continue
                 output.join(5)
                 lines.close()
-                live.update(watch.view(), refresh=True)
+                live.update(watch.view(console.width), refresh=True)
                 return status
         except KeyboardInterrupt:
             if child is None:
@@ -176,20 +175,23 @@ class _Watch:
         self._samples: deque[tuple[float, Decimal]] = deque()
         self._errors: deque[_Error] = deque(maxlen=_ERRORS)
 
-    def view(self) -> RenderableType:
-        """What the ledger comes to now, at most 80 columns where names are short."""
+    def view(self, width: int) -> RenderableType:
+        """What the ledger comes to now, in *width* columns."""
         from rich.console import Group
         from rich.text import Text
+
+        from token_meter.cli._watch_tables import section, tables
 
         summary = self._read()
         if summary is None:
             return Text(f"token-meter watch {self._place}: no calls yet", style="bold")
-        parts: list[RenderableType] = [_table("model", ((line.kind.model, line.totals) for line in summary.models))]
+        sections = [section("model", ((line.kind.model, line.totals) for line in summary.models))]
         if any(group.id != _NO_TAG for group in summary.groups):
-            parts.append(_table("tag", ((group.id, group.totals) for group in summary.groups)))
-        parts += self._budgets()
+            sections.append(section("tag", ((group.id, group.totals) for group in summary.groups)))
+        parts = [*tables(sections, width), *self._budgets()]
         if self._errors:
-            parts.append(Text("\n".join(map(str, self._errors)), style="red"))
+            errors = "\n".join(map(str, self._errors))
+            parts.append(Text(errors, style="red", no_wrap=True, overflow="ellipsis"))
         return Group(self._headline(summary), *(one for part in parts for one in ("", part)))
 
     def _read(self) -> Summary | None:
@@ -242,6 +244,7 @@ class _Watch:
         from token_meter._defaults import default_store
         from token_meter.budget.shared import client_of
         from token_meter.budget.stored import StoredBudgets
+        from token_meter.cli._watch_tables import bars
         from token_meter.exceptions import TokenMeterError
 
         store = default_store()
@@ -251,54 +254,4 @@ class _Watch:
             budgets = list(StoredBudgets(client_of(store).store))
         except TokenMeterError:
             return []
-        bars = _bars(budgets)
-        return [bars] if bars.row_count else []
-
-
-def _block(heading: str) -> Table:
-    """A table; the first columns of all tables are as wide, so that numbers stand in line."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(heading, min_width=26, max_width=34, no_wrap=True, overflow="ellipsis")
-    return table
-
-
-def _table(heading: str, parts: Iterable[tuple[str, Any]]) -> RenderableType:
-    """The largest sub-totals."""
-    from token_meter.report._formatting import cost_text, scale_of_sums, visible
-
-    ordered = sorted(parts, key=lambda part: (-part[1].cost, -part[1].total_tokens, part[0]))
-    places = scale_of_sums(totals for _, totals in ordered[:_ROWS])
-    table = _block(heading)
-    for name, width, style in (("calls", 7, ""), ("failed", 6, "red"), ("tokens", 13, ""), ("cost", 12, "bold")):
-        table.add_column(name, justify="right", no_wrap=True, min_width=width, style=style)
-    for name, totals in ordered[:_ROWS]:
-        table.add_row(
-            visible(name), f"{totals.calls:,}", f"{totals.failed:,}" if totals.failed else "",
-            f"{totals.total_tokens:,}", cost_text(totals, places=places),
-        )  # fmt: skip
-    if len(ordered) > _ROWS:
-        table.add_row(f"… and {len(ordered) - _ROWS:,} more")
-    return table
-
-
-def _bars(budgets: list[Any]) -> Table:
-    """Shared budgets: how much of each is spent."""
-    from rich.progress_bar import ProgressBar
-
-    from token_meter.budget.amounts import shown
-    from token_meter.report._formatting import visible
-
-    table = _block("budget")
-    table.add_column("", width=16)
-    table.add_column("spent", no_wrap=True)
-    for budget in budgets[:_ROWS]:
-        for field in ("cost", "tokens", "calls"):
-            limit, spent = getattr(budget.limits, field), getattr(budget.spent, field) or 0
-            if limit:
-                share = float(spent / limit)
-                colour = "red" if share >= 0.9 else "yellow" if share >= 0.7 else "green"
-                bar = ProgressBar(1.0, min(1.0, share), width=16, complete_style=colour, finished_style=colour)
-                table.add_row(visible(budget.name), bar, f"{shown(field, spent)} of {shown(field, limit)}")
-    return table
+        return bars(budgets)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from token_meter.providers.generated import read_speakeasy
 from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
 from token_meter.providers.google.live import LIVE
 from token_meter.providers.google.rpc import RPCS
-from token_meter.providers.google.sdk import parts_of, read_built, read_generated
+from token_meter.providers.google.sdk import parts_of, read_built
 from token_meter.providers.provider import Gate, Provider
 
 _CLIENT = "google.genai._api_client"
@@ -45,8 +46,8 @@ GOOGLE = Provider(
     gates=(
         Gate(_CLIENT, "BaseApiClient", None, "_request", read_built, counts_attempts=True),
         Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built, counts_attempts=True),
-        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated, counts_attempts=True),
-        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated, counts_attempts=True),
+        Gate(_GENERATED, "BaseSDK", None, "do_request", read_speakeasy, counts_attempts=True),
+        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_speakeasy, counts_attempts=True),
         Gate("google.genai._interactions._base_client"),
     ),
     parts_of=parts_of,

@@ -26,7 +26,7 @@ OPENAI = Provider(
     ),
     # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Fine-tuning,
     # containers, eval runs, graders and realtime calls cost money that no answer tells: they are unmeasured. A search
-    # in files has a fee as a tool of responses only; a search in a vector store by itself costs the storage.
+    # in a vector store costs the storage; it has a fee as a tool of responses only.
     free=(
         # The Agents SDK sends its traces here (openai-agents-python, tracing/processors.py, 2026-11).
         "traces/**", "chat/completions/*",

@@ -42,7 +42,7 @@ _DAY_S = 86_400
               help="A model or a deployment as the bill calls it (prod-chat=gpt-4o-2024-08-06), or the key or project "
               "that calls with a tag are on (tag:app=shop=key_abc); repeatable.")  # fmt: skip
 @click.option("--settled-before", metavar="TIME", default="48h", show_default=True,
-              help="Younger days may still change and are left out: 48h, 3d, a date; 0h: none is, nor today.")  # fmt: skip
+              help="Younger days may still change and are left out: 48h, 3d, a date; 0h: none.")  # fmt: skip
 @click.option("--tolerance", metavar="SHARE", default="1%", show_default=True,
               help="Exit with 3 if more of the bill is unexplained.")  # fmt: skip
 @click.option("--count-mocked", is_flag=True, help="Count calls to test servers too: it is their bill.")

@@ -27,6 +27,9 @@ from token_meter.cli import main
 from token_meter.simulator import Simulator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text("utf-8")
+COMMANDS = re.findall(
+    r"^\$ (?:\w+=\S+ )?token-meter ((?:report|budget|reconcile) .*)$", PAGE.split("## A ledger of")[0], re.MULTILINE
+)
 APP, CONF, COLLECTOR = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:3]
 CUSTOMERS = 3
 ASKED = int(os.environ.get("FLEET_REQUESTS", "36"))  # 10,000 were run by hand, 2026-11-27
@@ -105,7 +108,9 @@ def fleet(tmp_path: Path, simulator: Simulator) -> Iterator[Fleet]:
         made.collector.server_close()
 
 
-def test_the_page_holds_while_it_runs_and_after_sigterm(fleet: Fleet, simulator: Simulator, tmp_path: Path) -> None:
+def test_the_page_holds_while_it_runs_and_after_sigterm(
+    fleet: Fleet, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Reports by customer and by day, budgets and the collector all say what the provider billed."""
     with ThreadPoolExecutor(4) as pool:
         answered = list(pool.map(fleet.ask, range(ASKED)))
@@ -136,3 +141,12 @@ def test_the_page_holds_while_it_runs_and_after_sigterm(fleet: Fleet, simulator:
     assert told["token_meter.calls"] == bill.calls
     assert told["token_meter.usage.input_tokens"] + told["token_meter.usage.output_tokens"] == bill.total_tokens
     assert told["token_meter.cost"] == pytest.approx(float(bill.cost), rel=1e-9)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN_METER_PRICES", "prices.toml")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sim-admin")
+    said = [
+        CliRunner().invoke(main, words.replace("http://127.0.0.1:8123", simulator.url).split()) for words in COMMANDS
+    ]
+    assert [done.exit_code in (0, 3) for done in said] == [True] * 4, [done.output for done in said]
+    assert f"{bill.total_tokens:,} tokens billed, {bill.total_tokens:,} here" in said[-1].stdout
+    assert "unexplained: 0.00 % of the bill" in said[-1].stdout

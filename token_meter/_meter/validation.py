@@ -36,9 +36,9 @@ def check_name(name: object) -> None:
 
 
 def check_function(function: object) -> None:
-    """Refuse to decorate what cannot be called."""
-    if not callable(function):
-        msg = f"a meter decorates a function, not {function!r}; to open it, write `with meter() as cb:`"
+    """Refuse to decorate what cannot be called, and a class: its name would be that of a function afterwards."""
+    if not callable(function) or isinstance(function, type):
+        msg = f"a meter decorates a function or a method, not {function!r}; to open it, write `with meter() as cb:`"
         raise ConfigError(msg)
 
 

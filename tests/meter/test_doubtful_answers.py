@@ -12,7 +12,7 @@ from tests.bill.posts import posted
 from tests.proof.canned import DONE, MESSAGES, answering, event, json_body, streaming, telling
 from tests.sdk_http import sdk_http
 from token_meter import meter
-from token_meter.budget import admission
+from token_meter.budget import foresight
 from token_meter.call import lifecycle
 from token_meter.wire import read_request
 
@@ -295,7 +295,7 @@ def test_f165_a_request_is_read_once_at_its_gate_and_once_as_it_leaves(
         return read_request(content)
 
     monkeypatch.setattr(lifecycle, "read_request", counted)
-    monkeypatch.setattr(admission, "read_request", counted)
+    monkeypatch.setattr(foresight, "read_request", counted)
     pieces = event(USAGE, model=model), DONE
     with streaming(*pieces) if streamed else telling(json_body(USAGE, model=model)) as client, meter(**options) as cb:
         more: dict[str, Any] = {"service_tier": "auto", "stream": streamed}

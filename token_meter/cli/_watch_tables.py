@@ -64,7 +64,7 @@ def bars(budgets: Iterable[Any]) -> list[RenderableType]:
     """Shared budgets: how much of each is spent; no table where none has a limit."""
     from rich.progress_bar import ProgressBar
 
-    from token_meter.budget.account import shown
+    from token_meter.budget.amounts import shown
 
     table = _table("budget", 18)
     table.add_column("", width=_BAR)

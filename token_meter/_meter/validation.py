@@ -30,9 +30,7 @@ def check_name(name: object) -> None:
     """Refuse a name that is no text, such as the function of a decorator without parentheses."""
     if not isinstance(name, str):
         msg = f"a meter's name must be a text, not {name!r}; a limit has a keyword: max_cost=0.05"
-        if callable(name):
-            msg = "a function is metered by @meter(), with parentheses"
-        raise ConfigError(msg)
+        raise ConfigError("a function is metered by @meter(), with parentheses" if callable(name) else msg)
 
 
 def check_function(function: object) -> None:

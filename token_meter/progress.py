@@ -24,6 +24,9 @@ class Track(Generic[T]):
     """A loop that is metered and shown; `meter` has its numbers, also when it has ended."""
 
     def __init__(self, items: Iterable[T] | AsyncIterable[T], total: int | None, name: str | None, **settings: Any):
+        if not any(hasattr(items, way) for way in ("__iter__", "__aiter__", "__getitem__")):
+            msg = f"track() goes through several items, such as a list or range(5), not {items!r}"
+            raise TypeError(msg)
         self._items, self._total, self._name = items, _length(items) if total is None else total, name
         self._bar_of = _bar()
         self.meter: Meter = meter(name, **settings)
@@ -31,7 +34,7 @@ class Track(Generic[T]):
         self.meter.is_carried = True  # a loop that is left early is closed wherever its iterator is collected
 
     def __iter__(self) -> Iterator[T]:
-        if not isinstance(self._items, Iterable):
+        if isinstance(self._items, AsyncIterable) and not isinstance(self._items, Iterable):
             msg = "track() was given what only `async for` can go through: async for item in track(items)"
             raise TypeError(msg)
         with self.meter, self._bar() as bar:

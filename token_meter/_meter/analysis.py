@@ -64,9 +64,9 @@ class Analysis:
         axes.tick_params(axis="x", rotation=30)
         if lines:
             axes.legend()
-            ends = [end for points in lines.values() for end, _ in points]
-            if min(ends) == max(ends):  # a single moment has no scale of its own: the axis would span years
-                axes.set_xlim(ends[0] - timedelta(minutes=1), ends[0] + timedelta(minutes=1))
+            moments = [end for points in lines.values() for end, _ in points]
+            if min(moments) == max(moments):  # a single moment has no scale of its own: the axis would span years
+                axes.set_xlim(moments[0] - timedelta(minutes=1), moments[0] + timedelta(minutes=1))
         axes.set_title("cost" + (f" (left out: {unpriced:,} without a price)" if unpriced else ""))
         return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from decimal import Decimal
 from time import monotonic
@@ -122,7 +123,10 @@ def _length(items: object) -> int | None:
 
 def _bar() -> Any:
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets tqdm asks for them, in red; the bar is then one of text.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
     except ImportError:
         msg = "track() needs tqdm, which is not installed: pip install tqdm"
         raise ConfigError(msg) from None

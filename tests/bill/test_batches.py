@@ -122,6 +122,52 @@ def test_a_batch_without_results_costs_nothing(ended: Any) -> None:
     assert (cb.cost, cb.is_complete, cb.open_streams, cb.calls) == (0, True, 0, ())
 
 
+COMPLETED = {"request_counts": {"total": 5, "completed": 3, "failed": 0}}
+HALF_DONE = {
+    "cancelled": [CREATED, ("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))],
+    "expired": [CREATED, ("GET", f"{OPENAI}/batches/batch_1", None, batch("expired", **COMPLETED))],
+    "by its cancellation": [CREATED, ("POST", f"{OPENAI}/batches/batch_1/cancel", None, batch("cancelled", **COMPLETED))],
+    "seen twice": [CREATED, *[("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))] * 2],
+    "created elsewhere": [("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))] * 2,
+    "created as such": [("POST", f"{OPENAI}/batches", {}, batch("cancelled", **COMPLETED))],
+    "of Mistral": [
+        ("POST", f"{MISTRAL}/batch/jobs", {}, {"id": "j", "object": "batch", "status": "QUEUED"}),
+        ("GET", f"{MISTRAL}/batch/jobs/j", None, {"id": "j", "object": "batch", "status": "CANCELLED", "succeeded_requests": 2}),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", HALF_DONE.values(), ids=HALF_DONE)
+def test_a_batch_that_was_stopped_after_some_requests_is_not_free(steps: Any) -> None:
+    cb = metered(steps)
+
+    (call,) = cb.calls
+    assert (cb.is_complete, cb.open_streams, call.processing) == (False, 0, "batch")
+
+
+def test_of_geminis_too() -> None:
+    stats = {"batchStats": {"requestCount": "5", "successfulRequestCount": "2"}}
+    stopped = operation("CANCELLED", done=True)
+    stopped["metadata"].update(stats)
+    cb = metered([GEMINI_CREATED, ("GET", f"{GEMINI}/batches/b1", None, stopped)])
+
+    assert (len(cb.calls), cb.is_complete, cb.open_streams) == (1, False, 0)
+
+
+@pytest.mark.parametrize("then", [[ENDED], [ENDED, FILE], [FILE, FILE], []])
+def test_a_batch_that_is_answered_when_it_is_created_counts_once(then: Any) -> None:
+    is_one(metered([("POST", f"{OPENAI}/batches", {}, DONE), *then]), COST)
+
+
+def test_one_whose_results_are_to_be_read_is_open_until_then() -> None:
+    at_once = ("POST", f"{OPENAI}/batches", {}, batch("completed", output_file_id="file-o"))
+    waiting = metered([at_once])
+    assert (waiting.is_complete, waiting.open_streams) == (False, 1)
+
+    BACKGROUND.clear()
+    is_one(metered([at_once, FILE, ENDED]), COST)
+
+
 SEARCHED = {"object": "response", "model": "gpt-5", "output": [{"type": "web_search_call", "status": "completed"}] * 2,
             "usage": responses_usage(1000, 100)}  # fmt: skip
 FILES = {

@@ -11,8 +11,10 @@ import pytest
 
 from tests.bill.posts import ANTHROPIC, GEMINI, OPENAI
 from tests.bill.test_fees import ASKED, SEARCH, chat, generated, message, response, sonar, used
+from tests.proof import limits
 from token_meter import BudgetExceededError, UnpricedModelError, meter
 from token_meter.prices import PriceBook, Rates
+from token_meter.simulator import Simulator
 
 SEARCHED = response(SEARCH, SEARCH, SEARCH, **used(3))
 TOOL = {"tools": [{"type": "web_search"}]}
@@ -88,3 +90,73 @@ def test_a_limit_refuses_a_model_whose_tokens_have_no_rate(rates: Any) -> None:
     book = PriceBook([Rates("openai", "mine", **rates)])
     with meter(max_cost=1, prices=book), pytest.raises(UnpricedModelError), httpx.Client() as client:
         client.post(f"{OPENAI}/chat/completions", json={"model": "mine", **HELLO})
+
+
+# What has no price, or did not say what it used.
+
+
+def told(prompt: int = 8, completion: int = 100, **more: Any) -> Any:
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {"model": "gpt-5", "choices": [{"message": {"content": "hi"}}], "usage": usage, **more}
+
+
+ONE = Decimal("0.00101")  # 8 + 100 tokens of gpt-5, as they are reserved
+CAPPED = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 100}
+OPEN_ENDED = {key: value for key, value in CAPPED.items() if key != "max_completion_tokens"}
+GEMINIS = {"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": {"maxOutputTokens": 100}}
+UNKNOWN: dict[str, tuple[str, Any, Any, Decimal, str]] = {
+    "a tier without a rate": (
+        f"{OPENAI}/chat/completions", {**CAPPED, "service_tier": "scale"}, told(service_tier="scale"), ONE, "tier scale has no rate",
+    ),
+    "a served model without a price": (
+        f"{OPENAI}/chat/completions", CAPPED, told(model="gpt-99"), ONE, "openai has no price for gpt-99",
+    ),
+    "a longer answer than was reserved": (
+        f"{OPENAI}/chat/completions", OPEN_ENDED, told(8, 2000, service_tier="scale"), Decimal("0.02001"), "tier scale",
+    ),
+    "a tier of Gemini's": (
+        f"{GEMINI}/models/gemini-2.5-flash:generateContent", GEMINIS,
+        generated("gemini-2.5-flash", {}) | {"usageMetadata": {"promptTokenCount": 8, "candidatesTokenCount": 100,
+                                             "totalTokenCount": 108, "serviceTier": "turbo"}}, Decimal("0.00025"), "tier",
+    ),
+    "an answer without usage that shows nothing": (
+        f"{OPENAI}/images/generations", {"model": "gpt-image-1", "prompt": "a rose"}, {"created": 1, "data": []},
+        Decimal("0.04"), "its answer does not say what it used",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")
+@pytest.mark.parametrize(("url", "asked", "answered", "least", "why"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_call_whose_cost_is_not_known_counts_as_it_was_reserved(
+    url: str, asked: Any, answered: Any, least: Decimal, why: str
+) -> None:
+    """So the limit ends a loop; `cb.cost` stays what is known, and the refusal says why money counts as spent."""
+    seen, limit = 0, least * 4
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        nonlocal seen
+        seen += 1
+        return httpx.Response(200, json=answered)
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(serve)) as client,
+        meter(max_cost=limit, warn_at=None, on_unpriced="warn") as cb,
+        pytest.raises(BudgetExceededError) as refused,
+    ):
+        for _ in range(20):
+            client.post(url, json=asked)
+
+    assert 3 <= seen <= 5
+    assert refused.value.spent >= seen * least
+    assert f"assumed, for {seen} calls of which not all is known: " in str(refused.value)
+    assert why in str(refused.value)
+    assert (cb.is_complete, cb.remaining.cost) == (False, max(Decimal(0), limit - refused.value.spent))
+    assert cb.to_dict()["cost"] is None
+
+
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_called_the_bill_stops_at_the_limit_and_one_call(seed: int, simulator: Simulator) -> None:
+    """Random programs; `make soak` runs more of them."""
+    assert limits.differences(seed, simulator) == []

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
+WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoints of usage and costs
 TABLE = ("providers/test_table.py",)
 
 
@@ -40,8 +41,9 @@ class Row(NamedTuple):
 ROWS = (
     Row("openai 1.58.1", "openai==1.58.1"),
     Row("openai 1.x", "openai<2"),
-    Row("openai 2.x", "openai<3"),
-    Row("openai newest", "openai[aiohttp]"),
+    Row("openai 2.x", "openai<3", WITH_BILLS),
+    Row("openai newest", "openai[aiohttp]", WITH_BILLS),
+    Row("openai 2.34", "openai==2.34.*", ("bills",)),
     Row("anthropic 0.49", "anthropic==0.49.*", ("providers",)),
     Row("anthropic newest", "anthropic", ("providers",)),
     Row("google-genai 1.10", "google-genai==1.10.*", ("providers",)),

@@ -114,6 +114,7 @@ def test_f111_a_turn_of_a_live_connection_is_one_call(messages, calls) -> None:
     assert cb.open_streams == 0
 
 
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")  # how much of it was spoken, nothing tells
 @pytest.mark.parametrize(
     ("messages", "outcome", "certainty"),
     [

@@ -106,11 +106,13 @@ RUNTIME, AGENTS, CONTROL = (f"bedrock{kind}.us-east-1.amazonaws.com" for kind in
 UNMEASURED = [
     # Agents, flows and knowledge bases answer by a model; jobs, video and reserved throughput are billed elsewhere.
     f"{RUNTIME}/async-invoke",
+    f"{RUNTIME}/guardrail/g/version/1/apply",
     f"{AGENTS}/agents/A/agentAliases/B/sessions/s/text",
     f"{AGENTS}/agents/s",
     f"{AGENTS}/flows/A/aliases/B",
     f"{AGENTS}/flows/A/aliases/B/executions",
     f"{AGENTS}/retrieveAndGenerate",
+    f"{AGENTS}/knowledgebases/k/retrieve",
     f"{AGENTS}/retrieveAndGenerateStream",
     f"{AGENTS}/agenticRetrieveStream",
     f"{AGENTS}/rerank",
@@ -141,9 +143,7 @@ UNMEASURED = [
     "ai.api.nvidia.com/v1/cv/nvidia/ocr",
 ]
 FREE = [
-    f"{RUNTIME}/guardrail/g/version/1/apply",
     f"{RUNTIME}/model/anthropic.claude-3/count-tokens",
-    f"{AGENTS}/knowledgebases/k/retrieve",
     f"{AGENTS}/sessions/",
     f"{AGENTS}/flows/A/aliases/B/executions/e/stop",
     f"{CONTROL}/guardrails",

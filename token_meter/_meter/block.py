@@ -24,7 +24,7 @@ from token_meter.totals.totals import SubTotal
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from token_meter.budget.account import Amounts
+    from token_meter.budget.amounts import Amounts
     from token_meter.budget.limits import MeterBudget, Suspension
     from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
@@ -214,7 +214,7 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
 
     def _limit(self, amounts: tuple[Any, Any, Any], budgets: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._money import parse_share
-        from token_meter.budget.account import Amounts, parse_limits
+        from token_meter.budget.amounts import Amounts, parse_limits
         from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
@@ -229,14 +229,14 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
     @property
     def remaining(self) -> Amounts:
         """What one more call may use: `cost`, `tokens` and `calls`; `None` where this meter has no limit."""
-        from token_meter.budget.account import Amounts
+        from token_meter.budget.amounts import Amounts
 
         return self.budget.account.remaining if self.budget is not None else Amounts()
 
     @property
     def reserved(self) -> Amounts:
         """What calls in flight may still use of the limits: `cost`, `tokens` and `calls`."""
-        from token_meter.budget.account import Amounts
+        from token_meter.budget.amounts import Amounts
 
         return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
 

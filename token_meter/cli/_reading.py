@@ -70,7 +70,7 @@ def read(
         if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
             msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
             raise LedgerError(msg)
-        anew = {"--as-model": as_model is not None, "--prices": not priced_later and _is_typed("prices")}
+        anew = {"--as-model": as_model is not None, "--prices": not priced_later and is_typed("prices")}
         for option, is_asked in anew.items():
             if is_asked:
                 msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
@@ -79,7 +79,7 @@ def read(
             msg = f"{paths[0]!r} is a finished report; --last, --all and --since choose among the runs of a directory"
             raise ConfigError(msg)
         summary = load(paths[0], by=by, book=book)
-        if _is_typed("by") and by != summary.by:
+        if is_typed("by") and by != summary.by:
             msg = f"{paths[0]!r} is grouped by {summary.by}, which cannot become --by {by}; give its ledger"
             raise ConfigError(msg)
         return summary
@@ -175,7 +175,7 @@ def _has(name: str) -> bool:
     return context is not None and name in context.params
 
 
-def _is_typed(name: str) -> bool:
+def is_typed(name: str) -> bool:
     """Whether the option was typed; a default or a setting is not meant for one report."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE

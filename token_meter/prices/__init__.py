@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         known_models,
         known_providers,
         nearest,
+        sellers,
         unknown_providers,
         unreached_providers,
     )
@@ -46,6 +47,7 @@ __all__ = [
     "known_models",
     "known_providers",
     "nearest",
+    "sellers",
     "states_in_header",
     "unknown_providers",
     "unreached_providers",
@@ -55,7 +57,16 @@ DEFAULT_BOOK = PriceBook()
 """The book of list prices, without private rates."""
 
 _LISTING = frozenset(
-    {"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers", "unreached_providers"}
+    {
+        "PriceRow",
+        "describe",
+        "known_models",
+        "known_providers",
+        "nearest",
+        "sellers",
+        "unknown_providers",
+        "unreached_providers",
+    }
 )
 
 

@@ -26,6 +26,27 @@ _PARTS = {
 _SILENT = Usage(fees=Fees({"requests without usage": None}))
 
 
+def silent(model: str | None) -> Reading:
+    """What a job has used that ended, and of which nothing tells how much."""
+    return Reading(_SILENT, model, status="complete", ended=True)
+
+
+def paid_requests(job: Object) -> int:
+    """How many requests of a job succeeded, also where it was cancelled or has expired: each is billed.
+
+    OpenAI's `request_counts`, Mistral's own field, and Gemini's `batchStats` (their SDKs' types, 2026-11).
+    """
+    about = job.get("metadata")
+    holders = (job.get("request_counts"), job, about.get("batchStats") if isinstance(about, dict) else None)
+    numbers = NumberReader()
+    counts = (
+        numbers.count(holder.get(name))
+        for holder, name in zip(holders, ("completed", "succeeded_requests", "successfulRequestCount"), strict=True)
+        if isinstance(holder, dict)
+    )
+    return max((count or 0 for count in counts), default=0)
+
+
 class Job(NamedTuple):
     """What sets a job apart from an answer.
 
@@ -47,7 +68,7 @@ class Results:
         self._job = job
         self._rest = b""
         self._by_model: dict[str | None, Usage] = {}
-        self._largest = self._read = 0
+        self._largest = self._read = self._anomalies = 0
         self._is_silent = False
         self.is_foreign = False
         """What passes is no file of results."""
@@ -66,14 +87,14 @@ class Results:
         if self.is_foreign or self.is_failed or not self._read:
             return Reading()
         if not self._by_model:
-            return Reading(_SILENT, status="complete", ended=True)
+            return silent(None)
         (model, usage), *others = sorted(self._by_model.items(), key=lambda each: -(each[1].total_tokens or 0))
         usage = with_largest(usage, None if self._is_silent else self._largest)
         for name, other in others:
             usage += _elsewhere(name, other)
         if self._is_silent:
             usage += _SILENT
-        return Reading(usage, model, None, None, "complete", ended=True)
+        return Reading(usage, model, None, None, "complete", ended=True, anomalies=self._anomalies)
 
     @property
     def is_failed(self) -> bool:
@@ -87,6 +108,7 @@ class Results:
             self.is_foreign = self.is_foreign or not self._read
             return
         self._read += 1
+        self._anomalies += reading.anomalies
         usage = reading.usage
         if usage is None or usage.prompt_tokens is None:
             self._is_silent = self._is_silent or reading.error is None

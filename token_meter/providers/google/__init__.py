@@ -24,7 +24,8 @@ GOOGLE = Provider(
         "aiplatform.*.rep.googleapis.com",
     ),
     apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES, LIVE),
-    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
+    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end,
+    # what is uploaded to a store for file search by the tokens that are indexed.
     free=(
         "**:countTokens",
         "**:computeTokens",
@@ -36,7 +37,7 @@ GOOGLE = Provider(
         "files",
         "files/**",
         "interactions/*/cancel",
-        "upload/**",
+        "upload/*/files",
     ),
     marks=("x-goog-api-client",),
     rpcs=RPCS,

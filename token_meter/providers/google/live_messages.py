@@ -93,7 +93,7 @@ class Dialect:
         content = said.get("serverContent")
         content = content if isinstance(content, dict) else {}
         shown = list(_shown(content, said.get("toolCall")))
-        self._sounds = self._sounds or _SOUND in message
+        self._sounds = self._sounds or _SOUND in message or "outputTranscription" in content
         report = said.get("usageMetadata")
         if isinstance(report, dict) and is_report(usage := _as_elsewhere(report)):
             self._usage = usage if self._usage is None else _added(self._usage, usage)
@@ -128,10 +128,13 @@ class Dialect:
             candidate["groundingMetadata"] = content["groundingMetadata"]
         usage = self._usage
         if content.get("turnComplete") is True:
-            if usage is not None and self._sounds and "candidatesTokensDetails" not in usage:
+            if usage is not None and self._shows and "candidatesTokensDetails" not in usage:
                 # Sound costs several times what text does.
-                spoken = {"modality": "AUDIO", "tokenCount": usage.get("candidatesTokenCount")}
-                usage = {**usage, "candidatesTokensDetails": [spoken]}
+                made = {
+                    "modality": "AUDIO" if self._sounds else "TEXT",
+                    "tokenCount": usage.get("candidatesTokenCount"),
+                }
+                usage = {**usage, "candidatesTokensDetails": [made]}
             # Of a turn that showed something, a report without its tokens is not the whole.
             if usage is not None and self._shows and not _tells_output(usage):
                 usage = {**usage, "candidatesTokenCount": 0}

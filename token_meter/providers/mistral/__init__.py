@@ -11,8 +11,17 @@ MISTRAL = Provider(
     "mistral",
     hosts=("api.mistral.ai",),
     apis=(AGENTS, FIM, CONVERSATIONS, CONVERSATION_TURNS),
-    # https://docs.mistral.ai/api, 2026-11. OCR and batches cost money that is not read yet.
-    free=("files", "files/**", "batch/jobs/*/cancel", "agents", "agents/**", "libraries", "libraries/**"),
+    # https://docs.mistral.ai/api, 2026-11. OCR costs money that is not read yet; a document in a library, maybe.
+    free=(
+        "files",
+        "files/**",
+        "batch/jobs/*/cancel",
+        "agents",
+        "agents/**",
+        "libraries",
+        "libraries/*",
+        "libraries/*/share",
+    ),
     marks=("user-agent: mistral-client-python",),
     # Of 1.x and of 3.x, with both colours in one class. Retries are inside, and carry no number.
     gates=tuple(

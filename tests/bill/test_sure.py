@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
-from tests.bill.posts import ANTHROPIC, GEMINI, OPENAI, posted
+from tests.bill.posts import ANTHROPIC, GEMINI, OPENAI, Answer, metered, posted
+from token_meter import meter
 
 CHAT, RESPONSES, MESSAGES = f"{OPENAI}/chat/completions", f"{OPENAI}/responses", f"{ANTHROPIC}/messages"
 COMPAT = f"{GEMINI}/openai/chat/completions"
@@ -302,6 +305,62 @@ def test_audio_of_no_length_is_unmeasured(seconds: Any) -> None:
 @pytest.mark.parametrize(("total", "cost"), [(900, "0.001125"), (1050, "0.00175"), (1100, "0.00225")])
 def test_of_counts_that_contradict_each_other_the_least_is_charged(total: int, cost: str) -> None:
     assert str(posted(*chat(counts(total=total))).cost) == cost
+
+
+@pytest.mark.parametrize(
+    "name", ["a total below its parts", "more reasoning than output", "an image, which no detail tells"]
+)
+def test_calls_that_are_priced_together_are_no_surer(name: str) -> None:
+    row = ROWS[name]
+    cb = metered([("POST", row.url, row.asked, row.body)] * 3)
+
+    assert (cb.partly_priced_calls, cb.is_complete) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_sure"),
+    [
+        ([piece(1), piece(2)], False),
+        ([piece(1), piece(2, "stop")], True),
+        ([piece(), piece(2, has_choice=False)], True),
+    ],
+)
+def test_a_stream_that_is_read_piece_by_piece_is_no_surer(found: Any, is_sure: bool) -> None:
+    answer = Answer(found)
+    with (
+        meter(on_unpriced="ignore") as cb,
+        httpx.Client(transport=httpx.MockTransport(lambda _: streaming(answer))) as client,
+    ):
+        with client.stream("POST", CHAT, json={"model": "gpt-5", "stream": True}) as response:
+            assert list(response.iter_bytes())
+
+    assert cb.is_complete is is_sure
+
+
+def streaming(answer: Answer) -> httpx.Response:
+    """The same, of which nothing has been read."""
+    return httpx.Response(200, headers=answer.headers, stream=Pieces(answer.content))
+
+
+class Pieces(httpx.SyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from (self.content[at : at + 50] for at in range(0, len(self.content), 50))
+
+
+def test_what_is_recorded_by_hand_is_no_surer() -> None:
+    with meter(on_unpriced="ignore") as cb:
+        cb.record(
+            "command-r-plus",
+            usage={"tokens": {"input_tokens": 5, "output_tokens": 1}},
+            api="cohere_chat",
+            host="api.cohere.com",
+        )
+        cb.record("gpt-5", usage=counts(total=900), host="api.openai.com")
+
+    assert (cb.estimated_calls, cb.partly_priced_calls) == (1, 1)
 
 
 def test_what_a_stream_showed_takes_the_place_of_its_last_count() -> None:

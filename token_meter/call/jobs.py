@@ -14,7 +14,7 @@ from token_meter.call.attempt import Attempt
 from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import CONTEXT_STACK
-from token_meter.providers.jobs import Job, Results, paid_requests, silent
+from token_meter.providers.jobs import Job, Results, may_be_paid, silent
 from token_meter.transports.ports import NO_HEADERS
 from token_meter.types import Reading
 from token_meter.wire import read_body
@@ -125,7 +125,7 @@ class JobPoll(BackgroundPoll):
             for file in files:
                 RESULTS.put((host, file), key)
         else:
-            _end(self._attempt, key, silent(reading.model) if paid_requests(found) else None, (self._id,))
+            _end(self._attempt, key, silent(reading.model) if may_be_paid(found, reading) else None, (self._id,))
 
 
 class ResultsPoll(BackgroundPoll):
@@ -201,7 +201,7 @@ class NewJob(Attempt):
                 for file in files:
                     RESULTS.put((host, file), (self.endpoint.base_url, name))
                 return
-            if reading.usage is None and paid_requests(found):
+            if reading.usage is None and may_be_paid(found, reading):
                 reading = silent(reading.model)
             for each in (name, *files):
                 ENDED.put((host, each), True)
@@ -216,9 +216,10 @@ class JobLook(Attempt):
     def body(self, data: bytes) -> None:
         job, found = self.endpoint.route.api.job, parse_object(data)
         self._names = job.files(found) if job is not None and found is not None else ()
-        if self._is_ok and found is not None and not self._names and paid_requests(found):
+        if self._is_ok and found is not None and not self._names:
             reading = read_body(self.endpoint.route.api.format, data)
-            if reading.usage is None and reading.status not in (None, "pending"):
+            is_over = reading.usage is None and reading.status not in (None, "pending")
+            if is_over and may_be_paid(found, reading):
                 self._end(silent(reading.model), "complete")
                 return
         super().body(data)

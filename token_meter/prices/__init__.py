@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
+from token_meter.prices._counts import contradicts
 from token_meter.prices._hosts import (
     DEFAULT_BASE_URL,
     DEFAULT_PROVIDER,
@@ -41,6 +42,7 @@ __all__ = [
     "PriceRow",
     "Rates",
     "UnreadableBook",
+    "contradicts",
     "describe",
     "forget_hosts",
     "know_hosts",

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from token_meter._fees import LARGEST, Fees
+from token_meter.prices import contradicts
 from token_meter.types import Reading, Usage
 from token_meter.wire.body import reading_of
+from token_meter.wire.fees import with_fees_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object, parse_object
 from token_meter.wire.numbers import NumberReader
@@ -26,25 +28,28 @@ _PARTS = {
 _SILENT = Usage(fees=Fees({"requests without usage": None}))
 
 
+_SUCCEEDED = ("completed", "succeeded", "succeeded_requests", "successfulRequestCount")
+
+
 def silent(model: str | None) -> Reading:
     """What a job has used that ended, and of which nothing tells how much."""
     return Reading(_SILENT, model, status="complete", ended=True)
 
 
-def paid_requests(job: Object) -> int:
-    """How many requests of a job succeeded, also where it was cancelled or has expired: each is billed.
+def may_be_paid(job: Object, reading: Reading) -> bool:
+    """Whether a job that ended without a usage, or results, was paid: some request succeeded, or nothing counts them.
 
-    OpenAI's `request_counts`, Mistral's own field, and Gemini's `batchStats` (their SDKs' types, 2026-11).
+    Each is billed, also where the job was cancelled or has expired: OpenAI's and Anthropic's `request_counts`, what
+    Mistral calls it, and Gemini's `batchStats` (their SDKs' types, 2026-11).
     """
     about = job.get("metadata")
     holders = (job.get("request_counts"), job, about.get("batchStats") if isinstance(about, dict) else None)
     numbers = NumberReader()
-    counts = (
-        numbers.count(holder.get(name))
-        for holder, name in zip(holders, ("completed", "succeeded_requests", "successfulRequestCount"), strict=True)
-        if isinstance(holder, dict)
-    )
-    return max((count or 0 for count in counts), default=0)
+    counts = [
+        count for holder in holders if isinstance(holder, dict)
+        for name in _SUCCEEDED if (count := numbers.count(holder.get(name))) is not None
+    ]  # fmt: skip
+    return any(counts) or (not counts and reading.status == "complete")
 
 
 class Job(NamedTuple):
@@ -70,6 +75,7 @@ class Results:
         self._by_model: dict[str | None, Usage] = {}
         self._largest = self._read = self._anomalies = 0
         self._is_silent = False
+        self._kinds: set[tuple[str, bool]] = set()
         self.is_foreign = False
         """What passes is no file of results."""
 
@@ -94,6 +100,7 @@ class Results:
             usage += _elsewhere(name, other)
         if self._is_silent:
             usage += _SILENT
+        self._anomalies += any({(kind, True), (kind, False)} <= self._kinds for kind in ("image", "audio"))
         return Reading(usage, model, None, None, "complete", ended=True, anomalies=self._anomalies)
 
     @property
@@ -109,6 +116,8 @@ class Results:
             return
         self._read += 1
         self._anomalies += reading.anomalies
+        if reading.usage is not None:
+            self._look(reading.usage)
         usage = reading.usage
         if usage is None or usage.prompt_tokens is None:
             self._is_silent = self._is_silent or reading.error is None
@@ -116,6 +125,13 @@ class Results:
         self._largest = max(self._largest, usage.prompt_tokens)
         before = self._by_model.get(reading.model)
         self._by_model[reading.model] = usage if before is None else before + usage
+
+    def _look(self, usage: Usage) -> None:
+        """Remember what the sum of all lines would hide: one that contradicts itself, or does not tell its images."""
+        self._anomalies += contradicts(usage)
+        for kind, made in (("image", usage.output_image_tokens), ("audio", usage.output_audio_tokens)):
+            if made or (made is None and usage.completion_tokens):
+                self._kinds.add((kind, made is not None))
 
     def _take(self, line: bytes) -> None:
         if line.strip():
@@ -178,9 +194,14 @@ def line_of(layouts: Callable[[Object], Format]) -> Callable[[Object], Reading |
         body = response.get("body") if isinstance(response, dict) else None
         if not isinstance(body, dict) or response.get("status_code") not in (None, 200):
             return Reading(error="error")
-        return reading_of(layouts(body), [body], is_whole=True)
+        return read_answer(layouts(body), body)
 
     return read
+
+
+def read_answer(layout: Format, answer: Object) -> Reading:
+    """Read an answer among the results of a job, with what it shows beside its usage."""
+    return with_fees_of(layout, answer, reading_of(layout, [answer], is_whole=True))
 
 
 STATUSES = {

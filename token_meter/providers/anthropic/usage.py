@@ -19,6 +19,10 @@ from token_meter.wire.safe_access import objects, text_of
 _BEGUN = "has_only_begun"
 _DIRECTIONS = ("input_tokens", "output_tokens")
 _ITERATIONS = frozenset({"message", "fallback_message", "compaction", "advisor_message"})
+_USUAL = frozenset({
+    *_DIRECTIONS, "cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "service_tier",
+    "server_tool_use", "output_tokens_details", "inference_geo", "speed", _BEGUN,
+})  # fmt: skip
 _READ = frozenset({*PROMPT, *COMPLETION, *TOTAL, *CACHED, *WRITTEN, *REASONING})
 _LIVES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
@@ -65,6 +69,8 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
 def _left_open(raw: Object, numbers: NumberReader, *, is_odd: bool) -> list[str]:
     """What of a usage has no known rate, by name."""
     found = [UNKNOWN_LIFE] if is_odd else []
+    if raw.keys() <= _USUAL:
+        return found
     iterations = [
         each for each in objects(raw.get("iterations")) if any(numbers.count(each.get(n)) for n in _DIRECTIONS)
     ]

@@ -101,6 +101,9 @@ ONCE = [(107, 43, "exact")]
         # Texts before the answer begins ask for one answer.
         ([START, *([(">", {"realtime_input": {"text": "hi"}})] * 3), *come(text(), over(usage()))], ONCE),
         ([START, (">", {"realtimeInput": {"activityEnd": {}}}), *come(text(), over(usage()))], ONCE),
+        # A report of no turn that is known is counted for itself, and takes no question's place.
+        ([START, *come({"setupComplete": {}, "usageMetadata": usage(5, 1)}), QUESTION, *come(text(), over(usage()))],
+         [(5, 1, "exact"), *ONCE]),
         # An end that is said twice, and what is no answer.
         ([START, QUESTION, *come(text(), over(usage()), over(None), {"goAway": {}}, HEARD, {"setupComplete": {}})],
          ONCE),
@@ -163,10 +166,12 @@ PARTS = usage(
     ],
 )  # fmt: skip
 def test_f111_sound_costs_what_sound_costs(said, model, cost) -> None:
-    cb = lived((">", {"setup": {"model": f"models/{model}"}}), QUESTION, *come(sound(), over(said)))
+    """Also where it comes beside the end of its turn."""
+    for messages in ([sound(), over(said)], [over(said, **sound()["serverContent"])]):
+        cb = lived((">", {"setup": {"model": f"models/{model}"}}), QUESTION, *come(*messages))
 
-    assert cb.cost == Decimal(cost)
-    assert cb.is_complete
+        assert cb.cost == Decimal(cost)
+        assert cb.is_complete
 
 
 def test_f111_sound_without_a_rate_of_its_own_is_named() -> None:

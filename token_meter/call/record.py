@@ -20,7 +20,6 @@ from token_meter.wire.stream import KEPT_LIMIT
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
 
-_ROUTER = b"router"  # of a model that chooses another one, which the answer names, and has a fee of its own
 _new = tuple.__new__
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
@@ -42,8 +41,7 @@ def call_of(
     attempt: EndedAttempt, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
 ) -> Call:
     """The record of an attempt that ended; it is not priced."""
-    route, usage = attempt.endpoint.route, reading.usage
-    form = route.api.format
+    route, usage, form = attempt.endpoint.route, reading.usage, attempt.endpoint.route.api.format
     certainty: Certainty = "exact"
     doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in (None, "complete")
     if doubtful and usage is not None:
@@ -76,7 +74,7 @@ def call_of(
         tier = served_tier(tier, attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
-    if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):
+    if asked is None and (is_shown or reading.model is None or says(b"router") >= 0):  # it chooses, for a fee
         asked = attempt.request_says().model
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/wire tests/estimate tests/prices tests/budget tests/ledger tests/test_config.py tests/test_forecast.py tests/test_house.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test coverage check fix docs bench peers soak compat clean
+.PHONY: help demo quick test coverage check fix docs dist bench peers soak compat clean
 
 help: ## what can be made here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[simulator,html,redis]' --group dev
 	@touch $@
 
-demo: $(VENV)/.ready ## the lesson's dialogue through the real SDK, metered, beside the server's own bill
+demo: $(VENV)/.ready ## see it in a minute, without a key: a program, metered, next to its bill
 	@$(BIN)/token-meter demo
 
 quick: $(VENV)/.ready ## the tests that start no process: what to run while you work
@@ -48,6 +48,9 @@ fix: $(VENV)/.ready ## let ruff mend what it can
 docs: $(VENV)/.ready ## the documentation as a site, in build/site; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open build/site/index.html"
+
+dist: ## wheel and source archive in dist/, checked, and the wheel tried in an empty environment
+	$(PYTHON) tools/dist.py
 
 bench: $(VENV)/.ready peers ## the benchmarks: against the bare SDK, and against the peers
 	$(BIN)/python -m benchmarks

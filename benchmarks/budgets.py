@@ -128,7 +128,7 @@ def storm(make: Callable[[], Any]) -> None:
 
 def join(run_dir: Path) -> None:
     """The first call of a process that joins a long run."""
-    from token_meter.budget.account import Amounts
+    from token_meter.budget.amounts import Amounts
     from token_meter.ci.run_budgets import RunBudget, RunStore
 
     def first() -> float:

@@ -45,7 +45,7 @@ class Service:
         self._simulator = simulator
         self.is_live = simulator is None
         self.text_model = CHAT_MODEL if self.is_live else TEXT_MODEL
-        self.prices = None if simulator is None else PriceBook(hosts={simulator.url: "openai"})
+        self.prices = None if simulator is None else PriceBook(hosts={simulator.url: "by-model"})
         self.pace = pace
 
     def where(self, path: str = "/v1", **options: object) -> dict[str, str]:
@@ -102,4 +102,5 @@ def _simulator() -> Simulator:
         from token_meter.simulator import Simulator
     except ImportError as error:
         sys.exit(f"{error}\nor run this with --live against the real service")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # no proxy knows this machine
     return Simulator()

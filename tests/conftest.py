@@ -19,6 +19,7 @@ import openai
 import pytest
 
 import token_meter
+from tests.sdk_http import sdk_http as sdk_http
 from token_meter._failures import internal_errors
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.runtime.hub import HUB
@@ -33,9 +34,6 @@ hypothesis.settings.load_profile("same")
 
 # Hundreds of children import the package: where no byte code is kept, each compiles it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-sdk_http: Any = httpx2 if int(openai.__version__.partition(".")[0]) >= 3 else httpx
-"""The HTTP library that the installed SDK is built on: it takes no client of the other."""
 
 PATCHED = [
     (httpx2.Client, "send"),
@@ -105,6 +103,8 @@ def openai_is_simulated(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -
     target = httpx2.URL(simulator.url)
 
     def aside(request: httpx2.Request) -> httpx2.Request:
+        if request.url.host != "api.openai.com":
+            return request
         url = request.url.copy_with(scheme="http", host=target.host, port=target.port)
         return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream)
 

@@ -147,7 +147,7 @@ class Reading(NamedTuple):
         ended: the answer is complete (`[DONE]`, a terminal event, a whole JSON body).
         error: type or code of an error inside the answer.
         coerced: a count was an integral float or a string of digits, and was converted.
-        anomalies: the number of reported values that were not valid counts and were ignored.
+        anomalies: the number of reported values that were no valid counts, or are known not to be what is billed.
     """
 
     usage: Usage | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from token_meter._per_request import PerRequest, Tags
+from token_meter.context.stack import push, remove
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -65,16 +66,27 @@ class MeterMiddleware:
 
 
 class _Answer:
-    """The app's answer, whose `close`, which every server calls (PEP 3333), closes the meter."""
+    """The app's answer, whose `close`, which every server calls (PEP 3333), closes the meter.
+
+    Between the steps of the protocol the meter is open, and not in the context: a test client, Flask's for one, may
+    leave an answer unread or unclosed, and the next request in its thread is no call of this one.
+    """
 
     def __init__(self, answer: Iterable[bytes], cb: Meter, ended: Callable[[], object]) -> None:
         self._answer, self._cb, self._ended = answer, cb, ended
+        remove(cb)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._answer)
+        push(self._cb)
+        try:
+            yield from self._answer
+        finally:
+            remove(self._cb)
 
     def close(self) -> None:
         """Close the answer, then the meter."""
+        remove(self._cb)  # of an answer that was left early
+        push(self._cb)
         try:
             if (close := getattr(self._answer, "close", None)) is not None:
                 close()
@@ -82,3 +94,5 @@ class _Answer:
             if self._cb.is_open:
                 self._cb.stop()
                 self._ended()
+            else:
+                remove(self._cb)

@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 PAGES = {
     "README.md": "index.md",
+    "README.zh-CN.md": "zh-CN.md",
     "ARCHITECTURE.md": "architecture.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
@@ -24,6 +25,8 @@ PAGES = {
     "examples/ci_project/README.md": "examples/ci_project/index.md",
 }
 """Where a file of the repository stands in the site."""
+ASSETS = Path(__file__).parent
+"""Scripts and styles of the site."""
 _LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
 _FENCED = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 
@@ -36,6 +39,8 @@ def on_files(files: Files, config: Any) -> Files:
         path = program.relative_to(ROOT).as_posix()
         content = f"# {path}\n\n```python\n{program.read_text(encoding='utf-8').rstrip()}\n```\n"
         files.append(File.generated(config, _page_of(path), content=content))
+    for asset in sorted(ASSETS.glob("*.[jc]s*")):
+        files.append(File.generated(config, f"assets/{asset.name}", content=asset.read_text(encoding="utf-8")))
     return files
 
 

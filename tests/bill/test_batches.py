@@ -122,6 +122,110 @@ def test_a_batch_without_results_costs_nothing(ended: Any) -> None:
     assert (cb.cost, cb.is_complete, cb.open_streams, cb.calls) == (0, True, 0, ())
 
 
+COMPLETED = {"request_counts": {"total": 5, "completed": 3, "failed": 0}}
+HALF_DONE = {
+    "cancelled": [CREATED, ("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))],
+    "expired": [CREATED, ("GET", f"{OPENAI}/batches/batch_1", None, batch("expired", **COMPLETED))],
+    "by its cancellation": [CREATED, ("POST", f"{OPENAI}/batches/batch_1/cancel", None, batch("cancelled", **COMPLETED))],
+    "seen twice": [CREATED, *[("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))] * 2],
+    "created elsewhere": [("GET", f"{OPENAI}/batches/batch_1", None, batch("cancelled", **COMPLETED))] * 2,
+    "created as such": [("POST", f"{OPENAI}/batches", {}, batch("cancelled", **COMPLETED))],
+    "of Mistral": [
+        ("POST", f"{MISTRAL}/batch/jobs", {}, {"id": "j", "object": "batch", "status": "QUEUED"}),
+        ("GET", f"{MISTRAL}/batch/jobs/j", None, {"id": "j", "object": "batch", "status": "CANCELLED", "succeeded_requests": 2}),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", HALF_DONE.values(), ids=HALF_DONE)
+def test_a_batch_that_was_stopped_after_some_requests_is_not_free(steps: Any) -> None:
+    cb = metered(steps)
+
+    (call,) = cb.calls
+    assert (cb.is_complete, cb.open_streams, call.processing) == (False, 0, "batch")
+
+
+CONTRADICTORY = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10}
+MORE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 20}
+BELOW = {
+    "prompt_tokens": 10,
+    "completion_tokens": 5,
+    "total_tokens": 15,
+    "prompt_tokens_details": {"cached_tokens": -4},
+}
+
+
+@pytest.mark.parametrize("usages", [[CONTRADICTORY, MORE], [BELOW, {"prompt_tokens": 10, "completion_tokens": 5}]])
+def test_what_a_line_of_results_says_against_itself_is_not_hidden_by_their_sum(usages: Any) -> None:
+    content = lines(*(line({"object": "chat.completion", "model": GPT5, "usage": usage}) for usage in usages))
+    cb = metered([("GET", f"{OPENAI}/files/file-o/content", None, content)])
+
+    assert (cb.is_complete, cb.estimated_calls) == (False, 1)
+
+
+def drawn(details: Any) -> dict[str, Any]:
+    usage = {"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300, **details}
+    return {"response": {"candidates": [], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash-image"}}
+
+
+TOLD = {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]}
+
+
+@pytest.mark.parametrize(("details", "certainty"), [([TOLD, TOLD], "exact"), ([TOLD, {}], "estimated")])
+def test_nor_is_an_image_that_a_line_does_not_tell(details: Any, certainty: str) -> None:
+    inside = {"inlinedResponses": {"inlinedResponses": [drawn(each) for each in details]}}
+    ended = operation("SUCCEEDED", done=True, response=inside)
+    ended["metadata"]["model"] = "models/gemini-2.5-flash-image"
+    cb = metered([GEMINI_CREATED, ("GET", f"{GEMINI}/batches/b1", None, ended)])
+
+    assert [call.certainty for call in cb.calls] == [certainty]
+
+
+def test_what_a_line_shows_beside_its_usage_counts() -> None:
+    grounded = generated(1000, 100)
+    grounded["response"]["candidates"] = [{"groundingMetadata": {"webSearchQueries": ["a"]}}]
+    inside = {"inlinedResponses": {"inlinedResponses": [grounded]}}
+    cb = metered(
+        [GEMINI_CREATED, ("GET", f"{GEMINI}/batches/b1", None, operation("SUCCEEDED", done=True, response=inside))]
+    )
+    ran = claude_line(1000, 100)
+    ran["result"]["message"]["content"] = [{"type": "server_tool_use", "id": "srvtoolu_1", "name": "code_execution"}]
+    coded = metered([("GET", f"{CLAUDES}/msgbatch_2/results", None, lines(ran))])
+
+    assert [call.tokens.web_searches for call in cb.calls] == [1]
+    assert coded.calls[0].price is not None
+    assert coded.calls[0].price.missing == ("code_execution",)
+
+
+def test_a_batch_that_was_completed_and_says_nothing_else_is_not_free() -> None:
+    cb = metered([CREATED, ("GET", f"{OPENAI}/batches/batch_1", None, batch("completed"))])
+
+    assert (len(cb.calls), cb.is_complete, cb.open_streams) == (1, False, 0)
+
+
+def test_of_geminis_too() -> None:
+    stats = {"batchStats": {"requestCount": "5", "successfulRequestCount": "2"}}
+    stopped = operation("CANCELLED", done=True)
+    stopped["metadata"].update(stats)
+    cb = metered([GEMINI_CREATED, ("GET", f"{GEMINI}/batches/b1", None, stopped)])
+
+    assert (len(cb.calls), cb.is_complete, cb.open_streams) == (1, False, 0)
+
+
+@pytest.mark.parametrize("then", [[ENDED], [ENDED, FILE], [FILE, FILE], []])
+def test_a_batch_that_is_answered_when_it_is_created_counts_once(then: Any) -> None:
+    is_one(metered([("POST", f"{OPENAI}/batches", {}, DONE), *then]), COST)
+
+
+def test_one_whose_results_are_to_be_read_is_open_until_then() -> None:
+    at_once = ("POST", f"{OPENAI}/batches", {}, batch("completed", output_file_id="file-o"))
+    waiting = metered([at_once])
+    assert (waiting.is_complete, waiting.open_streams) == (False, 1)
+
+    BACKGROUND.clear()
+    is_one(metered([at_once, FILE, ENDED]), COST)
+
+
 SEARCHED = {"object": "response", "model": "gpt-5", "output": [{"type": "web_search_call", "status": "completed"}] * 2,
             "usage": responses_usage(1000, 100)}  # fmt: skip
 FILES = {

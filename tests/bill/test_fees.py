@@ -354,7 +354,6 @@ ODD = {
     "items that are none": ({**response(), "output": [None, 3, "x", SEARCH]}, "0.01225"),
     "an output that is no list": ({**response(), "output": {"type": "web_search_call"}}, "0.00225"),
     "a count as a text": (response(**used(0) | {"tool_usage": {"web_search": {"num_requests": "3"}}}), "0.03225"),
-    "a count below 0": (response(SEARCH, tool_usage={"web_search": {"num_requests": -3}}), "0.01225"),
     "tool usage that is no object": (response(SEARCH, tool_usage=[1]), "0.01225"),
     "types that are no text": (response({"type": 5}, {"type": None}, {"type": ["x_call"]}), "0.00225"),
 }

@@ -55,7 +55,7 @@ class AsyncLm15:
 
 
 class Live:
-    """As google-genai's Live API."""
+    """As google-genai's live music."""
 
     def connect(self, **_: Any) -> Any:
         return object()

@@ -39,7 +39,8 @@ WAYS = [
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]()(0)),
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]().with_call(0)),
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryStreamMultiCallable"](VERTEX)(0)),
-    Way("Gemini's Live API", "google.genai.live", {"AsyncLive": modules.Live}, lambda: modules.Live().connect()),
+    Way("Gemini's live music", "google.genai.live_music", {"AsyncLiveMusic": modules.Live},
+        lambda: modules.Live().connect()),
 ]  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import token_meter
-from tests.prices.test_prices_lists import GENAI, LITELLM
+from tests.prices.test_prices_lists import GENAI, LITELLM, genai
 from tests.proof.canned import ask, json_body, telling
 from token_meter import meter
 from token_meter.cli import main
@@ -69,6 +71,46 @@ def test_program_and_report_read_one_list_and_name_its_day_and_hash(here: Path) 
     assert f"litellm file of 2026-11-27 (sha256 {digest})" in cb.price_source
 
 
+_SUITE = """
+import json
+import httpx
+from token_meter import meter
+
+def test_it():
+    answer = httpx.Response(200, json={"model": "gpt-7", "choices": [], "usage": %s})
+    with meter() as cb, httpx.Client(transport=httpx.MockTransport(lambda _: answer)) as client:
+        client.post("https://api.openai.com/v1/chat/completions", json={"model": "gpt-7", "messages": []})
+    with open("program.json", "w") as file:
+        json.dump([str(cb.cost), cb.price_source], file)
+"""
+
+
+def test_meter_plugin_run_and_report_say_one_amount_and_one_stamp(here: Path) -> None:
+    """A suite in `token-meter run`, all of them in one process tree; then an old ledger of it after a newer list."""
+    tm("prices", "update", "--from", "litellm.json", "--date", "2026-11-27")
+    (here / "test_it.py").write_text(_SUITE % json.dumps(USAGE))
+    plugin = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "--meter"]
+    done = subprocess.run(
+        [sys.executable, "-m", "token_meter", "run", sys.executable, *plugin, "test_it.py"],
+        cwd=here, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    cost, stamp = json.loads((here / "program.json").read_text())
+    shown = " ".join(f"{done.stdout} {done.stderr}".split())
+    report = json.loads(tm("report", "-f", "json", "--all"), parse_float=Decimal)
+
+    assert Decimal(cost) == report["totals"]["cost"] == Decimal("0.006")
+    assert stamp == report["prices"]["version"]
+    assert shown.count("test_it.py::test_it 1 1,100 $0.0060") == 2, "by the plugin, and by the run"
+    assert shown.count(f"prices {stamp}, ") == 2
+
+    (here / "dearer.json").write_text(json.dumps(genai(gpt_7={"input_mtok": 4, "output_mtok": 40})))
+    tm("prices", "update", "--from", "dearer.json", "--date", "2026-11-28")
+    again = json.loads(tm("report", "-f", "json", "--all"), parse_float=Decimal)
+    assert again["prices"]["as_of"] == "2026-11-28"
+    assert again["totals"]["cost"] == call().cost == Decimal("0.008")
+
+
 @pytest.mark.parametrize("named", ["pyproject", "environment", "option", "folder below"])
 def test_the_list_counts_wherever_a_price_file_is_named(
     named: str, here: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,6 +164,10 @@ def test_an_update_goes_to_the_list_in_use(here: Path) -> None:
         (("update", "--from", "http://127.0.0.1:9/data.json"), "127.0.0.1/data.json cannot be fetched"),
         (("status", "--max-age", "long"), "'long' is not a number of days such as 30d"),
         (("add", "gpt-9"), "--input USD and --output USD per 1M tokens, or --like MODEL"),
+        (
+            ("add", "gpt-9", "--like", "gpt-6-1-sol"),
+            "--like gpt-6-1-sol: openai has no price for it; did you mean gpt-6.1-sol",
+        ),
         (("add", "gpt-9", "--input", "-1"), "input must be a number that is at least 0"),
         (("add", "gpt-9", "--input", "1", "--times", "fast"), "--times must be TIER=FACTOR"),
         (("add", "gpt-9", "--input", "1", "--times", "standard=2"), "which is the standard price itself"),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from token_meter import BudgetExceededError, Meter, meter
-from token_meter.budget.account import Amounts
+from token_meter.budget.amounts import Amounts
 from token_meter.budget.shared_call import SharedAsk, SharedCall
 from token_meter.ci.run_budgets import RunBudget, RunStore, count_earlier
 from token_meter.ledger import Ledger, RunReader, find_shards

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 import token_meter.cli.demo as demo
 import token_meter.simulator
 from token_meter.cli import main
+from token_meter.report._formatting import cells
 
 
 def tm(*words: str, **options: object) -> Result:
@@ -20,16 +22,22 @@ def tm(*words: str, **options: object) -> Result:
     return CliRunner().invoke(main, words, **options)  # type: ignore[arg-type]
 
 
-def test_the_demo_reads_what_the_server_billed():
-    """Every part of it: turns, gather, stream, embedding, threads; the rows next to the bill."""
-    done = tm("demo")
+@pytest.mark.parametrize("words", [(), ("--lesson",)], ids=["English", "lesson"])
+def test_the_demo_reads_what_the_server_billed(words, monkeypatch):
+    """Every part of it, on 80 columns: turns, gather, stream, threads, three providers, a refusal, the bill."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # an office's proxy does not know this machine
+    monkeypatch.setenv("NO_PROXY", "office.example")
+    done = tm("demo", *words)
 
     assert done.exit_code == 0, done.output
     assert done.output.count("this turn") == 3
-    assert "under asyncio.gather" in done.output
-    assert "A stream of" in done.output
-    assert done.output.rstrip().endswith("meter == bill")
+    for part in ("asyncio.gather", "A stream of", "Anthropic's Claude", "Google's Gemini", "next call was refused"):
+        assert part in done.output
+    assert "\nmeter == bill\n\nYour turn" in done.output
     assert "differs" not in done.output
+    assert max(cells(line) for line in done.output.splitlines()) <= 80
+    assert done.output.isascii() == (not words)
+    assert os.environ["NO_PROXY"] == "office.example"
 
 
 def test_a_demo_that_differs_says_where_and_fails(monkeypatch):
@@ -42,7 +50,7 @@ def test_a_demo_that_differs_says_where_and_fails(monkeypatch):
 
     assert done.exit_code == 1
     assert "<- differs" in done.output
-    assert done.output.rstrip().endswith("meter != bill")
+    assert "\nmeter != bill\n" in done.output
 
 
 def test_a_live_demo_needs_a_key(monkeypatch):
@@ -64,12 +72,24 @@ def test_a_live_demo_has_no_bill_to_compare_with(simulator, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "meter == bill" not in done.output
     assert simulator.bill("sim-live").calls == 10
+    assert "Claude" not in done.output
+
+
+def test_a_model_is_found_where_it_is_sold():
+    """Its maker's prices, and who else sells it; a provider that was named is the only one asked."""
+    done = tm("prices", "show", "claude-haiku-4-5")
+
+    assert done.exit_code == 0, done.output
+    assert "claude-haiku-4-5 at anthropic; also at google" in done.output
+    assert "$5 per 1M tokens" in done.output
+    assert tm("prices", "show", "claude-haiku-4-5", "--provider", "openai").exit_code == 1
 
 
 @pytest.mark.parametrize(
     ("words", "given", "said"),
     [
         (("count", "-m", "gpt-4o"), "hello world", "     2  -\no200k_base; $0.000005 as input of gpt-4o\n"),
+        (("count", "-m", "claude-haiku-4-5"), "hello world", "$0.000002 as input of claude-haiku-4-5\n"),
         (("count",), "hello world", "no price: no model was named (-m)"),
         (("count", "-m", "acme-7b", "-"), "hello", "~1  -"),
         (("count", "-m", "acme-7b", "-"), "hello", "no price:"),

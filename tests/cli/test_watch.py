@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Run
 from token_meter import Budget, meter
 from token_meter.prices import PriceBook
+from token_meter.report._formatting import cells
 from token_meter.simulator import Simulator
 
 
@@ -50,6 +51,19 @@ def test_a_command_is_metered_and_its_output_stands_above(tm: Run, project: Path
     assert done.stdout.index("hello [bold]") < done.stdout.index("2 calls")
     assert "ended" in done.stdout
     assert done.stdout.endswith("\n")
+
+
+def test_numbers_are_whole_where_names_are_not(tm: Run, project: Path):
+    with meter(tags={"customer": "名" * 30}, ledger=project / "ledger", on_unpriced="ignore") as cb:
+        cb.record("m" * 60, provider="openai", prompt_tokens=10**12, completion_tokens=0)
+        cb.record("gpt-4o", provider="openai", prompt_tokens=10**12, completion_tokens=0)
+        cb.record("gpt-4o", provider="openai", status=500, error="x" * 200)
+
+    shown = tm("watch", "ledger", "--once", COLUMNS="80").stdout
+
+    assert "mmm…" in shown
+    assert shown.count("1,000,000,000,000") == 2
+    assert max(map(cells, shown.splitlines())) <= 80
 
 
 def test_an_empty_directory_says_so(tm: Run, project: Path):

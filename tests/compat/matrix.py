@@ -3,8 +3,9 @@
     python tests/compat/matrix.py                    # oldest and newest Python found here, all rows
     python tests/compat/matrix.py --all --only 2.x   # every Python found here, one row
 
-It needs only the standard library and pip; token_meter is installed in the cells. Environments
-stay in .venvs/ and are used again until pyproject.toml changes; `--fresh` resolves "newest" again.
+It needs only the standard library and pip, and is faster where uv is on the path; token_meter is
+installed in the cells. Environments stay in .venvs/ and are used again until pyproject.toml changes; `--fresh` resolves
+"newest" again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
+WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoints of usage and costs
 TABLE = ("providers/test_table.py",)
 
 
@@ -39,8 +41,9 @@ class Row(NamedTuple):
 ROWS = (
     Row("openai 1.58.1", "openai==1.58.1"),
     Row("openai 1.x", "openai<2"),
-    Row("openai 2.x", "openai<3"),
-    Row("openai newest", "openai[aiohttp]"),
+    Row("openai 2.x", "openai<3", WITH_BILLS),
+    Row("openai newest", "openai[aiohttp]", WITH_BILLS),
+    Row("openai 2.34", "openai==2.34.*", ("bills",)),
     Row("anthropic 0.49", "anthropic==0.49.*", ("providers",)),
     Row("anthropic newest", "anthropic", ("providers",)),
     Row("google-genai 1.10", "google-genai==1.10.*", ("providers",)),
@@ -107,15 +110,19 @@ def environment(row: Row, python: Interpreter, *, fresh: bool) -> tuple[Path, st
     home = VENVS / f"{row.name.replace(' ', '-')}-py{python.version}"
     stamp = hashlib.sha256(f"{row}{(ROOT / 'pyproject.toml').read_text()}".encode()).hexdigest()
     ready = home / ".ready"
-    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    interpreter = str(home / "bin" / "python")
     if fresh or not ready.exists() or ready.read_text() != stamp:
         shutil.rmtree(home, ignore_errors=True)
         _run([python.command, "-m", "venv", str(home)])
-        _run([*pip, "--upgrade", "pip>=25.1"])
-        _run([*pip, "--editable", ".[simulator,html]", *row.requirement.split(), "--group", row.group])
+        if (uv := shutil.which("uv")) is not None:  # a tenth of pip's time, and the same answer
+            install = [uv, "pip", "install", "--quiet", "--python", interpreter]
+        else:
+            install = [interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*install, "--upgrade", "pip>=25.1"])
+        _run([*install, "--editable", ".[simulator,html]", *row.requirement.split(), "--group", row.group])
         ready.write_text(stamp)
     say = "import openai; print(openai.__version__)"
-    return home, subprocess.check_output([str(home / "bin" / "python"), "-c", say], text=True).strip()
+    return home, subprocess.check_output([interpreter, "-c", say], text=True).strip()
 
 
 def _run(command: list[str]) -> None:

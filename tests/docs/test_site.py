@@ -6,16 +6,31 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.report.chromium import Browser, executable
+from tests.report.page_checks import CONTRAST, ELSEWHERE, HEADINGS, NAMELESS, WIDTH
 from tests.test_house import ROOT
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium here (Debian: apt-get install chromium)")
-
-PAGES = ("index", "start", "providers", "web", "notebooks", "prices", "reference", "troubleshooting", "faults")
+COLOURED = """
+new Promise(resolve => {
+  const until = Date.now() + 30000, dark = matchMedia('(prefers-color-scheme: dark)')
+  const is = () => (document.body.dataset.mdColorScheme === 'slate') === dark.matches
+  const look = () => is() || Date.now() > until ? resolve(is()) : setTimeout(look, 10)
+  look()
+})
+"""
+FOUND = """
+new Promise((resolve, reject) => {
+  const until = Date.now() + 30000
+  const look = () => {
+    const links = [...document.querySelectorAll('a.md-search-result__link')].map(a => a.href)
+    links.length || Date.now() > until ? resolve(links) : setTimeout(look, 50)
+  }
+  look()
+})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +48,71 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all pages."""
+    if executable() is None:
+        pytest.skip("no Chromium here, so that nothing was looked at (.ci/browser installs it)")
     with Browser() as browser:
         yield browser
 
 
+def test_every_page_is_shown_without_complaint_or_request(site: Path, browser: Browser):
+    """On a desk and on a phone, for those who see it and those who hear it; pages of programs aside."""
+    pages = sorted(page for page in site.glob("*.html") if page.name != "404.html")
+    assert len(pages) > 25
+    for page in pages:
+        browser.show(page, width=1280)
+        assert browser.said == [], page.name
+        assert browser.value(ELSEWHERE) == [], page.name
+        assert browser.value(HEADINGS) == 1, page.name
+        assert browser.value(NAMELESS) == [], page.name
+        for width in (1280, 390):
+            browser.resize(width)
+            assert browser.value(WIDTH) <= width, page.name
+
+
+@pytest.mark.parametrize("name", ["index", "start", "bill", "prices", "reports", "web"])
+def test_all_text_stands_out_from_its_ground(site: Path, browser: Browser, name: str):
+    """Pages with code, outputs and tables of every kind, light and dark."""
+    browser.show(site / f"{name}.html", width=1280)
+    for dark in (False, True):
+        browser.dim(dark)
+        browser.value(COLOURED)
+        ratio, text = browser.value(CONTRAST)
+        assert ratio >= 4.5, (dark, text)
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_page_is_shown_without_complaint_or_request(site: Path, browser: Any, width: int, dark: bool):
-    for name in PAGES:
-        browser.show(site / f"{name}.html", width=width, dark=dark)
+def test_a_page_has_the_colours_that_its_reader_prefers(site: Path, browser: Browser, dark: bool):
+    """Also when that changes after the first visit."""
+    browser.show(site / "start.html", width=390, dark=not dark)
+    browser.dim(dark)
+    browser.value(COLOURED)
 
-        asked = browser.value("performance.getEntriesByType('resource').map(entry => entry.name)")
-        assert [said for said in browser.said if "search_index" not in said] == [], name
-        assert [address for address in asked if not address.startswith(("file:", "data:", "blob:"))] == [], name
-        assert browser.value("document.documentElement.scrollWidth") <= width, name
-        assert browser.value("document.querySelectorAll('h1').length") >= 1, name
+    red = browser.value("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])")
+    assert (red < 64) is dark
 
 
-def test_every_picture_has_words_for_those_who_do_not_see_it(site: Path, browser: Any):
-    for name in PAGES:
-        browser.show(site / f"{name}.html", width=1280)
+def test_a_page_is_reached_by_the_keyboard_alone(site: Path, browser: Browser):
+    """Over the menu to the text, or from link to link."""
+    browser.show(site / "start.html", width=1280)
+    browser.press("Tab")
+    assert browser.value("document.activeElement.getAttribute('href')") == "#five-minutes"
+    reached = []
+    for _ in range(12):
+        browser.press("Tab")
+        reached.append(browser.value("document.activeElement.getAttribute('href')"))
 
-        assert browser.value("[...document.querySelectorAll('article img')].filter(img => !img.alt).length") == 0, name
+    assert "not-seen.html" in reached
+    assert browser.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
+
+
+def test_the_search_finds_pages_without_a_server(site: Path, browser: Browser):
+    browser.show(site / "start.html", width=1280)
+    browser.value("document.querySelector('[data-md-component=search-query]').focus()")
+    browser.write("gateway")
+
+    assert any("prices.html" in link for link in browser.value(FOUND))
+    assert browser.said == []
+    assert browser.value(ELSEWHERE) == []
 
 
 def test_the_reference_has_every_public_name(site: Path):

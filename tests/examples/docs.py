@@ -14,6 +14,8 @@ PAGE = ROOT / "docs" / "examples.md"
 PICTURE = ROOT / "docs" / "img" / "memory.svg"
 
 PLAIN = (
+    ("providers", "Three providers in one block"),
+    ("agent", "An agent with a budget"),
     ("callback", "Callbacks"),
     ("tasks", "Tasks"),
     ("chain", "A chain with its logs"),
@@ -28,18 +30,19 @@ PLAIN = (
     ("elk", "Logs for ELK"),
     ("budget", "A budget"),
 )
-"""The programs on the plain SDK, in the order of the lesson."""
+"""The programs on plain SDKs: two in English, then those of the lesson, in its order."""
 
 HEAD = """\
 # Examples
 
-Every program of the [lesson](lesson.md), on the plain OpenAI SDK ([langchain.md](langchain.md) has them on LangChain).
-Each one runs as it is, against a [simulator](simulator.md) that keeps its own bill, and ends with the meter next to
-that bill:
+Programs to copy from: three providers in one block, an agent with a budget, and every program of the
+[lesson](lesson.md) on the plain OpenAI SDK, in the lesson's own Chinese ([langchain.md](langchain.md) has them on
+LangChain). Each one runs as it is, against a [simulator](simulator.md) that keeps its own bill, and ends with the meter
+next to that bill:
 
 ```
-python examples/dialogue.py
-python examples/dialogue.py --live    # the real service, with OPENAI_API_KEY; costs money
+python examples/agent.py
+python examples/agent.py --live    # the real service, with OPENAI_API_KEY; costs money
 ```
 
 The text below each program is its output: `python -m tests.examples.docs` writes this page, and a test compares

@@ -19,7 +19,7 @@ ROOT = Path(token_meter.__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 PACE = {"tasks": 0.2, "customers": 2}
 """Programs whose prints depend on who waits longer; all others do not wait."""
-NEEDS = {"chain": "loguru", "customers": "websockets"}
+NEEDS = {"chain": "loguru", "customers": "websockets", "providers": "google.genai"}
 """Programs that need more than token-meter[simulator]."""
 
 _CHANGING = [

@@ -24,6 +24,26 @@ def test_a_program_prints_the_meter_beside_the_bill_and_they_agree(ran, name):
     assert int(metered.split()[1].replace(",", "")) == ran(name).bill.total_tokens > 0
 
 
+# In English: three providers, and an agent.
+
+
+def test_three_providers_are_in_one_sum(ran):
+    """Each SDK's call is one of the sum, and each model has its share of the cost."""
+    cb = ran("providers").result
+
+    assert cb.successful_requests == len(cb.by_model) == 3
+    assert sum(part.cost for part in cb.by_model.values()) == cb.cost == ran("providers").bill.cost
+    assert cb.is_complete
+
+
+def test_the_agent_is_refused_before_its_limit_and_sums_up(ran):
+    """The refused call is not on the bill; the last answer, which was let pass, is."""
+    cb, refusal = ran("agent").result
+
+    assert refusal.spent <= refusal.limit < refusal.spent + refusal.wanted
+    assert refusal.spent < cb.cost == ran("agent").bill.cost
+
+
 # A: plain callbacks.
 
 

@@ -12,7 +12,8 @@ from tests.budget.any_openai import URL
 from tests.meter.test_reading import call
 from tests.meter.threads import busily_switching, together
 from token_meter import meter
-from token_meter.budget.account import Amounts, Ask, admit
+from token_meter.budget.account import Ask, admit
+from token_meter.budget.amounts import Amounts
 from token_meter.prices import PriceBook
 from token_meter.types import Call, Price
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -146,11 +147,20 @@ async def _async_without_parentheses() -> None:
         (lambda cb: _without_parentheses(), "write `with meter() as cb:`"),
         (lambda cb: asyncio.run(_async_without_parentheses()), "write `async with meter() as cb:`"),
         (lambda cb: meter(max_token=5), "no argument 'max_token'; did you mean 'max_tokens'?"),
-        (lambda cb: meter(max_price=5), "no argument 'max_price'"),
+        (lambda cb: meter(max_price=5), "no argument 'max_price'; did you mean 'max_cost'?"),
+        (lambda cb: meter(limit=5), "did you mean 'max_cost'?"),
+        (lambda cb: meter(callbacks=[]), "did you mean 'handlers'?"),
+        (lambda cb: meter(nonsense=5), "no argument 'nonsense'"),
+        (lambda cb: meter("agent", 5), "5 needs one: max_cost=0.05"),  # type: ignore[call-arg]
         (lambda cb: meter(label="a"), "did you mean 'tags'?"),
         (lambda cb: cb.tokens, "did you mean 'total_tokens'?"),
         (lambda cb: cb.price, "did you mean 'cost'?"),
         (lambda cb: cb.promt_tokens, "did you mean 'prompt_tokens'?"),
+        (lambda cb: cb.limit, "did you mean 'remaining'?"),
+        (lambda cb: cb.close(), "did you mean 'stop'?"),
+        (lambda cb: cb.reset(), "`with meter() as cb:`, begins at 0"),
+        (lambda cb: cb.summary(), "print(cb)"),
+        (lambda cb: cb.last_call, "keep_calls=True"),
         (lambda cb: f"{cb:>10}", "cb.total_tokens"),
         (lambda cb: pickle.dumps(cb), "cb.to_dict()"),
     ],
@@ -160,6 +170,21 @@ def test_a_mistake_is_told_what_to_write(mistake: Any, told: str):
         mistake(meter())
 
     assert told in str(error.value)
+
+
+def test_a_limit_without_its_keyword_is_no_name():
+    with pytest.raises(ConfigError, match=r"not 0\.05; a limit has a keyword: max_cost=0\.05"):
+        meter(0.05)  # type: ignore[arg-type]
+
+
+def test_python_adds_no_guess_of_its_own_to_ours():
+    """It would name private attributes."""
+    with pytest.raises(AttributeError) as error:
+        _ = meter().limits  # type: ignore[attr-defined]
+
+    shown = "".join(traceback.format_exception(error.value))
+    assert shown.count("id you mean") == 1
+    assert "_limit" not in shown.splitlines()[-1]
 
 
 def test_an_error_of_a_price_book_stays_as_it_is():

@@ -6,13 +6,13 @@ import json
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.bill.posts import posted
 from tests.proof.canned import DONE, MESSAGES, answering, event, json_body, streaming, telling
+from tests.sdk_http import sdk_http
 from token_meter import meter
-from token_meter.budget import admission
+from token_meter.budget import foresight
 from token_meter.call import lifecycle
 from token_meter.wire import read_request
 
@@ -107,7 +107,7 @@ def test_f145_a_completion_window_is_discounted_though_the_answer_says_default(
             "service_tier": "default", "usage": usage}  # fmt: skip
     answers = iter([{**done, "status": "queued", "usage": None}, done] if polled else [done])
     options = {"background": True, "background_options": {"completion_window": window} if window else {}}
-    with answering(lambda _: httpx2.Response(200, json=next(answers))) as client, meter(on_unpriced="ignore") as cb:
+    with answering(lambda _: sdk_http.Response(200, json=next(answers))) as client, meter(on_unpriced="ignore") as cb:
         client.responses.create(model="gpt-6.1-sol", input="completion_window", extra_body=options)
         client.responses.retrieve("resp_1") if polled else None
 
@@ -295,7 +295,7 @@ def test_f165_a_request_is_read_once_at_its_gate_and_once_as_it_leaves(
         return read_request(content)
 
     monkeypatch.setattr(lifecycle, "read_request", counted)
-    monkeypatch.setattr(admission, "read_request", counted)
+    monkeypatch.setattr(foresight, "read_request", counted)
     pieces = event(USAGE, model=model), DONE
     with streaming(*pieces) if streamed else telling(json_body(USAGE, model=model)) as client, meter(**options) as cb:
         more: dict[str, Any] = {"service_tier": "auto", "stream": streamed}

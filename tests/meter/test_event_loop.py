@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import json, os, sys, threading, traceback
-import asyncio, httpx2, openai, trio
+import asyncio, openai, trio
+from tests.sdk_http import sdk_http
 from token_meter import meter
 
 LOOP, heavy, told = threading.get_ident(), set(), []
@@ -38,20 +39,20 @@ def watch(event, args):
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 HEAD = {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini"}
 
-class Body(httpx2.AsyncByteStream):
+class Body(sdk_http.AsyncByteStream):
     async def __aiter__(self):
         piece = {**HEAD, "choices": [{"index": 0, "delta": {"content": "a rose"}, "finish_reason": "stop"}]}
         yield f"data: {json.dumps(piece)}\\n\\ndata: [DONE]\\n\\n".encode()
 
 def answer(request):
     if b'"stream":true' in request.content.replace(b" ", b""):
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
+        return sdk_http.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
     message = {"role": "assistant", "content": "a rose"}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    return httpx2.Response(200, json={**HEAD, "choices": choices, "usage": USAGE})
+    return sdk_http.Response(200, json={**HEAD, "choices": choices, "usage": USAGE})
 
 async def ask(streamed):
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    http = sdk_http.AsyncClient(transport=sdk_http.MockTransport(answer))
     client = openai.AsyncOpenAI(api_key="sk-x", http_client=http, max_retries=0)
     found = await client.chat.completions.create(
         model="gpt-4o-mini", max_tokens=20, messages=[{"role": "user", "content": "Which rose? " * 9}], stream=streamed

@@ -14,7 +14,7 @@ from tests.conftest import CHAT_BODY, sdk_http, take_internal_errors
 from tests.handlers.conftest import MESSAGES, USAGE, Chunks, piece, sse
 from token_meter import meter
 from token_meter._meter import block
-from token_meter.budget import admission, limits
+from token_meter.budget import foresight, limits
 from token_meter.call import background, lifecycle, record
 from token_meter.context import endpoint, scope
 from token_meter.context.stack import CONTEXT_STACK
@@ -106,7 +106,7 @@ GUARDS = [
     ("a failed call", (lifecycle, "call_of"), {}, lost, {"failed"}),
     ("gate, a warning", (limits.MeterBudget, "check_warning_threshold"), {"max_calls": 9}, chat, {"gate"}),
     ("gate, the plan", (scope.Scopes, "of"), {"max_calls": 9}, chat, {"gate", "depart"}),
-    ("gate, the check", (admission, "_forecast"), {"max_calls": 9}, chat, {"gate"}),
+    ("gate, the check", (foresight, "foreseen"), {"max_calls": 9}, chat, {"gate"}),
     ("departure with handlers", (dispatcher, "DeltaReader"), {"handlers": [Listening()]}, chat, {"depart"}),
     ("tokens", (dispatcher.DeltaReader, "feed"), {"handlers": [Listening()]}, stream, {"tokens"}),
     ("price", (block.Meter, "priced"), {"handlers": [Listening()], "on_unpriced": "ignore"}, chat, {"price for a handler"}),
@@ -134,7 +134,7 @@ def test_f02_a_failure_at_a_guard_is_counted_there(client, monkeypatch, broken, 
 
 def test_f02_a_limit_that_cannot_be_worked_out_costs_no_count(client, monkeypatch):
     """The call passes, and is seen."""
-    monkeypatch.setattr(admission, "_forecast", fail)
+    monkeypatch.setattr(foresight, "foreseen", fail)
     with meter(max_calls=9) as cb:
         chat(client)
 

@@ -16,7 +16,8 @@ from tests.meter.races import LIMITS, MILLION, Book, blocks_that_fill
 from tests.meter.test_reading import call, filled
 from tests.meter.threads import together
 from token_meter import BudgetExceededError, meter
-from token_meter.budget.account import Amounts, Ask, admit
+from token_meter.budget.account import Ask, admit
+from token_meter.budget.amounts import Amounts
 from token_meter.types import Call, Usage
 
 LOOKS: dict[str, Callable[[Any], object]] = {

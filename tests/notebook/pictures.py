@@ -47,9 +47,7 @@ def main() -> None:
         page.write_text(PAGE.format(cell()._repr_html_()), encoding="utf-8")
         browser.show(page, width=520, scale=2)
         height = browser.value("document.documentElement.getBoundingClientRect().height")
-        browser._page(
-            "Emulation.setDeviceMetricsOverride", width=520, height=round(height), deviceScaleFactor=2, mobile=False
-        )
+        browser.resize(520, round(height), scale=2)
         (IMAGES / "card.png").write_bytes(browser.picture(whole=False))
     experiment().plot().savefig(IMAGES / "plot.png", dpi=110)
 

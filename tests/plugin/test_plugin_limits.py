@@ -72,7 +72,7 @@ def test_f157_a_failed_test_begins_with_the_numbers_and_names_who_set_the_limit(
 @pytest.mark.parametrize(
     ("option", "text"),
     [
-        ("--meter-max-calls=1", "limited to 1 call but 1 call made*(--meter-max-calls). The call was not sent: raise --meter-max-calls"),
+        ("--meter-max-calls=1", "limited to 1 call (--meter-max-calls): 1 call made*The call was not sent: raise --meter-max-calls"),
         ("--meter-max-tokens=30", "limited to 30 tokens*(--meter-max-tokens)*smaller max_tokens, raise --meter-max-tokens"),
         ("--meter-max-cost=0.00001", "limited to $0.00001*(--meter-max-cost)*smaller max_tokens, raise --meter-max-cost"),
     ],

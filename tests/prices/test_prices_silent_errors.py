@@ -207,7 +207,7 @@ def test_fine_tunes_have_their_cached_rate(model: str, rate: str) -> None:
 @pytest.mark.parametrize("model", ["ft:gpt-3.5-turbo-0125:acme::x", "o3-pro", "gpt-4o-2024-05-13", "gpt-audio"])
 def test_cached_input_without_a_rate_is_unpriced(model: str) -> None:
     """Where no discount is published, neither the full rate nor a guess is used."""
-    cached = Usage(prompt_tokens=10, completion_tokens=1, cached_tokens=5)
+    cached = Usage(prompt_tokens=10, completion_tokens=1, cached_tokens=5, output_audio_tokens=0)
 
     assert price_of(model, cached).reason == "no rate is known for cached input"
 

@@ -7,14 +7,15 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 from openai import OpenAI
+
+from tests.sdk_http import sdk_http
 
 MESSAGES: list[Any] = [{"role": "user", "content": "Which rose?"}]
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
-class Pieces(httpx2.SyncByteStream):
+class Pieces(sdk_http.SyncByteStream):  # type: ignore[misc]
     """A body that is read piece by piece; one given as `content` would have been read already."""
 
     def __init__(self, *pieces: bytes) -> None:
@@ -27,8 +28,8 @@ class Pieces(httpx2.SyncByteStream):
 @contextlib.contextmanager
 def answering(answer: Callable[[Any], Any], **options: Any) -> Iterator[OpenAI]:
     """A client whose every request *answer* answers."""
-    transport = httpx2.MockTransport(answer)
-    with OpenAI(api_key="sk-x", max_retries=0, http_client=httpx2.Client(transport=transport), **options) as client:
+    transport = sdk_http.MockTransport(answer)
+    with OpenAI(api_key="sk-x", max_retries=0, http_client=sdk_http.Client(transport=transport), **options) as client:
         yield client
 
 
@@ -54,7 +55,7 @@ DONE = b"data: [DONE]\n\n"
 def streaming(*pieces: bytes) -> Iterator[OpenAI]:
     """A client whose every request is answered by a stream of *pieces*."""
     head = {"content-type": "text/event-stream"}
-    with answering(lambda _: httpx2.Response(200, headers=head, stream=Pieces(*pieces))) as client:
+    with answering(lambda _: sdk_http.Response(200, headers=head, stream=Pieces(*pieces))) as client:
         yield client
 
 
@@ -63,7 +64,7 @@ def telling(body: Any) -> Iterator[OpenAI]:
     """A client whose every request is answered by *body*: JSON, or bytes as they are."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = {"content-type": "application/json"}
-    with answering(lambda _: httpx2.Response(200, headers=head, content=data)) as client:
+    with answering(lambda _: sdk_http.Response(200, headers=head, content=data)) as client:
         yield client
 
 

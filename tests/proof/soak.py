@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 
+from tests.proof import limits
 from tests.proof.audit import audit
 from tests.proof.machine import World, world_of
 from tests.proof.programs import make_program
@@ -59,6 +60,9 @@ def soak(minutes: float, first_seed: int) -> int:
                     for text in found:
                         print(f"seed {seed}: {text}", flush=True)
                 seed += 1
+            for text in limits.differences(seed, simulator):
+                bad += 1
+                print(f"limits, seed {seed}: {text}", flush=True)
             gc.collect()
             if time.monotonic() - told > 60:
                 told = time.monotonic()

@@ -122,13 +122,16 @@ CONVERSATIONS = mistral_way(
 )
 
 
-def mistral_again(fake: FakeNative) -> Any:
+def mistral_retries() -> dict[str, Any]:
     try:
         from mistralai.client.utils import BackoffStrategy, RetryConfig
     except ImportError:
         from mistralai.utils import BackoffStrategy, RetryConfig
-    retries = RetryConfig("backoff", BackoffStrategy(1, 2, 1.0, 1000), True)
-    return asked(MISTRAL, fake, answers=(Reply(503, {}), Reply(body=bodies.chat())), retries=retries)
+    return {"retries": RetryConfig("backoff", BackoffStrategy(1, 2, 1.0, 1000), True)}
+
+
+def mistral_again(fake: FakeNative) -> Any:
+    return asked(MISTRAL, fake, answers=(Reply(503, {}), Reply(body=bodies.chat())), **mistral_retries())
 
 
 MISTRAL_CELLS = {
@@ -181,6 +184,11 @@ COHERE_1 = Way(
     bodies.COHERE_1_EVENTS,
     lambda client: client.chat_stream(model="m-1", message=QUESTION),
 )
+AGAIN: dict[str, tuple[Way, Callable[[], dict[str, Any]], Any]] = {
+    "cohere": (COHERE_2, lambda: {"request_options": {"max_retries": 2}}, bodies.COHERE_2),
+    "mistralai": (MISTRAL, mistral_retries, bodies.chat()),
+}
+"""How each SDK that has retries of its own is told to make some."""
 COHERE_CALLED = {
     **bodies.COHERE_2,
     "message": {"role": "assistant", "tool_plan": "I look.", "tool_calls": [bodies.CALL]},

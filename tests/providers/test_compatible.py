@@ -43,6 +43,7 @@ GROQ = {"queue_time": 0.07, "prompt_tokens": 23, "prompt_time": 0.006, "completi
 def test_groq_says_a_streams_usage_under_a_name_of_its_own(fake, at_the_top):
     first = chunk({"content": "The sea"}, x_groq={"id": "req_1"})
     last = chunk({}, x_groq={"id": "req_1", "usage": GROQ}, **({"usage": at_the_top} if at_the_top else {}))
+    last["choices"][0]["finish_reason"] = "stop"
     fake.will(Reply(events=(first, last)))
 
     cb = asked(fake, host="groq", stream=True)

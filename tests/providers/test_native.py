@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.providers import native_fake as bodies
+from tests.providers import rows_native
 from tests.providers.fake_server import CUT, HOLD, Reply
 from tests.providers.native_fake import HALVES, FakeNative, replies
 from token_meter import BudgetExceededError, CallbackHandler, Meter, UnpricedModelError, meter
@@ -195,6 +196,32 @@ def test_a_limit_refuses_the_second_call_before_it_leaves(fake: FakeNative, row:
             by_httpx(fake.url + row.path, row.mark, ASK)
 
     assert len(fake.asked) == 1
+
+
+OVERLOADED = Reply(503, {}, headers=(("retry-after-ms", "1"), ("retry-after", "0.001")))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("sdk", ["cohere", "mistralai"])
+def test_retries_of_the_sdks_are_attempts_of_one_call(fake: FakeNative, sdk: str, colour: str) -> None:
+    """Their requests carry no number: the method that makes them counts, also where it calls itself."""
+    pytest.importorskip(sdk)
+    way, more, answer = rows_native.AGAIN[sdk]
+    fake.will(OVERLOADED, OVERLOADED, Reply(body=answer))
+
+    with meter(max_calls=1, keep_calls=True, prices=book(fake, sdk.removesuffix("ai"))) as cb:
+        client = way.make(fake, colour == "async")
+        asked = way.ask(client, colour == "async", **more())
+        if colour == "async":
+            asyncio.run(asked)
+        with pytest.raises(BudgetExceededError):
+            again = way.ask(client, colour == "async", **more())
+            if colour == "async":
+                asyncio.run(again)
+
+    assert [(call.status, call.attempt) for call in cb.calls] == [(503, 0), (503, 1), (200, 2)]
+    assert (cb.successful_requests, len(fake.asked)) == (1, 3)
 
 
 CAPS = {

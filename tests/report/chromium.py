@@ -22,6 +22,8 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )  # fmt: skip
 _TIMEOUT_S = 60.0
+KEYS = {"Tab": 9, "Enter": 13}
+"""Keys that can be pressed, with the codes that Windows gave them."""
 
 
 def executable() -> str | None:
@@ -74,9 +76,8 @@ class Browser:
     def show(self, url: str | Path, *, width: int, dark: bool = False, scale: float = 1) -> None:
         """Load a page in a window of *width* CSS pixels."""
         address = url.resolve().as_uri() if isinstance(url, Path) else url
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._page("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=scale, mobile=False)
-        self._page("Emulation.setEmulatedMedia", features=scheme)
+        self.resize(width, scale=scale)
+        self.dim(dark)
         self.said.clear()
         self._events.clear()
         failed = self._page("Page.navigate", url=address).get("errorText")
@@ -88,9 +89,31 @@ class Browser:
             elif event["method"] == "Runtime.exceptionThrown":
                 self.said.append(event["params"]["exceptionDetails"]["text"])
 
+    def resize(self, width: int, height: int = 900, *, scale: float = 1) -> None:
+        """Give the window another size."""
+        self._page(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+        )
+
+    def dim(self, dark: bool) -> None:
+        """Say that the reader prefers dark colours, or light ones, and no motion."""
+        features = {"prefers-color-scheme": "dark" if dark else "light", "prefers-reduced-motion": "reduce"}
+        self._page(
+            "Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in features.items()]
+        )
+
+    def press(self, key: str) -> None:
+        """Press a key, such as `Tab`."""
+        for kind in ("keyDown", "keyUp"):
+            self._page("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+
+    def write(self, text: str) -> None:
+        """Write where the focus is."""
+        self._page("Input.insertText", text=text)
+
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is on the page."""
-        answer = self._page("Runtime.evaluate", expression=expression, returnByValue=True)
+        answer = self._page("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

@@ -279,10 +279,13 @@ async def test_f167_what_a_server_answered_is_live_in_async_programs_too(library
 
 async def test_f167_the_sdks_aiohttp_client_is_live(gateway: str) -> None:
     """aiohttp's answers tell of no socket."""
-    pytest.importorskip("aiohttp")
-    from openai import DefaultAioHttpClient
+    try:
+        from openai import DefaultAioHttpClient
 
-    assert await asource(DefaultAioHttpClient(), gateway, book=MAPPED) == "live"
+        client = DefaultAioHttpClient()
+    except (ImportError, RuntimeError) as error:  # an older SDK has none, or wants a package of its own
+        pytest.skip(str(error))
+    assert await asource(client, gateway, book=MAPPED) == "live"
 
 
 def test_f167_what_respx_lets_pass_is_live(gateway: str) -> None:

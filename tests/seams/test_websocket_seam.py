@@ -390,7 +390,7 @@ async def test_the_sessions_of_the_sdk_are_counted(simulator):
 @each_api
 @each_colour
 @pytest.mark.parametrize(
-    "hook", [(_dialect, "kind_of"), (_dialect, "command_of"), (_dialect, "as_event"), (_websocket, "_url_of")],
+    "hook", [(_dialect, "kind_of"), (_dialect, "command_of"), (_dialect, "as_event"), (_websocket, "url_of")],
     ids=lambda hook: hook[1],
 )  # fmt: skip
 async def test_f02_a_failure_of_ours_changes_nothing_for_the_caller(simulator, monkeypatch, api, colour, hook):

@@ -21,7 +21,7 @@ from tests.providers.fake_server import FakeServer, Reply
 from tests.stores import servers
 from token_meter import Budget, BudgetExceededError, BudgetStoreError, BudgetWarning, ConfigError, meter
 from token_meter.budget import store_client
-from token_meter.budget.account import Amounts
+from token_meter.budget.amounts import Amounts
 from token_meter.budget.shared import client_of
 from token_meter.prices import PriceBook
 from token_meter.stores import MemoryBudgetStore, Units

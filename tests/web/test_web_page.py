@@ -8,22 +8,27 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
 import pytest
 
+import token_meter
+from tests.conftest import sdk_http
+from tests.docs.pages import blocks
 from token_meter import BlindSpotWarning, Meter, meter
 from token_meter.prices import PriceBook
 from token_meter.simulator import Simulator
 
 pytest.importorskip("fastapi", reason="in the dev group")
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
-PROGRAM = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+PROGRAM = "\n\n".join(block.text for block in blocks("docs/web.md") if block.language == "python")
 KEY = "sim-web"
 BOOK = PriceBook(hosts={"127.0.0.1": "openai"})
 ROUNDS = 2
@@ -35,7 +40,7 @@ CALLS = {
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_folder(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As a user has it: the app, the key, and prices for a provider on loopback."""
     (tmp_path / "shop.py").write_text(PROGRAM)
     (tmp_path / "prices.toml").write_text('hosts = {"127.0.0.1" = "openai"}\n')
@@ -44,6 +49,9 @@ def in_a_folder(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.Monkey
         ("OPENAI_BASE_URL", simulator.base_url), ("OPENAI_API_KEY", KEY), ("TOKEN_METER_PRICES", "prices.toml"),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)
+    token_meter.configure()  # prices are looked up anew
+    yield
+    token_meter.configure()
 
 
 # On uvicorn.
@@ -105,7 +113,54 @@ def test_every_call_of_two_workers_is_in_the_sums(simulator: Simulator) -> None:
     assert sum("BlindSpotWarning" in line for line in log) >= 1
 
 
-# In this process: who is late, and who is not.
+# In this process: the bill of each customer, and who is late.
+
+
+@pytest.mark.filterwarnings("ignore::token_meter.BudgetWarning")
+def test_two_hundred_parallel_requests_equal_the_bill_of_each_customer(
+    simulator: Simulator, serve: Callable[[Any], str]
+) -> None:
+    """Streamed, background, failing, limited: the flower is a customer, whose calls have a key of their own."""
+    request: ContextVar[tuple[str, bool]] = ContextVar("request")
+    ended: SimpleQueue[tuple[str, Meter]] = SimpleQueue()
+
+    def pay(sent: Any) -> None:
+        customer, fails = request.get()
+        sent.headers["authorization"] = f"Bearer {customer}"
+        if fails:
+            sent.headers["x-sim-status"] = "500"
+
+    async def pay_async(sent: Any) -> None:
+        pay(sent)
+
+    done = {"done": lambda scope, cb: ended.put((scope["path"].rpartition("/")[2], cb))}
+    exec(compile(PROGRAM.replace('"done": said', "**done"), "shop.py", "exec"), shop := {"done": done})
+    sync, asyn = (
+        sdk_http.Client(event_hooks={"request": [pay]}),
+        sdk_http.AsyncClient(event_hooks={"request": [pay_async]}),
+    )
+    shop["sync_openai"] = shop["sync_openai"].with_options(http_client=sync, max_retries=0)
+    shop["openai"] = shop["openai"].with_options(http_client=asyn, max_retries=0)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        request.set((scope["path"].rpartition("/")[2], scope["query_string"] == b"fails"))
+        await shop["app"](scope, receive, send)
+
+    kinds = [*(kind for kind in CALLS if kind != "not-counted"), "async"]
+    jobs = [f"/{kind}/{name}" for kind in kinds for name in ("ada", "bob", "eve", "kim")] * 7
+    jobs = [f"{path}?fails" if n % 8 == 7 else path for n, path in enumerate(jobs)]
+    with httpx.Client(base_url=serve(app), timeout=60) as client, ThreadPoolExecutor(50) as pool:
+        statuses = Counter(answer.status_code for answer in pool.map(client.get, jobs))
+    sync.close()
+
+    meters = [ended.get(timeout=30) for _ in jobs]
+    assert len(jobs) > 200
+    assert {200, 429, 500} <= set(statuses)
+    for name in ("ada", "bob", "eve", "kim"):
+        bill = simulator.bill(name)
+        mine = [cb for customer, cb in meters if customer == name]
+        assert sum(cb.total_tokens for cb in mine) == bill.total_tokens > 0
+        assert sum(cb.cost for cb in mine) == bill.cost > 0
 
 
 @pytest.fixture

@@ -145,6 +145,45 @@ def test_an_answer_that_servers_send_in_their_own_way_stays_what_it_is(tmp_path,
     assert len(ended) == 1
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_an_answer_that_is_not_closed_does_not_count_the_next_requests(simulator, is_read: bool):
+    """Test clients leave answers unread, or read and unclosed."""
+    shop = Shop(simulator, max_calls=3)
+    environ = {"HTTP_X_CUSTOMER": "ada", "PATH_INFO": "/streamed"}
+    unclosed = []
+    for _ in range(2):
+        unclosed.append(shop.app(environ, lambda *_: None))
+        if is_read:
+            list(unclosed[-1])
+    assert token_meter.current() is None
+    for answer in unclosed:
+        answer.close()
+
+    assert [cb.successful_requests for cb in shop.ended(2)] == [3 * is_read] * 2
+    assert token_meter.current() is None
+
+
+def test_what_an_answer_calls_while_it_is_closed_counts(simulator):
+    shop = Shop(simulator)
+    environ = {"HTTP_X_CUSTOMER": "ada"}
+
+    class Answer:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"a letter follows"
+
+        def close(self) -> None:
+            shop._ask(environ)
+
+    ended: list[Meter] = []
+    app = MeterMiddleware(lambda *_: Answer(), done=lambda _, cb: ended.append(cb), on_unpriced="ignore")
+    answer: Any = app(environ, lambda *_: None)
+    list(answer)
+    answer.close()
+    answer.close()
+
+    assert [(cb.successful_requests, cb.is_open) for cb in ended] == [(1, False)]
+
+
 def test_a_mistake_is_told_when_the_app_is_made():
     with pytest.raises(ConfigError):
         MeterMiddleware(lambda environ, start: [], max_tokens="many")

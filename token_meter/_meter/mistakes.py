@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import signature
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from token_meter._text import suggestion
@@ -12,9 +12,27 @@ _MEANT = {
     "tokens_used": "total_tokens", "input": "prompt_tokens", "output": "completion_tokens",
     "price": "cost", "usd": "cost", "dollars": "cost", "total_price": "cost", "spent": "cost", "total_cost_usd": "cost",
     "requests": "successful_requests", "num_requests": "successful_requests", "models": "by_model", "tag": "by_tag",
-    "complete": "is_complete", "records": "calls", "history": "calls",
+    "complete": "is_complete", "records": "calls", "history": "calls", "errors": "failed_requests",
+    "limit": "remaining", "limits": "remaining", "left": "remaining", "max_cost": "remaining",
+    "close": "stop", "end": "stop", "open": "start", "begin": "start",
 }  # fmt: skip
 """Words of other meters, and what their numbers are called here. Near misses are found by their spelling."""
+_INSTEAD = {
+    "reset": "a new block, `with meter() as cb:`, begins at 0",
+    **dict.fromkeys(("print", "show", "summary", "report"), "print(cb) shows it"),
+    **dict.fromkeys(
+        ("elapsed", "duration", "duration_s"), "calls have it, with meter(keep_calls=True): call.duration_s"
+    ),
+    **dict.fromkeys(("last_call", "last"), "cb.calls[-1] is it, with meter(keep_calls=True)"),
+}
+"""What has no attribute, and how to have it."""
+_MEANT_LIMIT = ("limit", "budget", "max_budget", "cost_limit", "max_price", "max_dollars", "cost")
+_MEANT_ARGUMENT = {
+    **dict.fromkeys(_MEANT_LIMIT, "max_cost"),
+    "label": "tags",
+    "labels": "tags",
+    "callbacks": "handlers",
+}
 
 if TYPE_CHECKING:
     MeterType = type  # type checkers refuse these mistakes themselves
@@ -35,10 +53,14 @@ else:
                 )  # a subclass; the error is its own
                 for name in settings:
                     if name not in known and not takes_any:
-                        msg = f"meter() has no argument {name!r}{suggestion(name, known)}"
-                        if name == "label" or name == "labels":
-                            msg += "; did you mean 'tags'?"
+                        meant = _MEANT_ARGUMENT.get(name)
+                        hint = f"; did you mean {meant!r}?" if meant else suggestion(name, known)
+                        msg = f"meter() has no argument {name!r}{hint}"
                         raise TypeError(msg) from None
+                kinds = [one.kind for one in taken.values()]
+                if len(values) > 1 and kinds.count(Parameter.POSITIONAL_OR_KEYWORD) == 2:  # self and the name
+                    msg = f"meter() takes one value without a keyword, its name; {values[1]!r} needs one: max_cost=0.05"
+                    raise TypeError(msg) from None
                 raise
 
         def __enter__(cls) -> NoReturn:
@@ -66,11 +88,11 @@ class Helpful:
         def __getattr__(self, name: str) -> NoReturn:
             """Name the attribute that is meant."""
             meant = _MEANT.get(name)
-            hint = f"; did you mean {meant!r}?" if meant else ""
+            hint = f"; did you mean {meant!r}?" if meant else f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
             if not hint and not name.startswith("_"):
                 hint = suggestion(name, [known for known in dir(type(self)) if not known.startswith("_")])
             msg = f"a meter has no attribute {name!r}{hint}"
-            raise AttributeError(msg)
+            raise AttributeError(msg, name=name)  # without the meter itself, for which Python has guesses of its own
 
     def __format__(self, spec: str) -> str:
         """A meter as text; widths and precisions belong to its numbers."""

@@ -29,7 +29,7 @@ def tags_of(tags: object) -> tuple[str, ...]:
 def check_name(name: object) -> None:
     """Refuse a name that is no text, such as the function of a decorator without parentheses."""
     if not isinstance(name, str):
-        msg = f"a meter's name must be a text, not {name!r}"
+        msg = f"a meter's name must be a text, not {name!r}; a limit has a keyword: max_cost=0.05"
         if callable(name):
             msg = "a function is metered by @meter(), with parentheses"
         raise ConfigError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,11 @@ class Waiting(Accumulator):
                 return True
         waiting = self._unpriced.copy() if priced and not is_list_loaded() else ()
         return any(self.slow_part(group[0]) is not None for group in waiting)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether this thread asks the price book just now: what it reads of this meter is not priced yet."""
+        return threading.get_ident() in self._pricing
 
     def catch_up(self) -> None:
         """Estimate and price what waits, without a warning."""

@@ -6,17 +6,17 @@ of requests; amounts are decimal strings in **cents**; costs of the priority tie
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from token_meter.bills._rows import Bill, CostRow, Tokens, UsageRow, tier_of
-from token_meter.exceptions import ConfigError
+from token_meter.bills._rows import Bill, CostRow, Tokens, UsageRow, amount_of, page_of, tier_of
+from token_meter.exceptions import ConfigError, LedgerError
 
 _URL = "https://api.anthropic.com"
 _REPORTS = {
@@ -43,7 +43,8 @@ def parse(pages: Mapping[str, list[dict[str, Any]]]) -> Bill:
                         costs.append(_cost(day, row))
                     elif any((made := _usage(day, row)).tokens):
                         usage.append(made)
-    return Bill(tuple(usage), tuple(costs))
+    days = {bucket["starting_at"][:10] for found in pages.values() for page in found for bucket in page["data"]}
+    return Bill(tuple(usage), tuple(costs), (), tuple(sorted(days)))
 
 
 def _usage(day: str, row: dict[str, Any]) -> UsageRow:
@@ -65,7 +66,7 @@ def _cost(day: str, row: dict[str, Any]) -> CostRow:
     is_tokens, tier = row.get("cost_type") in (None, "tokens"), row.get("service_tier")
     return CostRow(
         day, "anthropic", row.get("description") or row.get("cost_type") or "(all lines)",
-        Decimal(str(row["amount"])) / 100, row.get("model") if is_tokens else None,
+        amount_of(row["amount"]) / 100, row.get("model") if is_tokens else None,
         _KINDS.get(row.get("token_type") or ""), tier_of(tier), tier == "batch", None, None, row.get("workspace_id"),
     )  # fmt: skip
 
@@ -75,6 +76,7 @@ def fetch(since_s: int, until_s: int, base_url: str | None = None) -> dict[str, 
 
     Raises:
         ConfigError: there is no admin key.
+        LedgerError: the endpoints refuse to answer, or cannot be reached.
     """
     key = os.environ.get("ANTHROPIC_ADMIN_KEY")
     if not key:
@@ -91,12 +93,25 @@ def fetch(since_s: int, until_s: int, base_url: str | None = None) -> dict[str, 
         while True:
             url = f"{base_url or _URL}/v1/organizations/{report}?{urlencode([*query, *page])}"
             request = Request(url, headers={"x-api-key": key, "anthropic-version": "2023-06-01"})
-            with urlopen(request, timeout=60) as answer:
-                pages.append(json.loads(answer.read(), parse_float=Decimal))
-            if not pages[-1].get("has_more") or not pages[-1].get("next_page"):
+            pages.append(_answer(request))
+            following = pages[-1].get("next_page") if pages[-1].get("has_more") else None
+            if not following or page == [("page", following)]:
                 break
-            page = [("page", pages[-1]["next_page"])]
+            page = [("page", following)]
     return found
+
+
+def _answer(request: Request) -> dict[str, Any]:
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return page_of(answer.read())
+    except HTTPError as exc:
+        with exc:
+            said = exc.read(300).decode("utf-8", "replace")
+        msg = f"Anthropic does not say what it billed: {exc.code} {exc.reason}: {said}"
+    except (OSError, HTTPException, ValueError) as exc:
+        msg = f"Anthropic does not say what it billed: {type(exc).__name__}: {exc}"
+    raise LedgerError(msg)
 
 
 def _time(at_s: int) -> str:

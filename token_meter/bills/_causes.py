@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,7 +15,7 @@ CAUSES = {
     "never-seen": "requests that the ledger has not seen",
     "estimates": "cut streams and estimates",
     "fees": "fees: tools, storage, training, lines that are not understood",
-    "midnight": "calls over midnight: the bill has them on the next day",
+    "midnight": "calls over midnight and batches: the bill has them on another day",
     "unpriced": "a tier, batch or model without a price here",
     "rates": "rates differ",
     "rounding": "rounding of the bill",
@@ -85,8 +86,32 @@ class Reconciliation:
         shares = [ZERO]
         if self.has_costs:
             off = sum((abs(part.amount or ZERO) for part in self.unexplained.parts), ZERO)
-            shares.append(off / self.bill_amount if self.bill_amount else ZERO if not off else Decimal(1))
+            billed = abs(self.bill_amount)
+            shares.append(off / billed if billed else ZERO if not off else Decimal(1))
         if self.has_usage:
             lost = sum(abs(part.tokens.input) + abs(part.tokens.output) for part in self.unexplained.parts)
             shares.append(Decimal(lost) / self.bill.total if self.bill.total else ZERO if not lost else Decimal(1))
         return max(shares)
+
+
+def together(each: Iterable[Reconciliation], since: str, until: str, notes: tuple[str, ...]) -> Reconciliation:
+    """The comparisons of several providers as one."""
+    whole = Reconciliation(
+        since, until, (), Tokens(), Tokens(), ZERO, ZERO, False, True, False,
+        tuple(Cause(code) for code in CAUSES), notes,
+    )  # fmt: skip
+    for one in each:
+        whole.providers += one.providers
+        whole.notes += one.notes
+        whole.rows += one.rows
+        if one.has_usage:
+            whole.bill, whole.ours = whole.bill.plus(one.bill), whole.ours.plus(one.ours)
+        if one.has_costs:
+            whole.bill_amount += one.bill_amount
+            whole.our_amount += one.our_amount
+        whole.has_usage |= one.has_usage
+        whole.has_requests &= one.has_requests
+        whole.has_costs |= one.has_costs
+        for cause, more in zip(whole.causes, one.causes, strict=True):
+            cause.parts += more.parts
+    return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import io
 import json
@@ -30,7 +31,7 @@ def _count(number: int) -> str:
 
 def headline(found: Reconciliation) -> str:
     """The outcome in one line."""
-    what = f"bill of {', '.join(found.providers) or '(nobody)'}, {found.since} to before {found.until}"
+    what = f"bill of {', '.join(found.providers) or 'no provider'}, {found.since} to before {found.until}"
     sums = f"{format_usd(found.bill_amount)} billed, {format_usd(found.our_amount)} here" if found.has_costs else ""
     tokens = f"{found.bill.total:,} tokens billed, {found.ours.total:,} here" if found.has_usage else ""
     return f"{what}: {'; '.join(text for text in (sums, tokens) if text) or 'no rows'}"
@@ -219,10 +220,29 @@ def openmetrics(found: Reconciliation) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
+def gitlab_codequality(found: Reconciliation) -> str:
+    """One finding, where something is unexplained."""
+    finding = {
+        "description": visible(f"{headline(found)}; {_footer(found)[0]}"), "check_name": "token_meter/bill",
+        "fingerprint": hashlib.sha256(b"token_meter/bill").hexdigest(), "severity": "major",
+        "location": {"path": "token_meter", "lines": {"begin": 1}},
+    }  # fmt: skip
+    return json.dumps([finding] if found.unexplained.parts else [], indent=1) + "\n"
+
+
+def benchmark(found: Reconciliation) -> str:
+    """What github-action-benchmark reads as `customSmallerIsBetter`."""
+    rows = [("unexplained share of the LLM bill", "%", f"{found.share * 100:f}")]
+    if found.has_costs:
+        rows += [("LLM bill", "USD", f"{found.bill_amount:f}"), ("LLM ledger", "USD", f"{found.our_amount:f}")]
+    text = (f'{{"name": {json.dumps(name)}, "unit": "{unit}", "value": {value}}}' for name, unit, value in rows)
+    return "[\n " + ",\n ".join(text) + "\n]\n"
+
+
 FORMATS: dict[str, Callable[[Reconciliation], str]] = {
     "table": table, "json": to_json, "md": to_markdown, "summary": to_markdown, "html": page, "csv": to_csv,
     "github": github, "github-output": github_output, "junit": junit, "openmetrics": openmetrics,
-    "buildkite": to_markdown,
+    "buildkite": to_markdown, "gitlab-codequality": gitlab_codequality, "benchmark": benchmark,
     "azure": lambda found: f"##[section]{azure_data(headline(found))}\n",
 }  # fmt: skip
 

@@ -6,15 +6,13 @@ item, whose name is free text: what is not understood stays a line of its own. D
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from token_meter.bills._rows import Bill, CostRow, Tokens, UsageRow, tier_of
-from token_meter.exceptions import ConfigError
+from token_meter.bills._rows import Bill, CostRow, Tokens, UsageRow, amount_of, page_of, tier_of
+from token_meter.exceptions import ConfigError, LedgerError
 
 USAGE = ("completions", "embeddings", "images", "moderations", "audio_speeches", "audio_transcriptions")
 _LINE = re.compile(
@@ -37,15 +35,19 @@ def parse(pages: Mapping[str, list[dict[str, Any]]]) -> Bill:
                 costs.append(_cost(day, row))
             elif (used := _usage(day, row)) is not None:
                 usage.append(used)
-    return Bill(tuple(usage), tuple(costs))
+    days = {_day(bucket) for found in pages.values() for page in found for bucket in page["data"]}
+    return Bill(tuple(usage), tuple(costs), (), tuple(sorted(days)))
+
+
+def _day(bucket: Mapping[str, Any]) -> str:
+    return datetime.fromtimestamp(int(bucket["start_time"]), UTC).strftime("%Y-%m-%d")
 
 
 def _results(pages: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     for page in pages:
         for bucket in page["data"]:
-            day = datetime.fromtimestamp(int(bucket["start_time"]), UTC).strftime("%Y-%m-%d")
             for row in bucket.get("results", ()):
-                yield day, row
+                yield _day(bucket), row
 
 
 def _usage(day: str, row: dict[str, Any]) -> UsageRow | None:
@@ -80,8 +82,8 @@ def _cost(day: str, row: dict[str, Any]) -> CostRow:
         tier, is_batch = tier_of(found["tier"]), (found["tier"] or "").lower() == "batch"
     quantity = row.get("quantity")
     return CostRow(
-        day, "openai", line, Decimal(str(amount["value"])), model, kind, tier, is_batch,
-        None if quantity is None else Decimal(str(quantity)), row.get("api_key_id"), row.get("project_id"),
+        day, "openai", line, amount_of(amount["value"]), model, kind, tier, is_batch,
+        None if quantity is None else amount_of(quantity), row.get("api_key_id"), row.get("project_id"),
     )  # fmt: skip
 
 
@@ -90,24 +92,36 @@ def fetch(since_s: int, until_s: int, base_url: str | None = None) -> dict[str, 
 
     Raises:
         ConfigError: the SDK has no admin endpoints, or there is no admin key.
+        LedgerError: the endpoints refuse to answer, or cannot be reached.
     """
-    import openai
+    try:
+        import openai
+    except ModuleNotFoundError:
+        msg = "this needs OpenAI's SDK: pip install 'openai>=2.34'"
+        raise ConfigError(msg) from None
+    try:
+        return _fetch(openai, since_s, until_s, base_url)
+    except openai.OpenAIError as exc:
+        msg = f"OpenAI does not say what it billed: {type(exc).__name__}: {str(exc)[:300]}"
+        raise LedgerError(msg) from None
 
+
+def _fetch(openai: Any, since_s: int, until_s: int, base_url: str | None) -> dict[str, list[dict[str, Any]]]:
     options: dict[str, Any] = _key(openai)
-    client = openai.OpenAI(base_url=base_url, **options)
-    admin = getattr(client, "admin", None)
-    if admin is None:
-        msg = f"openai {openai.__version__} has no admin endpoints; 2.34 is the first with usage and costs"
-        raise ConfigError(msg)
-    usage = admin.organization.usage
-    found: dict[str, list[dict[str, Any]]] = {}
-    by = ["api_key_id", "project_id"]
-    for name in USAGE:
-        more = {"group_by": [*by, "model", "batch", "service_tier"] if name == "completions" else [*by, "model"]}
-        endpoint = getattr(usage.with_raw_response, name, None)
-        if endpoint is not None:
-            found[f"usage/{name}"] = _pages(endpoint, since_s, until_s, limit=31, **more)
-    found["costs"] = _pages(usage.with_raw_response.costs, since_s, until_s, limit=180, group_by=[*by, "line_item"])
+    with openai.OpenAI(base_url=base_url, **options) as client:
+        admin = getattr(client, "admin", None)
+        if admin is None:
+            msg = f"openai {openai.__version__} has no admin endpoints; 2.34 is the first with usage and costs"
+            raise ConfigError(msg)
+        usage = admin.organization.usage.with_raw_response
+        found: dict[str, list[dict[str, Any]]] = {}
+        by = ["api_key_id", "project_id"]
+        for name in USAGE:
+            more = {"group_by": [*by, "model", "batch", "service_tier"] if name == "completions" else [*by, "model"]}
+            endpoint = getattr(usage, name, None)
+            if endpoint is not None:
+                found[f"usage/{name}"] = _pages(endpoint, since_s, until_s, limit=31, **more)
+        found["costs"] = _pages(usage.costs, since_s, until_s, limit=180, group_by=[*by, "line_item"])
     return found
 
 
@@ -129,7 +143,8 @@ def _pages(ask: Any, since_s: int, until_s: int, **options: Any) -> list[dict[st
     while True:
         answer = ask(start_time=since_s, end_time=until_s, bucket_width="1d", **options, **page)
         text = answer.text() if callable(answer.text) else answer.text
-        pages.append(json.loads(text, parse_float=Decimal))
-        if not pages[-1].get("has_more") or not pages[-1].get("next_page"):
+        pages.append(page_of(text))
+        following = pages[-1].get("next_page") if pages[-1].get("has_more") else None
+        if not following or following == page.get("page"):
             return pages
-        page = {"page": pages[-1]["next_page"]}
+        page = {"page": following}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from token_meter.exceptions import LedgerError
 from token_meter.types import Usage
 
 ZERO = Decimal(0)
@@ -22,6 +24,36 @@ def tier_of(text: str | None) -> str | None:
     """A tier, `None` for the usual one, whatever it is called."""
     text = (text or "").lower()
     return _TIERS.get(text, text)
+
+
+def amount_of(value: object) -> Decimal:
+    """An amount as it is written.
+
+    Raises:
+        ValueError: it is no finite number.
+        InvalidOperation: it is none at all.
+    """
+    amount = Decimal(str(value))
+    if not amount.is_finite() or abs(amount) >= 10**15:
+        msg = f"{value} is no amount"
+        raise ValueError(msg)
+    return amount
+
+
+def page_of(text: str | bytes) -> dict[str, Any]:
+    """A page of an endpoint.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    try:
+        page = json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        page = None
+    if not isinstance(page, dict) or not isinstance(page.get("data"), list):
+        msg = "what answered there has no usage and costs: its answer is no page of them"
+        raise LedgerError(msg)
+    return page
 
 
 def undated(model: str) -> str:
@@ -97,11 +129,12 @@ class CostRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """All rows. `has_requests`: whether its usage says how many requests there were."""
+    """All rows. `has_requests`: whether its usage says how many requests there were; `covered`: days that it is for."""
 
     usage: tuple[UsageRow, ...] = ()
     costs: tuple[CostRow, ...] = ()
     notes: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
 
     @property
     def has_requests(self) -> bool:
@@ -112,10 +145,32 @@ class Bill:
         """The days with a row, in order."""
         return tuple(sorted({row.day for row in self.usage} | {row.day for row in self.costs}))
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Who wrote it, in order."""
+        return tuple(sorted({row.provider for row in self.usage} | {row.provider for row in self.costs}))
+
+    def between(self, since: str, until: str) -> Bill:
+        """The rows of these days."""
+        return replace(
+            self,
+            usage=tuple(row for row in self.usage if since <= row.day < until),
+            costs=tuple(row for row in self.costs if since <= row.day < until),
+        )
+
+    def of(self, provider: str) -> Bill:
+        """The rows of one provider."""
+        return replace(
+            self,
+            usage=tuple(row for row in self.usage if row.provider == provider),
+            costs=tuple(row for row in self.costs if row.provider == provider),
+        )
+
     def plus(self, others: Iterable[Bill]) -> Bill:
         bills = (self, *others)
         return Bill(
             tuple(row for bill in bills for row in bill.usage),
             tuple(row for bill in bills for row in bill.costs),
             tuple(dict.fromkeys(note for bill in bills for note in bill.notes)),
+            tuple(sorted({day for bill in bills for day in bill.covered})),
         )

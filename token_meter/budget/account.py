@@ -12,20 +12,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from token_meter._fork import in_child
-from token_meter._money import EXACT, format_usd, left, parse_count, parse_usd, plus
+from token_meter._money import EXACT, left, plus
+from token_meter.budget.amounts import Amounts
+from token_meter.budget.assumed import Least
+from token_meter.budget.excess import Assumed, Excess
 
-DEFAULT_OUTPUT_TOKENS = 1024
-"""Output tokens that are reserved for a call that sets no cap of its own (`max_tokens` or the like).
-
-A longer answer overshoots the limit, at most by what the calls in flight generate beyond this number. Set it to your
-longest answer: `token_meter.budget.DEFAULT_OUTPUT_TOKENS = 8000`.
-"""
+if TYPE_CHECKING:
+    from token_meter.context.ports import WaitingEstimate
+    from token_meter.types import Call
 
 _NO_COST = Decimal(0)
-_SMALL = Decimal("0.01")
 
 _lock = threading.RLock()
 _generation = 0
@@ -39,88 +38,41 @@ def _after_fork() -> None:
     _generation += 1
 
 
-class Amounts(NamedTuple):
-    """US dollars, tokens and calls. `None` means: no limit, an unknown amount, or not read, depending on the use."""
-
-    cost: Decimal | None = None
-    tokens: int | None = None
-    calls: int | None = None
-
-
-_WORDS = {
-    "cost": ("max_cost", "spent", "give the call a smaller max_tokens, raise ", "max_cost"),
-    "tokens": ("max_tokens", "used", "give the call a smaller max_tokens, raise ", "the meter's max_tokens"),
-    "calls": ("max_calls", "made", "raise ", "max_calls"),
-}
-
-
-def shown(field: str, amount: Any) -> str:
-    """Format an amount of *field*. A cost below a cent keeps every digit, because readers compare it with the limit."""
-    if field == "cost":
-        return f"${amount.normalize(EXACT):f}" if 0 < amount < _SMALL else format_usd(amount)
-    return f"{amount:,} {field if amount != 1 else field[:-1]}"
-
-
-def parse_limits(max_cost: Any = None, max_tokens: Any = None, max_calls: Any = None) -> Amounts | None:
-    """Read the three limits of a meter; `None` when there is none.
-
-    Raises:
-        ConfigError: a limit is not a valid amount.
-    """
-    if max_cost is None and max_tokens is None and max_calls is None:
-        return None
-    return Amounts(
-        None if max_cost is None else parse_usd(max_cost, name="max_cost"),
-        None if max_tokens is None else parse_count(max_tokens, name="max_tokens"),
-        None if max_calls is None else parse_count(max_calls, name="max_calls"),
-    )
-
-
-class Excess(NamedTuple):
-    """A limit that one more call could exceed. Amounts are US dollars, tokens or calls, depending on the field.
+class Ask(NamedTuple):
+    """What a call wants to reserve in one account.
 
     Attributes:
-        account: the account that has the limit.
-        field: `cost`, `tokens` or `calls`.
-        limit: the limit.
-        spent: what finished calls used.
-        reserved: what calls in flight may still use.
-        wanted: what the call may use; `None` when that cannot be estimated.
+        account: the account.
+        wanted: what the call may use.
+        is_enforced: the limit refuses the call; else it reserves even beyond the limit.
+        least: what it counts as at least, if its end does not tell what it used; `None`: only what it tells.
+        remedy: what the caller can change in the request, for the message of a refusal.
     """
-
-    account: Account
-    field: str
-    limit: Any
-    spent: Any
-    reserved: Any
-    wanted: Any
-
-    @property
-    def is_transient(self) -> bool:
-        """Whether the limit is not reached, and the call only has to wait for another one of unknown size."""
-        return self.wanted is None and bool(plus(self.spent, self.reserved) < self.limit)
-
-    def describe(self, whose: str, option: str | None = None) -> str:
-        """A message with what happened, the values, and what to do; *option* is what the user set the limit by."""
-        argument, verb, words, name = _WORDS[self.field]
-        remedy, need = f"{words}{option or name}", "an amount that cannot be estimated"
-        why = f"and this call may need {need if self.wanted is None else shown(self.field, self.wanted)}"
-        if self.is_transient:
-            why += ", as may another one that is in flight: together they could overshoot by any amount"
-            remedy = "send such calls one after the other"
-        return (
-            f"{whose} is limited to {shown(self.field, self.limit)} but {shown(self.field, self.spent)} {verb}, "
-            f"{shown(self.field, self.reserved)} reserved for calls in flight, {why} ({option or argument}). "
-            f"The call was not sent: {remedy}{'' if option else ', or let it pass within `with cb.suspended():`'}"
-        )
-
-
-class Ask(NamedTuple):
-    """What a call wants to reserve in one account. If `is_enforced` is false, it reserves even beyond the limit."""
 
     account: Account
     wanted: Amounts
     is_enforced: bool = True
+    least: Least | None = None
+    remedy: str = ""
+
+
+class Released:
+    """A reservation that was given back. It is held until it was worked out what the call used beyond what it told.
+
+    Attributes:
+        ask: what was reserved.
+        was_sent: the call counts as made.
+        calls: its attempts, as they ended.
+        assumed: what counts beyond what they told; `None` while nobody has worked it out.
+    """
+
+    __slots__ = ("ask", "assumed", "calls", "was_sent")
+
+    def __init__(self, ask: Ask, calls: Sequence[Call | WaitingEstimate], *, was_sent: bool) -> None:
+        self.ask, self.calls, self.was_sent = ask, calls, was_sent
+        limits = ask.account.limits
+        is_told = not calls or ask.least is None or (limits.cost is None and limits.tokens is None)
+        self.assumed = Assumed() if is_told else None
 
 
 class Admission(NamedTuple):
@@ -132,10 +84,15 @@ class Admission(NamedTuple):
 
 _Spent = Callable[[Amounts], Amounts]
 _SpentNow = Callable[[Amounts], Amounts | None]
+_WorkOut = Callable[[Sequence[Released]], None]
 
 
 class _PriceIsAsked(Exception):
     """A finished call has no price yet, and a price book must not be asked while the lock is held."""
+
+
+def _leave_it(_: Sequence[Released]) -> None:
+    """Work out nothing: what calls tell is all that counts."""
 
 
 class Account:
@@ -146,25 +103,32 @@ class Account:
         spent: reads cost and tokens of the finished calls, before their reservations are released. It may be slow, as
             a user's own price book can be, and is called without a lock.
         spent_now: the same for a caller with the lock; `None` where a price book must be asked. Default: *spent*.
+        work_out: works out what is assumed of calls that have ended, without a lock; it may leave them as they are.
     """
 
     __slots__ = (
-        "_at_once", "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling", "_spent",
-        "_tokens", "limits",
+        "_assumed", "_at_once", "_blind", "_cost", "_generation", "_in_flight", "_made", "_released", "_settling",
+        "_spent", "_tokens", "_work_out", "limits",
     )  # fmt: skip
 
-    def __init__(self, limits: Amounts, spent: _Spent, spent_now: _SpentNow | None = None) -> None:
+    def __init__(
+        self, limits: Amounts, spent: _Spent, spent_now: _SpentNow | None = None, work_out: _WorkOut = _leave_it
+    ) -> None:
         self.limits = limits
         self._spent = spent
         self._at_once = spent_now or spent
+        self._work_out = work_out
         self._made = 0
+        self._assumed = Assumed()
         # A release is one append: it is atomic, and safe in a finalizer that interrupts the holder of the lock.
-        self._released: deque[tuple[Amounts, bool]] = deque()
+        self._released: deque[Released] = deque()
         self._renew()
 
     def _renew(self) -> None:
         self._generation = _generation
-        self._made += sum(was_sent for _, was_sent in self._released)  # at a fork: calls that ended before it
+        for ended in self._released:  # at a fork: calls that ended before it
+            self._made += ended.was_sent
+            self._assumed = self._assumed.and_more(ended.assumed or Assumed())
         self._released.clear()
         self._cost, self._tokens, self._in_flight, self._settling = _NO_COST, 0, 0, False
         self._blind = (0, 0, 0)  # calls in flight whose cost or tokens cannot be estimated
@@ -177,10 +141,14 @@ class Account:
             return
         self._settling = True
         try:
-            while self._released:
-                wanted, was_sent = self._released.popleft()
-                self._reserve(wanted, -1)
-                self._made += was_sent
+            for _ in range(len(self._released)):
+                ended = self._released.popleft()
+                if ended.assumed is None:
+                    self._released.append(ended)
+                    continue
+                self._reserve(ended.ask.wanted, -1)
+                self._made += ended.was_sent
+                self._assumed = self._assumed.and_more(ended.assumed)
         finally:
             self._settling = False
 
@@ -194,15 +162,27 @@ class Account:
             self._cost = add(self._cost, wanted.cost)
 
     @property
+    def is_behind(self) -> bool:
+        """Whether calls have ended of which it is not worked out yet what is assumed."""
+        return any(ended.assumed is None for ended in self._released.copy())
+
+    def catch_up(self) -> None:
+        """Work out what is assumed of calls that have ended. It may ask a price book: no lock may be held."""
+        waiting = [ended for ended in self._released.copy() if ended.assumed is None]
+        if waiting:
+            self._work_out(waiting)
+
+    @property
     def reserved(self) -> Amounts:
         """What calls in flight may still use."""
+        self.catch_up()
         with _lock:
             self._settle()
             return Amounts(self._cost, self._tokens, self._in_flight)
 
     @property
     def spent(self) -> Amounts:
-        """What finished calls used, for the fields that have a limit."""
+        """What finished calls used, for the fields that have a limit, and what is assumed of them."""
         return self._looked_up()[0]
 
     @property
@@ -213,6 +193,7 @@ class Account:
 
     def _looked_up(self) -> tuple[Amounts, Amounts]:
         """The spent and the reserved amounts. A call that ends meanwhile may be in both, but is never in neither."""
+        self.catch_up()
         self._spent(self.limits)
         with _lock:
             self._settle()
@@ -224,10 +205,13 @@ class Account:
         return None if found is None else self._whole(found)
 
     def _whole(self, spent: Amounts) -> Amounts:
-        return Amounts(spent.cost or _NO_COST, spent.tokens or 0, self._made)
+        cost, tokens, assumed = spent.cost or _NO_COST, spent.tokens or 0, self._assumed
+        if assumed.calls and self.limits.cost is not None:
+            cost = plus(cost, assumed.cost)
+        return Amounts(cost, tokens if self.limits.tokens is None else tokens + assumed.tokens, self._made)
 
-    def _excess(self, wanted: Amounts, *, is_enforced: bool = True) -> Excess | None:
-        """The first limit that *wanted* exceeds or, if enforced, could exceed by an unknown amount; the lock is held.
+    def _excess(self, ask: Ask) -> Excess | None:
+        """The first limit that a call exceeds or, if enforced, could exceed by an unknown amount; the lock is held.
 
         Releases are subtracted before the spent sum is read: a call whose reservation is gone is then in that sum.
 
@@ -239,15 +223,15 @@ class Account:
         if spent is None:
             raise _PriceIsAsked
         reserved = Amounts(self._cost, self._tokens, self._in_flight)
-        sums = zip(Amounts._fields, self.limits, spent, reserved, wanted, self._blind, strict=True)
+        sums = zip(Amounts._fields, self.limits, spent, reserved, ask.wanted, self._blind, strict=True)
         for field, limit, used, held, more, blind in sums:
             if limit is None or (more == 0 and field != "calls"):  # a call that uses nothing fits, even over the limit
                 continue
             committed = plus(used, held)
             # At most one call at a time may overshoot by an unknown amount. A limit that only warns lets all pass.
-            unseen = committed >= limit or (blind and is_enforced)
+            unseen = committed >= limit or (blind and ask.is_enforced)
             if unseen if more is None else plus(committed, more) > limit:
-                return Excess(self, field, limit, used, held, more)
+                return Excess(self, field, limit, used, held, more, self._assumed, ask.remedy)
         return None
 
 
@@ -266,8 +250,10 @@ class Reservation:
         """Whether a limit could have refused the call."""
         return any(ask.is_enforced for ask in self._asks)
 
-    def release(self, *, was_sent: bool) -> None:
+    def release(self, *, was_sent: bool, calls: Sequence[Call | WaitingEstimate] = ()) -> None:
         """Give everything back; a second time does nothing. If *was_sent*, the call counts as made. Takes no lock.
+
+        *calls* are its attempts: what they do not tell counts as it was reserved.
 
         A forked child gives nothing back: its accounts start without the reservations of its parent.
         """
@@ -277,7 +263,7 @@ class Reservation:
             return
         if self._generation == _generation:
             for ask in self._asks:
-                ask.account._released.append((ask.wanted, was_sent))
+                ask.account._released.append(Released(ask, calls, was_sent=was_sent))
 
 
 def admit(asks: Sequence[Ask]) -> Admission:
@@ -285,6 +271,7 @@ def admit(asks: Sequence[Ask]) -> Admission:
     while True:
         for ask in asks:
             # This prices and estimates finished calls, which can be slow, so it happens outside of the lock.
+            ask.account.catch_up()
             ask.account._spent(ask.account.limits)
         # A call that ended since has no price yet: try again. All waiting callers do, so calls in flight run out.
         with suppress(_PriceIsAsked), _lock:
@@ -294,7 +281,7 @@ def admit(asks: Sequence[Ask]) -> Admission:
 def _decide(asks: Sequence[Ask]) -> Admission:
     exceeded = []
     for ask in asks:
-        excess = ask.account._excess(ask.wanted, is_enforced=ask.is_enforced)
+        excess = ask.account._excess(ask)
         if excess is not None:
             exceeded.append(excess)
             if ask.is_enforced:

@@ -15,14 +15,16 @@ from token_meter.context.scope import SCOPES, CallScope
 from token_meter.context.stack import CONTEXT_STACK, TICKET
 from token_meter.exceptions import BudgetExceededError, BudgetStoreError, TokenMeterWarning
 from token_meter.transports.own_send import has_own_send
-from token_meter.wire import read_request
 
 if TYPE_CHECKING:
     from token_meter.budget.account import Ask, Reservation
-    from token_meter.budget.limits import CallForecast, MeterBudget
+    from token_meter.budget.foresight import CallForecast
+    from token_meter.budget.limits import MeterBudget
     from token_meter.budget.shared_call import SharedCall
     from token_meter.context.endpoint import Endpoint
+    from token_meter.context.ports import WaitingEstimate
     from token_meter.transports.ports import Key, PlannedCall
+    from token_meter.types import Call
 
 REFUSALS = (BudgetExceededError, BudgetStoreError, TokenMeterWarning)
 """The exceptions that a hook may raise: a refusal, and a warning that the user has turned into an error."""
@@ -50,7 +52,7 @@ class CallTicket:
     """
 
     __slots__ = (
-        "__weakref__", "_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "is_checked",
+        "__weakref__", "_ended", "_holds", "_is_sent", "_reservation", "budgets", "client", "deferred", "is_checked",
         "retries", "shared", "size_unknown", "was_seen",
     )  # fmt: skip
     kind = TICKET
@@ -62,6 +64,7 @@ class CallTicket:
         self.budgets: tuple[MeterBudget, ...] = ()
         self.shared: SharedCall | None = None
         self._reservation: Reservation | None = None
+        self._ended: list[Call | WaitingEstimate] = []
         self._holds = [True] if is_entered else []
         self._is_sent = False
         self.retries = -1
@@ -78,13 +81,20 @@ class CallTicket:
         self.retries += 1
         self._holds.append(True)
 
+    def count(self, call: Call | WaitingEstimate) -> None:
+        """Take what an attempt that ends has told, for its limits. One append: a finalizer may do it."""
+        if self._reservation is not None:
+            self._ended.append(call)
+        if self.shared is not None:
+            self.shared.count(call)
+
     def end_attempt(self, *, is_paid: bool) -> None:
         """Count an attempt that has ended. After an answer with status 2xx (*is_paid*), the SDK makes no other one."""
         if self._holds:
             self._holds.pop()
         if is_paid or not self._holds:
             if self._reservation is not None:
-                self._reservation.release(was_sent=self._is_sent)
+                self._reservation.release(was_sent=self._is_sent, calls=tuple(self._ended))
             if self.shared is not None:
                 self.shared.end(was_sent=self._is_sent)
 
@@ -110,14 +120,6 @@ class CallTicket:
         except BaseException:
             refused()
             raise
-
-    def keep_reserved(self) -> None:
-        """Leave what a limit holds of the call as it is: it has been made, and what it used will not be known.
-
-        Where the limit was suspended, the caller counts by hand.
-        """
-        if self._reservation is not None and self._reservation.is_enforced:
-            self._reservation = None
 
     def leave(self) -> None:
         """Note that the SDK's method has returned, and tell the stores; a stream may still be open."""
@@ -162,7 +164,9 @@ class AdmissionController:
             if endpoint is None or endpoint.route.action != "create":
                 return None
             body = request.body() if any(budget.needs_tokens for budget in budgets) else b""
-            if not (_is_slow(endpoint, body) or any(budget.is_slow(endpoint, body) for budget in budgets)):
+            from token_meter.budget.foresight import is_slow
+
+            if not (is_slow(endpoint, body) or any(budget.is_slow(endpoint, body) for budget in budgets)):
                 return None
             return partial(_prepared, endpoint, body, budgets)
         except Exception:
@@ -229,9 +233,10 @@ class AdmissionController:
         forecast: CallForecast | None = None,
     ) -> None:
         from token_meter.budget.account import admit
+        from token_meter.budget.foresight import foreseen
 
         if forecast is None:
-            forecast = _forecast(endpoint, body() if any(budget.needs_tokens for budget in budgets) else b"")
+            forecast = foreseen(endpoint, body() if any(budget.needs_tokens for budget in budgets) else b"")
         asks = [budget.ask(forecast) for budget in budgets]
         ticket.size_unknown = forecast.tokens is None
         admission = admit(asks)
@@ -279,38 +284,13 @@ class Planned(Protocol):
         """Its body."""
 
 
-def _is_slow(endpoint: Endpoint, body: bytes) -> bool:
-    """Whether to count the tokens of *body* would hold up an event loop."""
-    if not body or endpoint.route.api.rules is None:
-        return False
-    from token_meter.estimate import is_quick
-
-    return not is_quick(len(body), endpoint.route.model or read_request(body).model)
-
-
 def _prepared(endpoint: Endpoint, body: bytes, budgets: tuple[MeterBudget, ...]) -> CallForecast | None:
+    from token_meter.budget.foresight import foreseen
+
     try:
-        forecast = _forecast(endpoint, body)
+        forecast = foreseen(endpoint, body)
         for budget in budgets:
             budget.prepare(forecast)
     except Exception:  # the check itself says what is wrong
         return None
     return forecast
-
-
-def _forecast(endpoint: Endpoint, body: bytes) -> CallForecast:
-    """What is known of a call before it is sent."""
-    from token_meter.budget.limits import CallForecast
-
-    api = endpoint.route.api
-    if not body:
-        return CallForecast(endpoint, None, None, None, None)
-    from token_meter.budget import account
-    from token_meter.estimate import reserve_tokens
-
-    says = read_request(body)
-    if api.rules is None:
-        return CallForecast(endpoint, says.model, None, None, None)
-    prompt, cap = reserve_tokens(api.rules(), body)
-    cap = account.DEFAULT_OUTPUT_TOKENS if cap is None else cap
-    return CallForecast(endpoint, says.model, says.service_tier, prompt, None if prompt is None else cap)

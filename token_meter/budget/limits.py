@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from token_meter._defaults import is_list_loaded
+from token_meter._failures import internal_error
 from token_meter._money import EXACT, plus
 from token_meter._text import WHERE_PRICES_GO, visible
 from token_meter._warn import warn_user
 from token_meter.budget import account
-from token_meter.budget.account import Account, Amounts, Ask, Excess, admit, shown
+from token_meter.budget.account import Account, Ask, Released, admit
+from token_meter.budget.amounts import Amounts, shown
+from token_meter.budget.assumed import Least, used_by
+from token_meter.budget.excess import Assumed, Excess
+from token_meter.budget.foresight import CallForecast
+from token_meter.budget.worth import Worth, worth_of
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
-from token_meter.types import Call, Usage
+from token_meter.types import Call, Price, Usage
 from token_meter.wire import read_request
 
 if TYPE_CHECKING:
@@ -24,57 +30,12 @@ if TYPE_CHECKING:
     from token_meter.context.ports import Recipient
     from token_meter.stores import StoreState
 
-_PROBES = (Usage(1, 1, 2), Usage(audio_seconds=1.0), Usage())
-"""Usages of three kinds; a price book that has a price for a model can price at least one of them."""
-
-
-_NO_TOKENS = frozenset({"input tokens", "output tokens"})
-"""Without a rate for these, what is counted of a call is too little for a limit."""
-
-
-class CallForecast(NamedTuple):
-    """What is known of a call before it is sent.
-
-    Attributes:
-        endpoint: the endpoint.
-        model: the model in the request.
-        service_tier: the tier in the request.
-        prompt_tokens: tokens of the prompt; `None` when no rule can estimate them.
-        output_tokens: the request's cap on its output, else `DEFAULT_OUTPUT_TOKENS`; `None` when no rule can estimate
-            the output.
-    """
-
-    endpoint: Endpoint
-    model: str | None
-    service_tier: str | None
-    prompt_tokens: int | None
-    output_tokens: int | None
-
-    @property
-    def is_free(self) -> bool:
-        """Whether the provider does not bill this API."""
-        return self.endpoint.route.api.is_free
-
-    @property
-    def tokens(self) -> int | None:
-        """Prompt and output together; `None` when they cannot be estimated."""
-        if self.is_free:
-            return 0
-        if self.prompt_tokens is None or self.output_tokens is None:
-            return None
-        return self.prompt_tokens + self.output_tokens
-
-    def as_call(self, usage: Usage, tier: str | None) -> Call:
-        """The call in the form that a price book takes."""
-        endpoint = self.endpoint
-        return Call(
-            "", time(), 0.0, endpoint.host, endpoint.route.api.name, endpoint.route.model or self.model,
-            usage=usage, service_tier=tier, base_url=endpoint.base_url,
-        )  # fmt: skip
-
-
 _BY_HAND = "make it within `with cb.suspended():` and count it by cb.record(...)"
 """What helps where no price would: the call's tokens will not be known."""
+
+
+_AT_ITS_END = "make it within `with cb.suspended():`; it counts at its end, when what it used is seen"
+"""Of a batch neither the request nor its answer tells what stands in its file."""
 
 
 class MeterBudget:
@@ -88,7 +49,8 @@ class MeterBudget:
         self._owner = ""
         self._options: Mapping[str, str] = {}
         self._inherited: Amounts | None = None
-        self.account = Account(limits, self._spent, self._spent_now)
+        self._asking: set[int] = set()  # the threads that ask the price book what is assumed
+        self.account = Account(limits, self._spent, self._spent_now, self._work_out)
         self.shared: tuple[Budget, ...] = ()
 
     def name_options(self, owner: str, options: Mapping[str, str]) -> None:
@@ -108,6 +70,8 @@ class MeterBudget:
         is_costly = limits.cost is not None
         if not is_costly and limits.tokens is None:
             return Amounts()
+        if self.account.is_behind and not self._is_asking:
+            return None
         sums = self._meter.sums_now(priced=is_costly)
         return None if sums is None else self._with_inherited(sums.cost if is_costly else None, sums.total_tokens)
 
@@ -119,8 +83,48 @@ class MeterBudget:
         sums: Any = (now if now is None or then is None else plus(then, now) for then, now in pairs)
         return Amounts(*sums)
 
+    def _work_out(self, ended: Sequence[Released]) -> None:
+        """Work out what is assumed of calls that have ended: of most nothing, because they told it all. Never raises.
+
+        A price book that reads the meter while it is asked finds such calls as they were reserved.
+        """
+        thread, is_costly = threading.get_ident(), self.account.limits.cost is not None
+        if self._is_asking:
+            return
+        self._asking.add(thread)
+        try:
+            is_told = is_costly and self._is_all_told()
+            self._assume(ended, is_told=is_told, price_of=self._meter.price_of if is_costly else _free)
+        finally:
+            self._asking.discard(thread)
+
+    def _is_all_told(self) -> bool:
+        """Whether every call has said all that it used, and has a whole price."""
+        try:
+            sums = self._meter.priced_sums()
+        except Exception:
+            internal_error("price for a limit")
+            return False
+        return not (sums.unpriced_calls or sums.partly_priced_calls or sums.unmeasured_calls or sums.estimated_calls)
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether this thread asks the price book just now."""
+        return self._meter.is_asking or threading.get_ident() in self._asking
+
+    @staticmethod
+    def _assume(ended: Sequence[Released], *, is_told: bool, price_of: Callable[[Call], Price]) -> None:
+        for one in ended:
+            least, assumed = one.ask.least or Least(), Assumed()
+            for call in () if is_told else one.calls:
+                found = call if isinstance(call, Call) else call.resolve()
+                assumed = assumed.and_more(used_by(found, least, price_of).assumed)
+            one.assumed = assumed
+
     def inherit(self) -> None:
         """Take over what the meter has counted, which a forked child is about to forget: limits go on from there."""
+        self._asking = set()
+        self.account.catch_up()
         self._inherited = self._spent(self.account.limits)
 
     @property
@@ -160,7 +164,7 @@ class MeterBudget:
         """Do what a check would wait for."""
         self._meter.catch_up()
         if self._needs_price or self.shared:
-            self._cost(forecast)
+            worth_of(forecast, self._meter.price_of)
 
     def ask(self, forecast: CallForecast) -> Ask:
         """What a call wants to reserve in this budget.
@@ -168,41 +172,19 @@ class MeterBudget:
         Raises:
             UnpricedModelError: its model has no price, but the meter needs one.
         """
-        enforced = self._on_exceed == "raise" and not any(
-            entry.kind == SUSPENDED and entry.meter is self._meter for entry in CONTEXT_STACK.get()
-        )
-        wanted = Amounts(None, forecast.tokens, 1)
-        on_unpriced = self._meter.on_unpriced
-        if not self._needs_price:
-            return Ask(self.account, wanted, enforced)
-        cost, reason = self._cost(forecast)
-        if reason is not None and on_unpriced != "ignore":
-            self._refuse_unpriced(forecast, reason, enforced)
-        elif reason is not None:
-            cost = Decimal(0)  # on_unpriced='ignore': such a call reserves nothing
-        return Ask(self.account, wanted._replace(cost=cost), enforced)
-
-    def _cost(self, forecast: CallForecast) -> tuple[Decimal | None, str | None]:
-        """What the call may cost (`None`: it cannot be estimated), or why its model has no price."""
-        if forecast.is_free:
-            return Decimal(0), None
-        if not forecast.endpoint.route.api.is_metered:
-            name = forecast.endpoint.route.api.name
-            is_read = name != "unknown"
-            return None, f"answers of {name} never report their usage" if is_read else "such answers are not read"
-        price = self._meter.price_of
-        if forecast.tokens is not None:
-            usage = Usage(forecast.prompt_tokens, forecast.output_tokens, forecast.tokens)
-            # The provider may serve another tier than the requested one, so the requested one may lack a price.
-            asked = price(forecast.as_call(usage, forecast.service_tier))
-            found = asked if asked.cost is not None else price(forecast.as_call(usage, None))
-            if found.cost is not None and not found.is_whole:  # a fee that only the answer tells, or no rate for tokens
-                return None, found.reason if _NO_TOKENS.intersection(found.missing) else None
-            return found.cost, None if found.cost is not None else found.reason or "no price"
-        prices = [price(forecast.as_call(usage, None)) for usage in _PROBES]
-        if any(found.cost is not None and not _NO_TOKENS.intersection(found.missing) for found in prices):
-            return None, None
-        return None, prices[0].reason or "no price"
+        is_suspended = any(entry.kind == SUSPENDED and entry.meter is self._meter for entry in CONTEXT_STACK.get())
+        enforced = self._on_exceed == "raise" and not is_suspended
+        wanted, worth = Amounts(None, forecast.tokens, 1), Worth(None)
+        if self._needs_price:
+            worth = worth_of(forecast, self._meter.price_of)
+            if worth.reason is not None and self._meter.on_unpriced != "ignore":
+                self._refuse_unpriced(forecast, worth.reason, enforced)
+                worth = worth._replace(cost=None)
+            elif worth.reason is not None:
+                worth = Worth(Decimal(0))  # on_unpriced='ignore': such a call reserves nothing
+        model = forecast.endpoint.route.model or forecast.model
+        least = None if is_suspended else Least(worth.least, forecast.tokens or 0, model, forecast.tokens is not None)
+        return Ask(self.account, wanted._replace(cost=worth.cost), enforced, least, forecast.remedy)
 
     def _refuse_unpriced(self, forecast: CallForecast, reason: str, enforced: bool) -> None:
         endpoint = forecast.endpoint
@@ -210,6 +192,8 @@ class MeterBudget:
         what = visible(endpoint.host) if model is None else repr(visible(model))
         can_be_priced = model is not None and endpoint.route.api.is_metered
         way = f"give its price in a price file ({WHERE_PRICES_GO})" if can_be_priced else _BY_HAND
+        if endpoint.route.api.job is not None:
+            way = _AT_ITS_END
         mine = f"its {self._options.get('cost', 'max_cost')}"
         named = [(mine, self.account.limits.cost)]
         named += [(budget.described() or mine, budget.limits.cost) for budget in self.shared]
@@ -274,9 +258,9 @@ class MeterBudget:
 
     # Shared budgets.
 
-    def price_of(self, call: Call) -> Decimal | None:
+    def price_of(self, call: Call) -> Price:
         """What a call cost by this meter's price book."""
-        return self._meter.price_of(call).cost
+        return self._meter.price_of(call)
 
     def shared_refusal(self, budget: Budget, excess: Excess) -> BudgetExceededError:
         """The error for a call that does not fit into a shared budget."""
@@ -302,6 +286,11 @@ class MeterBudget:
         if self._owner:
             return self._owner
         return f"meter {visible(name)!r}" if name else "this meter"
+
+
+def _free(call: Call) -> Price:
+    """The price of a call whose cost has no limit."""
+    return Price(Decimal(0))
 
 
 class Suspension:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from token_meter._defaults import default_store
 from token_meter._money import EXACT
-from token_meter.budget.account import Amounts, parse_limits, shown
+from token_meter.budget.amounts import Amounts, parse_limits, shown
 from token_meter.budget.periods import Period
 from token_meter.budget.store_client import CLIENTS, StoreClient
 from token_meter.exceptions import BudgetStoreError, ConfigError, LedgerError

@@ -11,9 +11,11 @@ from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
-from token_meter._failures import internal_error
 from token_meter._money import add_usd
-from token_meter.budget.account import Amounts, Ask, Excess
+from token_meter.budget.account import Ask
+from token_meter.budget.amounts import Amounts
+from token_meter.budget.assumed import Least, used_by
+from token_meter.budget.excess import Excess
 from token_meter.budget.shared import Budget, amounts_of, nano_of
 from token_meter.exceptions import BudgetStoreError
 from token_meter.stores import Answer, Charge, Settlement, StoreAsk, StoreState, Units, Window
@@ -34,6 +36,8 @@ class SharedAsk(NamedTuple):
     budget: Budget
     wanted: Amounts
     is_enforced: bool
+    least: Least | None = None
+    remedy: str = ""
 
 
 def merged(asks: Iterable[SharedAsk]) -> list[SharedAsk]:
@@ -75,7 +79,7 @@ class SharedCall:
         """A call under the budgets of these meters, which wants what their own limits were asked."""
         nothing = Ask(owners[0].account, Amounts(Decimal(0), 0, 1), is_enforced=False)
         rows = zip(owners, asks or [nothing] * len(owners), strict=True)
-        found = [SharedAsk(owner, budget, a.wanted, a.is_enforced) for owner, a in rows for budget in owner.shared]
+        found = [SharedAsk(owner, budget, *a[1:]) for owner, a in rows for budget in owner.shared]
         return cls(found, is_under_way=asks is None)
 
     @property
@@ -190,7 +194,7 @@ class SharedCall:
         name = _FIELDS[field]
         spent, held = (getattr(amounts_of(units), name) for units in (state.spent, state.held))
         limit, wanted = getattr(ask.budget.limits, name), getattr(ask.wanted, name)
-        return Excess(ask.owner.account, name, limit, spent, held, wanted)
+        return Excess(ask.owner.account, name, limit, spent, held, wanted, remedy=ask.remedy)
 
     # After the call.
 
@@ -212,36 +216,11 @@ class SharedCall:
 
 
 def _used(ask: SharedAsk, calls: Sequence[Call]) -> Units:
-    """What the attempts of a call used of one budget.
-
-    An attempt without a price counts as it was reserved. So does, at least, one whose answer nobody read to its end, of
-    which the provider may have made more than was seen.
-    """
+    """What the attempts of a call used of one budget; what they do not tell counts as it was reserved."""
+    least = ask.least or Least()
     cost, tokens = Decimal(0), 0
-    most = ask.wanted.cost or Decimal(0)
-    for call in calls:
-        if not ask.budget.counts(call):
-            continue
-        used, paid = call.tokens.total_tokens or 0, _price(ask, call)
-        if _may_be_more(call):
-            used, paid = max(used, ask.wanted.tokens or 0), max(paid or Decimal(0), most)
-        tokens += used
-        cost = add_usd(cost, most if paid is None else paid)
+    for call in filter(ask.budget.counts, calls):
+        used = used_by(call, least, ask.owner.price_of)
+        tokens += used.tokens + used.assumed.tokens
+        cost = add_usd(cost, add_usd(used.cost, used.assumed.cost))
     return Units(nano_of(cost, up=False), tokens, 1)
-
-
-def _price(ask: SharedAsk, call: Call) -> Decimal | None:
-    if call.usage is None:
-        return Decimal(0)
-    try:
-        return ask.owner.price_of(call)
-    except Exception:
-        internal_error("price for a store")
-        return None
-
-
-def _may_be_more(call: Call) -> bool:
-    """Whether a call was sent that is not measured, was cancelled, or whose answer was dropped before it was read."""
-    if call.certainty in ("unmeasured", "exact"):
-        return call.certainty == "unmeasured"
-    return call.outcome == "cancelled" or (call.outcome != "complete" and not call.tokens.completion_tokens)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from token_meter.budget.account import Amounts, parse_limits
+from token_meter.budget.amounts import Amounts, parse_limits
 from token_meter.budget.periods import Period
 from token_meter.budget.shared import amounts_of, nano_of
 from token_meter.exceptions import BudgetStoreError, ConfigError

@@ -96,6 +96,7 @@ class Attempt(AttemptLifecycle):
             if self._allows_deferral(data) and self._defer(data):
                 return
             reading = read_body(self.endpoint.route.api.format, data) if self.wants_body else NOTHING
+            self._body = None if reading.ended and not reading.error else data
             self._end(reading, "complete" if self._is_ok else "error", body=data)
         except Exception:
             self._lost("body")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from token_meter.wire.format import no_parts
-from token_meter.wire.json_scan import fields
+from token_meter.wire import read_answer
+from token_meter.wire.events import is_events, parse_block, plain
+from token_meter.wire.format import no_finish, no_parts
+from token_meter.wire.json_scan import fields, parse_object
 from token_meter.wire.numbers import name_of
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from token_meter.providers import Api
     from token_meter.types import Usage
 
+_PIECES_LOOKED_AT = 4
 _USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "on_demand"})
 """Tiers that a request may name and that promise nothing but the standard price."""
 
@@ -35,6 +38,26 @@ def believed(usage: Usage, api: Api, *, is_whole: bool) -> Usage | None:
         return usage
     kept = usage._replace(prompt_tokens=prompt, completion_tokens=completion, total_tokens=None)
     return kept if any(kept) else None
+
+
+def is_cut(attempt: EndedAttempt) -> bool:
+    """Whether a stream that had no end stopped before its answer was finished: what it said was the usage so far.
+
+    Some say their usage with every piece. Others send no end, but a report of its own, or why the answer ended.
+    """
+    reader, layout = attempt._reader, attempt.endpoint.route.api.format
+    raw = end = plain((attempt._body or b"") if reader is None else reader._joined())
+    if not is_events(raw):
+        return False
+    if layout.finish is no_finish:
+        return bool(layout.terminal)
+    for _ in range(_PIECES_LOOKED_AT):  # it stands near the end
+        end, _, piece = end.rstrip(b"\n").rpartition(b"\n\n")
+        event = parse_object(parse_block(piece)[1])
+        if event is not None and (event.get("choices") == [] or layout.finish(event) is not None):
+            return False
+    answer = read_answer(layout, raw) if reader is None else reader.answer()
+    return answer.finish is None
 
 
 def served_tier(told: str | None, attempt: EndedAttempt) -> str | None:

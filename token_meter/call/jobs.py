@@ -14,7 +14,7 @@ from token_meter.call.attempt import Attempt
 from token_meter.call.background import BACKGROUND, BackgroundPoll, response_id
 from token_meter.context.scope import SCOPES
 from token_meter.context.stack import CONTEXT_STACK
-from token_meter.providers.jobs import Job, Results
+from token_meter.providers.jobs import Job, Results, may_be_paid, silent
 from token_meter.transports.ports import NO_HEADERS
 from token_meter.types import Reading
 from token_meter.wire import read_body
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from token_meter.call.ports import BackgroundAttempt
     from token_meter.context.endpoint import Endpoint
     from token_meter.transports.ports import ObservedAttempt, OutgoingRequest
-    from token_meter.types import Call
+    from token_meter.types import Call, Outcome
 
 _LIMIT = 10_000
 _SHOWN = 4
@@ -113,7 +113,8 @@ class JobPoll(BackgroundPoll):
         reading = read_body(endpoint.route.api.format, data)
         if job is None or reading.status in (None, "pending"):
             return
-        files = job.files(parse_object(data) or {})
+        found = parse_object(data) or {}
+        files = job.files(found)
         host = endpoint.host
         if any((host, file) in ENDED for file in files):
             _end(self._attempt, key, None, (self._id,))  # its results were read before, and counted then
@@ -124,7 +125,7 @@ class JobPoll(BackgroundPoll):
             for file in files:
                 RESULTS.put((host, file), key)
         else:
-            _end(self._attempt, key, None, (self._id,))
+            _end(self._attempt, key, silent(reading.model) if may_be_paid(found, reading) else None, (self._id,))
 
 
 class ResultsPoll(BackgroundPoll):
@@ -180,6 +181,33 @@ def _end(attempt: BackgroundAttempt, key: tuple[str, str], reading: Reading | No
             meter.closed_stream()
 
 
+class NewJob(Attempt):
+    """The creation of a job. One that has ended at once, as some gateways answer, counts now or with its results."""
+
+    def _end(
+        self,
+        reading: Reading,
+        end: Outcome,
+        *,
+        error: BaseException | None = None,
+        unsent: bool = False,
+        body: bytes | None = None,
+    ) -> None:
+        job, name, host = self.endpoint.route.api.job, reading.response_id, self.endpoint.host
+        if self._is_ok and job is not None and name is not None and reading.status not in (None, "pending"):
+            found = parse_object(body or (b"" if self._reader is None else self._reader._joined())) or {}
+            files = job.files(found)
+            if reading.usage is None and files and self._track(reading):
+                for file in files:
+                    RESULTS.put((host, file), (self.endpoint.base_url, name))
+                return
+            if reading.usage is None and may_be_paid(found, reading):
+                reading = silent(reading.model)
+            for each in (name, *files):
+                ENDED.put((host, each), True)
+        super()._end(reading, end, error=error, unsent=unsent, body=body)
+
+
 class JobLook(Attempt):
     """A look at a job that was not created in this process: its end counts, once."""
 
@@ -188,6 +216,12 @@ class JobLook(Attempt):
     def body(self, data: bytes) -> None:
         job, found = self.endpoint.route.api.job, parse_object(data)
         self._names = job.files(found) if job is not None and found is not None else ()
+        if self._is_ok and found is not None and not self._names:
+            reading = read_body(self.endpoint.route.api.format, data)
+            is_over = reading.usage is None and reading.status not in (None, "pending")
+            if is_over and may_be_paid(found, reading):
+                self._end(silent(reading.model), "complete")
+                return
         super().body(data)
 
     def _deliver(self, call: Call, error: BaseException | None, body: bytes | None, *, is_ended: bool) -> None:

@@ -127,12 +127,12 @@ class AttemptLifecycle(Errands):
             self.record_start()
             call = call._replace(id=self._id or call.id)
         pending = pending_estimate_of(self, call, body, is_ended=is_ended)
-        shared = None if self.ticket is None else self.ticket.shared
-        tells = self.events_out is not None or self._sink_tokens or shared is not None
+        ticket = self.ticket
+        tells = self.events_out is not None or self._sink_tokens or (ticket is not None and ticket.shared is not None)
         if pending is not None and tells and not (self._is_awaited and pending.is_slow and is_on_loop()):
             call, pending = pending.resolve(), None
-        if shared is not None:
-            shared.count(call if pending is None else pending)
+        if ticket is not None:
+            ticket.count(call if pending is None else pending)
         for meter in self.meters:
             meter.add(call if pending is None else pending)
         if tells:

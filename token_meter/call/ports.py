@@ -53,6 +53,7 @@ class EndedAttempt(Protocol):
     is_replay: bool
     stand_in: Source | None
     wants_body: bool
+    _body: bytes | None
     _ended: float | None
     _first_token_s: float | None
     _id: str | None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from token_meter._failures import internal_error
 from token_meter._fork import in_child
-from token_meter.call.doubts import believed, served_tier
+from token_meter.call.doubts import believed, is_cut, served_tier
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Call, Certainty, Outcome, Reading, Source, Usage
@@ -20,8 +20,6 @@ from token_meter.wire.stream import KEPT_LIMIT
 if TYPE_CHECKING:
     from token_meter.call.ports import EndedAttempt
 
-_DONE = (None, "complete")
-_ROUTER = b"router"  # of a model that chooses another one, which the answer names, and has a fee of its own
 _new = tuple.__new__
 _numbers = itertools.count()
 _prefix = os.urandom(8).hex()
@@ -43,9 +41,9 @@ def call_of(
     attempt: EndedAttempt, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
 ) -> Call:
     """The record of an attempt that ended; it is not priced."""
-    route, usage = attempt.endpoint.route, reading.usage
+    route, usage, form = attempt.endpoint.route, reading.usage, attempt.endpoint.route.api.format
     certainty: Certainty = "exact"
-    doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in _DONE
+    doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in (None, "complete")
     if doubtful and usage is not None:
         usage = believed(usage, route.api, is_whole=end == "complete")
     if usage is None and attempt._is_ok:
@@ -56,27 +54,27 @@ def call_of(
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
-        or (usage.prompt_tokens is None and not reading.ended)
-        or (
-            route.api.format.has_running_output
-            and (route.api.format.terminal or route.api.format.finish_is_end)
-            and not (reading.ended and not reading.error)
-        )
+        or reading.status == "pending"
+        or not ((reading.ended and not reading.error) or (usage.prompt_tokens is not None and not is_cut(attempt)))
+        or (form.has_running_output and (form.terminal or form.finish_is_end) and (reading.error or not reading.ended))
     ):
         certainty = "lower_bound"
-    name = None
-    if error is not None:
-        name = type(error).__name__
-    elif reading.error is not None:
+    elif reading.anomalies:
+        certainty = "estimated"
+    name = None if error is None else type(error).__name__
+    if name is None and reading.error is not None:
         name, end = reading.error, "error"
-    elif not attempt._is_ok and attempt._status is not None:
+    elif name is None and not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
     tier, says = reading.service_tier, attempt.request_body().rfind
+    for mark, add in route.api.asked_fees if usage is not None else ():
+        if says(mark) >= 0:
+            usage = usage and add(usage, attempt.request_body())
     if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service') >= 0)):
         tier = served_tier(tier, attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
-    if asked is None and (is_shown or reading.model is None or attempt.request_body().rfind(_ROUTER) >= 0):
+    if asked is None and (is_shown or reading.model is None or says(b"router") >= 0):  # it chooses, for a fee
         asked = attempt.request_says().model
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (

@@ -45,13 +45,16 @@ def call_recorded(
     Raises:
         ConfigError: the counts are no counts.
     """
-    found = _usage(usage, counts, api)
+    numbers = NumberReader()
+    found = _usage(usage, counts, api, numbers)
     ended: Outcome = outcome or ("complete" if error is None else "error")
     is_success = status is not None and 200 <= status < 300
     if certainty is None:
         certainty = "exact" if found is not None or not (is_success or status is None) else "unmeasured"
         if found is not None and ended != "complete":
             certainty = "lower_bound"
+        elif found is not None and numbers.doubts:
+            certainty = "estimated"
     begun = time() - duration_s if started_s is None else started_s
     return Call(
         new_id(), begun, duration_s, host, api, model, model, found, certainty, ended, status, error, tags=tags,
@@ -59,11 +62,12 @@ def call_recorded(
     )  # fmt: skip
 
 
-def _usage(given: Usage | Mapping[str, Any] | None, counts: tuple[int | None, int | None], api: str) -> Usage | None:
+def _usage(
+    given: Usage | Mapping[str, Any] | None, counts: tuple[int | None, int | None], api: str, numbers: NumberReader
+) -> Usage | None:
     if given is not None and counts != (None, None):
         msg = "a recorded call has a usage, or prompt_tokens and completion_tokens, not both"
         raise ConfigError(msg)
-    numbers = NumberReader()
     if isinstance(given, Mapping):
         row = api_named(api)
         read = row.format.usage if row.is_metered else usage_of

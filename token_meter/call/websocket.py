@@ -79,7 +79,7 @@ class Connection:
         try:
             self._stack = base_of(CONTEXT_STACK.get())
             command = None if self._dialect is None else self._dialect.command(data)
-            if command is None:
+            if command is None or (command.joins and any(w.command.lane == command.lane for w in self._waiting)):
                 return None
             attempt = self._on_request(command.request)
             self._waiting.append(_Waiting(command, attempt))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from token_meter.budget.account import Amounts, parse_limits
+from token_meter.budget.amounts import Amounts, parse_limits
 from token_meter.budget.shared import Budget, nano_of
 from token_meter.exceptions import BudgetStoreError, LedgerError
 from token_meter.ledger._place import make_run_dir

@@ -19,18 +19,18 @@ _COMMANDS = {
     "diff": "compare two reports, and fail on rules",
     "export": "a ledger as Parquet by day, or its costs as FOCUS",
     "query": "SQL over a ledger or its export",
-    "combine": "put the shards of many jobs in one file",
+    "combine": "put the records of many jobs in one file",
     "html": "write a report for a browser",
     "history": "what the last runs came to",
     "count": "tokens and price of a text before it is sent",
     "budget": "budgets that processes and machines share",
-    "prices": "the price tables",
-    "baseline": "a committed report to compare with",
-    "debug": "settings with their origin, data, versions",
+    "prices": "what models cost, where that comes from, and your own rates",
+    "baseline": "a report in the repository to compare with",
+    "debug": "settings and where they come from, recorded runs, versions",
     "clean": "remove recorded runs",
-    "ledger": "keep the record of a service in bounds",
-    "demo": "the lesson's dialogue through the real SDK, metered, next to the server's own bill",
-    "simulator": "serve the OpenAI protocol on this machine, with a bill",
+    "ledger": "remove what a long-running service recorded long ago",
+    "demo": "see it in a minute, without a key: a program, metered, next to its bill",
+    "simulator": "a server on this machine that plays OpenAI, with a bill",
 }
 
 
@@ -61,10 +61,18 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+_FIRST = """\b
+First steps:
+  token-meter demo                   see it in a minute, without a key
+  token-meter run python app.py      meter a program, without a change to it
+  token-meter report --by model      what it cost
+"""
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_FIRST)
 @click.version_option(token_meter.__version__, prog_name="token-meter")
 def main() -> None:
-    """Tell what LLM calls cost, exactly."""
+    """Tell what the LLM calls of Python programs cost, exactly."""
     _stumble_at_no_character()
 
 

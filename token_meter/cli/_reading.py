@@ -72,7 +72,7 @@ def read(
         if not Path(paths[0]).exists() and not paths[0].startswith("git:") and paths[0] != "-":
             msg = f"no ledger or report at {paths[0]!r}; run something first: token-meter run COMMAND, or pytest"
             raise LedgerError(msg)
-        anew = {"--as-model": as_model is not None, "--prices": not priced_later and _is_typed("prices")}
+        anew = {"--as-model": as_model is not None, "--prices": not priced_later and is_typed("prices")}
         for option, is_asked in anew.items():
             if is_asked:
                 msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
@@ -81,7 +81,7 @@ def read(
             msg = f"{paths[0]!r} is a finished report; --last, --all, --since, --until choose what of a ledger is read"
             raise ConfigError(msg)
         summary = load(paths[0], by=by, book=book)
-        if _is_typed("by") and by != summary.by:
+        if is_typed("by") and by != summary.by:
             msg = f"{paths[0]!r} is grouped by {summary.by}, which cannot become --by {by}; give its ledger"
             raise ConfigError(msg)
         return summary
@@ -200,6 +200,8 @@ def seconds_since(text: str, option: str = "--since") -> float:
     import time
     from datetime import UTC, datetime
 
+    from token_meter._text import is_digits
+
     if ago := re.fullmatch(r"([0-9]{1,6})([dh])", text):
         return time.time() - int(ago[1]) * (86_400 if ago[2] == "d" else 3_600)
     try:
@@ -207,6 +209,7 @@ def seconds_since(text: str, option: str = "--since") -> float:
         return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, OSError):
         msg = f"{option} must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
+        msg += f"; say of which unit: {text}d are days" if is_digits(text) else ""
         raise ConfigError(msg) from None
 
 
@@ -216,7 +219,7 @@ def _has(name: str) -> bool:
     return context is not None and name in context.params
 
 
-def _is_typed(name: str) -> bool:
+def is_typed(name: str) -> bool:
     """Whether the option was typed; a default or a setting is not meant for one report."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE

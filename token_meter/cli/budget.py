@@ -14,7 +14,7 @@ from token_meter.cli._options import Listing, wrapped
 from token_meter.exceptions import LedgerError
 
 if TYPE_CHECKING:
-    from token_meter.budget.account import Amounts
+    from token_meter.budget.amounts import Amounts
     from token_meter.budget.stored import StoredBudget, StoredBudgets
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,7 +114,7 @@ def set_(
 
     Programs that refuse calls because the store was emptied go on after this.
     """
-    from token_meter.budget.account import Amounts, parse_limits
+    from token_meter.budget.amounts import Amounts, parse_limits
     from token_meter.budget.periods import Period
 
     budgets = _made(store)
@@ -149,7 +149,7 @@ def release(call: str, store: str | None) -> None:
 
 def _used(paths: tuple[str, ...], tags: frozenset[str]) -> Iterator[tuple[float, Amounts]]:
     from token_meter._defaults import default_book
-    from token_meter.budget.account import Amounts
+    from token_meter.budget.amounts import Amounts
     from token_meter.ledger import RunReader, find_shards
 
     book = default_book()
@@ -171,7 +171,7 @@ def _row(budget: StoredBudget) -> tuple[str, ...]:
 
 
 def _amounts(amounts: Amounts) -> str:
-    from token_meter.budget.account import shown
+    from token_meter.budget.amounts import shown
 
     told = [shown(field, amount) for field, amount in amounts._asdict().items() if amount is not None]
     return ", ".join(told) or "none"

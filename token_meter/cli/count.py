@@ -161,12 +161,15 @@ def _cost_of_text(tokens: int, model: str | None, prices: str | None) -> tuple[D
     import time
 
     from token_meter.ci.harness import book_of
-    from token_meter.prices import DEFAULT_BASE_URL
+    from token_meter.prices import BY_MODEL, DEFAULT_BASE_URL
     from token_meter.types import Call, Usage
 
     usage = Usage(tokens, 0, tokens)
     call = Call("", time.time(), 0.0, None, "chat", model, usage=usage, base_url=DEFAULT_BASE_URL)
     price = book_of(prices).price(call)
+    if price.cost is None:  # who makes it is not said here; its name may tell
+        named = book_of(prices).price(call._replace(base_url=None, provider=BY_MODEL))
+        price = price if named.cost is None else named
     return price.cost, price.reason
 
 

@@ -20,7 +20,7 @@ def _size(count: int) -> str:
 
 @click.group("ledger", cls=Listing)
 def command() -> None:
-    """Keep the record of a service that runs for long in bounds."""
+    """Remove what a long-running service recorded long ago."""
 
 
 @command.command("prune", epilog=examples("ledger prune --older-than 90d", "ledger prune DIR --older-than 2026-09-01"))

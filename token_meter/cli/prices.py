@@ -10,6 +10,7 @@ import click
 
 from token_meter.cli import _fresh_prices as fresh
 from token_meter.cli._options import Listing, config_from, wrapped
+from token_meter.cli._reading import is_typed
 from token_meter.prices import DEFAULT_PROVIDER
 
 _provider = click.option("--provider", default=DEFAULT_PROVIDER, show_default=True, help="The provider of the model.")
@@ -51,11 +52,20 @@ def list_(provider: str, prices: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @wrapped
 def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
-    """Show every rate of MODEL. Exits with 1 when it has none."""
-    from token_meter.prices import describe, nearest
+    """Show every rate of MODEL. Exits with 1 when it has none.
+
+    Without --provider, a model that the default one does not list is looked for at the other providers.
+    """
+    from token_meter.prices import describe, nearest, sellers
 
     book = _book(prices)
     rows = describe(model, provider, book=book)
+    if not rows and not is_typed("provider"):
+        others = sellers(model, book=book)
+        rows = describe(model, others[0], book=book) if others else []
+        if others:
+            also = f"; also at {', '.join(others[1:])}" if others[1:] else ""
+            click.echo(f"{model} at {others[0]}{also}", err=True)
     if not rows:
         close = nearest(model, provider, book=book)
         hint = f"; did you mean {', '.join(close)}?" if close else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from token_meter.cli._options import config_from, examples, wrapped
 from token_meter.exceptions import ConfigError, LedgerError
 
 _FACTOR = Decimal(100)
+_DAY_S = 86_400
 
 
 @click.command(
@@ -33,22 +34,28 @@ _FACTOR = Decimal(100)
 @click.option("--base-url", metavar="URL", help="Ask there.")
 @click.option("--save", metavar="FILE", help="Keep the answers, for --bill.")
 @click.option("--since", metavar="DAY", help="The first UTC day.  [default: the first on the bill; 30 days ago]")
-@click.option("--until", metavar="DAY", help="The UTC day after the last one.  [default: today]")
+@click.option(
+    "--until", metavar="DAY", help="The UTC day after the last one.  [default: after the last on the bill; today]"
+)
 @click.option("--mine", metavar="ID", multiple=True, help="A key or project of ours; repeatable.  [default: all]")
+@click.option("--map", "maps", metavar="OURS=THEIRS", multiple=True,
+              help="A model or a deployment as the bill calls it (prod-chat=gpt-4o-2024-08-06), or the key or project "
+              "that calls with a tag are on (tag:app=shop=key_abc); repeatable.")  # fmt: skip
 @click.option("--settled-before", metavar="TIME", default="48h", show_default=True,
               help="Younger days may still change and are left out: 48h, 3d, or a date.")  # fmt: skip
 @click.option("--tolerance", metavar="SHARE", default="1%", show_default=True,
               help="Exit with 3 if more of the bill is unexplained.")  # fmt: skip
 @click.option("--count-mocked", is_flag=True, help="Count calls to test servers too: it is their bill.")
-@click.option("-f", "--format", "formats", metavar="TYPE[:DEST]", multiple=True, help="table, json, md, html, csv, ...")
+@click.option("-f", "--format", "formats", metavar="TYPE[:DEST]", multiple=True,
+              help="table, json, md, html, csv, ... as of reports; ci: what this CI host reads.")  # fmt: skip
 @click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
 @wrapped
 def command(
     paths: tuple[str, ...], files: tuple[str, ...], live: str | None, base_url: str | None, save: str | None,
-    since: str | None, until: str | None, mine: tuple[str, ...], settled_before: str, tolerance: str,
-    count_mocked: bool, formats: tuple[str, ...], **given: Any,
+    since: str | None, until: str | None, mine: tuple[str, ...], maps: tuple[str, ...], settled_before: str,
+    tolerance: str, count_mocked: bool, formats: tuple[str, ...], **given: Any,
 ) -> None:  # fmt: skip
     """Compare what a ledger has with what the provider charged, and name each difference by its cause.
 
@@ -59,10 +66,11 @@ def command(
     from token_meter.bills._sources import FETCHERS, parse, saved
     from token_meter.ci.harness import book_of
     from token_meter.ledger import read_run
-    from token_meter.report import parse_target, write
+    from token_meter.report import expanded, parse_target, write
 
     config = config_from(given)
-    wanted = [parse_target(text) for text in formats or ("table",)]
+    wanted = [parse_target(text) for text in expanded(formats or ("table",))]
+    names = _names(maps)
     for target in wanted:
         render_check(target.format)
     most = _share(tolerance)
@@ -73,7 +81,8 @@ def command(
         msg = "--save keeps what a provider answers; say which one: --openai or --anthropic"
         raise ConfigError(msg)
     now = datetime.now(UTC)
-    last = _day(until) if until else f"{now:%Y-%m-%d}"
+    today = f"{now:%Y-%m-%d}"
+    last = _day(until) if until else today
     first = _day(since) if since else None
     if live:
         first = first or f"{now - timedelta(days=30):%Y-%m-%d}"
@@ -83,14 +92,17 @@ def command(
         bill = parse(live, pages)
     else:
         bill = Bill().plus(read_bill(Path(name)) for name in files)
-        first = first or (bill.days[0] if bill.days else "0001-01-01")
+        days = sorted({*bill.days, *bill.covered})
+        first = first or (days[0] if days else "0001-01-01")
+        if not until and days:  # later calls are none of this bill's
+            last = min(today, f"{date.fromisoformat(days[-1]) + timedelta(days=1)}")
     if not any(first <= day < last for day in bill.days):  # a check of nothing must not pass
         msg = f"the bill has no rows from {first} to before {last}" if bill.days or live else "the bill has no rows"
-        raise LedgerError(msg)
+        raise LedgerError("; ".join((msg, *bill.notes)))
     book = book_of(config["prices"])
-    since_s = None if first <= "1970-01-01" else _at(first)
+    since_s = None if first <= "1970-01-01" else _at(first) - _DAY_S  # a call over the first midnight, or a batch
     rows = read_run(paths or (config["data_dir"],), merge=False, last=None, since_s=since_s)
-    ours = ours_of(rows, book, counts_mocked=count_mocked)
+    ours = ours_of(rows, book, counts_mocked=count_mocked, names=names)
     found = reconcile(bill, ours, book, mine=mine, since=first, until=last, settled=_settled(settled_before))
     for target in wanted:
         text = render(found, target.format)
@@ -99,7 +111,10 @@ def command(
         else:
             write(text, target.destination, append=target.append)
     if ours.free and not count_mocked:
-        click.echo(f"token-meter: {ours.free:,} replayed or mocked calls are on no bill", err=True)
+        mocked = f"{ours.free:,} replayed or mocked calls are on no bill"
+        if not ours.cells:
+            mocked = f"all {mocked}; is it the bill of a test server? Then say --count-mocked"
+        click.echo(f"token-meter: {mocked}", err=True)
     if found.share > most:
         sys.exit(3)
 
@@ -115,6 +130,17 @@ def render_check(name: str) -> None:
     if name not in FORMATS:
         msg = f"a reconciliation cannot be written as {name}; it can as {', '.join(FORMATS)}"
         raise ConfigError(msg)
+
+
+def _names(maps: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in maps:
+        ours, equals, theirs = text.rpartition("=")
+        if not equals or not ours.removeprefix("tag:") or not theirs:
+            msg = f"--map must be such as prod-chat=gpt-4o-2024-08-06 or tag:app=shop=key_abc, not {text!r}"
+            raise ConfigError(msg)
+        found[ours] = theirs
+    return found
 
 
 def _share(text: str) -> Decimal:

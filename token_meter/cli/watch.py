@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from token_meter.config import Config
+    from token_meter.ledger import RunFacts, RunReader
     from token_meter.ledger._line import Row
     from token_meter.report import Summary
 
-_ERRORS, _ROWS = 3, 8
+_ERRORS = 3
 _WINDOW_S = 300.0
 _NO_TAG = "(no tag)"
 _SHARE = 5  # a ledger that takes a second to read is read every five
@@ -56,7 +57,7 @@ def command(words: tuple[str, ...], every: float, since: str | None, once: bool,
     config = config_from(given)
     watch = _Watch(place or config["data_dir"], config, None if since is None else seconds_since(since))
     if once:
-        console.print(watch.view())
+        console.print(watch.view(console.width))
         return
     status = _live(console, watch, every, command_line, place)
     if not console.is_terminal:
@@ -104,7 +105,7 @@ def _live(console: Console, watch: _Watch, every: float, words: list[str], place
         try:
             while True:
                 began = monotonic()
-                live.update(watch.view(), refresh=True)
+                live.update(watch.view(console.width), refresh=True)
                 pause = max(every, _SHARE * (monotonic() - began))
                 if child is None:
                     threading.Event().wait(pause)
@@ -115,7 +116,7 @@ def _live(console: Console, watch: _Watch, every: float, words: list[str], place
                     continue
                 output.join(5)
                 lines.close()
-                live.update(watch.view(), refresh=True)
+                live.update(watch.view(console.width), refresh=True)
                 return status
         except KeyboardInterrupt:
             if child is None:
@@ -139,6 +140,31 @@ class _Error(NamedTuple):
     model: str
     what: str
 
+    def __str__(self) -> str:
+        return f"{datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S}  {self.model}: {self.what}"
+
+
+class _Noting:
+    """The rows of a reader, of which the last that failed are noted; the reader's facts are theirs."""
+
+    def __init__(self, reader: RunReader, errors: deque[_Error]) -> None:
+        self._reader, self._errors = reader, errors
+
+    @property
+    def facts(self) -> RunFacts:
+        """Whole when all rows have been read."""
+        return self._reader.facts
+
+    def __iter__(self) -> Iterator[Row]:
+        from token_meter.report._formatting import visible
+
+        for row in self._reader:
+            call = row.call
+            if call.error is not None or (call.status or 200) >= 400:
+                what = " ".join(str(part) for part in (call.status, call.error) if part)
+                self._errors.append(_Error(call.started_s, visible(call.model or call.api), visible(what)))
+            yield row
+
 
 class _Watch:
     """Reads a ledger again, and draws it."""
@@ -149,23 +175,24 @@ class _Watch:
         self._samples: deque[tuple[float, Decimal]] = deque()
         self._errors: deque[_Error] = deque(maxlen=_ERRORS)
 
-    def view(self) -> RenderableType:
-        """What the ledger comes to now, at most 80 columns where names are short."""
+    def view(self, width: int) -> RenderableType:
+        """What the ledger comes to now, in *width* columns."""
         from rich.console import Group
         from rich.text import Text
+
+        from token_meter.cli._watch_tables import section, tables
 
         summary = self._read()
         if summary is None:
             return Text(f"token-meter watch {self._place}: no calls yet", style="bold")
-        parts: list[RenderableType] = [self._headline(summary)]
-        parts.append(_table("model", ((line.kind.model, line.totals) for line in summary.models)))
+        sections = [section("model", ((line.kind.model, line.totals) for line in summary.models))]
         if any(group.id != _NO_TAG for group in summary.groups):
-            parts.append(_table("tag", ((group.id, group.totals) for group in summary.groups)))
-        parts += self._budgets()
-        for error in self._errors:
-            at = f"{datetime.fromtimestamp(error.at_s, UTC):%H:%M:%S}"
-            parts.append(Text(f"{at}  {error.model}: {error.what}", style="red"))
-        return Group(*parts)
+            sections.append(section("tag", ((group.id, group.totals) for group in summary.groups)))
+        parts = [*tables(sections, width), *self._budgets()]
+        if self._errors:
+            errors = "\n".join(map(str, self._errors))
+            parts.append(Text(errors, style="red", no_wrap=True, overflow="ellipsis"))
+        return Group(self._headline(summary), *(one for part in parts for one in ("", part)))
 
     def _read(self) -> Summary | None:
         from token_meter.ci.harness import book_of
@@ -178,21 +205,11 @@ class _Watch:
             rows = read_run(
                 self._place, merge=False, last=None if self._since_s is not None else 1, since_s=self._since_s
             )
-            summary = summarise(self._noting(rows), by="tag", book=book_of(self._config["prices"]), facts=None)
+            noting = _Noting(rows, self._errors)
+            summary = summarise(noting, by="tag", book=book_of(self._config["prices"]))
         except LedgerError:
             return None
         return summary if summary.totals.calls else None
-
-    def _noting(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows, of which the last that failed are noted."""
-        from token_meter.report._formatting import visible
-
-        for row in rows:
-            call = row.call
-            if call.error is not None or (call.status or 200) >= 400:
-                what = " ".join(str(part) for part in (call.status, call.error) if part)
-                self._errors.append(_Error(call.started_s, visible(call.model or call.api), visible(what)))
-            yield row
 
     def _headline(self, summary: Summary) -> RenderableType:
         from rich.text import Text
@@ -227,6 +244,7 @@ class _Watch:
         from token_meter._defaults import default_store
         from token_meter.budget.shared import client_of
         from token_meter.budget.stored import StoredBudgets
+        from token_meter.cli._watch_tables import bars
         from token_meter.exceptions import TokenMeterError
 
         store = default_store()
@@ -236,47 +254,4 @@ class _Watch:
             budgets = list(StoredBudgets(client_of(store).store))
         except TokenMeterError:
             return []
-        return [_bars(budgets)] if budgets else []
-
-
-def _table(heading: str, parts: Iterable[tuple[str, Any]]) -> RenderableType:
-    """The largest sub-totals."""
-    from rich.table import Table
-
-    from token_meter.report._formatting import cost_text, scale_of_sums, visible
-
-    ordered = sorted(parts, key=lambda part: (-part[1].cost, -part[1].total_tokens, part[0]))
-    places = scale_of_sums(totals for _, totals in ordered[:_ROWS])
-    table = Table(box=None, pad_edge=False, expand=False)
-    table.add_column(heading, max_width=34, no_wrap=True, overflow="ellipsis")
-    for name in ("calls", "failed", "tokens", "cost"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, totals in ordered[:_ROWS]:
-        table.add_row(
-            visible(name), f"{totals.calls:,}", f"{totals.failed:,}" if totals.failed else "",
-            f"{totals.total_tokens:,}", cost_text(totals, places=places),
-        )  # fmt: skip
-    if len(ordered) > _ROWS:
-        table.add_row(f"… and {len(ordered) - _ROWS:,} more")
-    return table
-
-
-def _bars(budgets: list[Any]) -> RenderableType:
-    """Shared budgets: how much of each is spent."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
-    from token_meter.budget.account import shown
-    from token_meter.report._formatting import visible
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("budget", max_width=30, no_wrap=True, overflow="ellipsis")
-    table.add_column("", width=16)
-    table.add_column("", no_wrap=True)
-    for budget in budgets[:_ROWS]:
-        for field in ("cost", "tokens", "calls"):
-            limit, spent = getattr(budget.limits, field), getattr(budget.spent, field) or 0
-            if limit:
-                bar = ProgressBar(total=1.0, completed=min(1.0, float(spent / limit)), width=16)
-                table.add_row(visible(budget.name), bar, f"{shown(field, spent)} of {shown(field, limit)}")
-    return table
+        return bars(budgets)

@@ -70,6 +70,22 @@ class Sums(Protocol):
     def total_tokens(self) -> int:
         """Tokens of all calls."""
 
+    @property
+    def unpriced_calls(self) -> int:
+        """Calls without a price."""
+
+    @property
+    def partly_priced_calls(self) -> int:
+        """Calls of whose price a part is known."""
+
+    @property
+    def unmeasured_calls(self) -> int:
+        """Calls whose tokens are not known."""
+
+    @property
+    def estimated_calls(self) -> int:
+        """Calls whose tokens are an estimate."""
+
 
 class Recipient(Protocol):
     """A meter as a call sees it."""
@@ -138,6 +154,10 @@ class Recipient(Protocol):
 
     def is_far_behind(self, *, priced: bool) -> bool:
         """Whether a reader of its sums would hold up an event loop."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether this thread asks its price book just now."""
 
     def catch_up(self) -> None:
         """Do what a reader would wait for."""

@@ -146,7 +146,8 @@ def subscribers(handlers: Iterable[Any]) -> tuple[Subscriber, ...]:
         ConfigError: one of them is not a handler.
     """
     if isinstance(handlers, (str, bytes)) or not isinstance(handlers, Iterable):
-        msg = f"handlers must be several handlers, such as [{type(handlers).__name__}(...)], not one"
+        name = getattr(handlers, "__name__", f"{type(handlers).__name__}(...)")
+        msg = f"handlers must be several handlers, such as [{name}], not one"
         raise ConfigError(msg)
     return unique(map(Subscriber, handlers))
 

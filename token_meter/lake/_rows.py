@@ -220,6 +220,7 @@ class EngineReader:
             floor(c.ts / {_SLOT_S})::INTEGER as slot, process, ms, ({shape})::SMALLINT as shape,
             coalesce(prompt_tokens is not null and completion_tokens is not null
             and total_tokens = prompt_tokens + completion_tokens and coalesce(cached_tokens, 0) <= prompt_tokens
+            and coalesce(reasoning_tokens, 0) <= completion_tokens
             and coalesce(cache_write_tokens, 0) = 0, false) as is_sum,
             c.shard::BIGINT << 40 | c.place as stands_at, {counts}
             from plain c join shards using (shard) join plan using ({", ".join(key)})"""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL
+from token_meter.prices._counts import contradicts
 from token_meter.prices._hosts import (
     DEFAULT_BASE_URL,
     DEFAULT_PROVIDER,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         known_models,
         known_providers,
         nearest,
+        sellers,
         unknown_providers,
         unreached_providers,
     )
@@ -40,12 +42,14 @@ __all__ = [
     "PriceRow",
     "Rates",
     "UnreadableBook",
+    "contradicts",
     "describe",
     "forget_hosts",
     "know_hosts",
     "known_models",
     "known_providers",
     "nearest",
+    "sellers",
     "states_in_header",
     "unknown_providers",
     "unreached_providers",
@@ -55,7 +59,16 @@ DEFAULT_BOOK = PriceBook()
 """The book of list prices, without private rates."""
 
 _LISTING = frozenset(
-    {"PriceRow", "describe", "known_models", "known_providers", "nearest", "unknown_providers", "unreached_providers"}
+    {
+        "PriceRow",
+        "describe",
+        "known_models",
+        "known_providers",
+        "nearest",
+        "sellers",
+        "unknown_providers",
+        "unreached_providers",
+    }
 )
 
 

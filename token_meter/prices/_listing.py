@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
-from token_meter.prices._by_model import BY_MODEL
+from token_meter.prices._by_model import BY_MODEL, MAKERS
 from token_meter.prices._hosts import HOSTS, STATES_DOLLARS
 from token_meter.prices._lists import BUILT_IN, Sources
 from token_meter.prices._lookup import published
@@ -86,6 +86,13 @@ def describe(
                 unit, _, per = key.rpartition("_")
                 rows.append(PriceRow(provider, name, _tier(pair), unit, rate, _PER.get(per, per), 0, price.source))
     return rows
+
+
+def sellers(model: str, *, book: PriceBook | None = None) -> list[str]:
+    """Return the providers at which *model* has a price: who makes models first, then who sells those of others."""
+    known = known_providers(book=book)
+    ordered = [*(name for name in MAKERS if name in known), *(name for name in known if name not in MAKERS)]
+    return [name for name in ordered if describe(model, name, book=book)]
 
 
 def _pairs_of(provider: str, model: str, at_s: float, sources: Sources) -> tuple[tuple[str, str], ...]:

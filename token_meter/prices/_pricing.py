@@ -9,9 +9,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from token_meter._fees import LARGEST, Fees
-from token_meter.prices._fees import AS_OF, BY_PIECE, OTHER_MODEL, UPSTREAM
+from token_meter.prices._counts import contradicts, reconciled, unexplained
+from token_meter.prices._fees import AS_OF, BY_PIECE, DEEP_RESEARCH, OTHER_MODEL, UPSTREAM
 from token_meter.prices._lookup import Entry
-from token_meter.prices._rate_card import EXACT, WORDS, AtLeastError, RateCard, UnpriceableError, unexplained
+from token_meter.prices._rate_card import (
+    EXACT,
+    WORDS,
+    AtLeastError,
+    RateCard,
+    UnpriceableError,
+)
 from token_meter.types import Price, Usage
 
 _LOG = logging.getLogger("token_meter")
@@ -38,7 +45,7 @@ def price_of(usage: Usage | None, entry: Entry) -> Price:
             return _in_parts(usage, entry, _no_tokens) if is_by_piece else entry.refusal or NO_USAGE
         fees = entry.fees
         if (
-            entry.doubt is not None or unexplained(usage) or usage.web_searches or usage.fees
+            entry.doubt is not None or unexplained(usage) or contradicts(usage) or usage.web_searches or usage.fees
             or (fees is not None and (fees.per_call or fees.provider == "perplexity"))
         ):  # fmt: skip
             return _in_parts(usage, entry, entry.cost)
@@ -74,6 +81,16 @@ class Linear(NamedTuple):
     refusal: str | None = None
     source: str | None = None
     per_token: tuple[Decimal, ...] = ()
+
+    def price_sum(self, usage: Usage, largest: int, last: float) -> Price | None:
+        """What calls cost of which the sum, the *largest* prompt and the *last* departure are known; `None` where their
+        sum does not tell.
+        """
+        if last >= self.until or largest > self.up_to:
+            return None
+        if (usage.completion_tokens and not self.output) or (usage.cached_tokens and not self.cached):
+            return None
+        return self.price(usage)
 
 
 def linear(entry: Entry) -> Linear | None:
@@ -166,7 +183,11 @@ def _no_tokens(usage: Usage) -> Decimal:
 
 
 def _sure(usage: Usage, entry: Entry, reasons: list[str], missing: list[str]) -> Usage:
-    """*usage* without the tokens of a total that no count explains."""
+    """*usage* without the tokens of a total that no count explains, and of parts for which a total has no room."""
+    if contradicts(usage) and not (entry.fees is not None and entry.fees.model == DEEP_RESEARCH):
+        missing.append("counts that contradict each other")
+        reasons.append("the counts contradict each other: a total is less than its parts")
+        return reconciled(usage)
     rest = unexplained(usage)
     if rest and entry.counts_rest:
         return usage._replace(reasoning_tokens=rest)
@@ -229,7 +250,7 @@ def _known_part(
 
 _NAMES = {
     "tool_usage": "tokens of another model", "long_context": _LONG_CONTEXT, "mixed_audio": "cached audio",
-    "mixed_image": "cached images",
+    "mixed_image": "cached images", "untold_audio": "audio output", "untold_image": "image output",
 }  # fmt: skip
 
 
@@ -239,6 +260,10 @@ def without(usage: Usage, unit: str) -> Usage:
     usage = usage._replace(completion_tokens=out, total_tokens=None)
     if unit == "tool_usage":
         return usage._replace(tool_usage_tokens=None)
+    if unit == "untold_audio":  # at least the rate of text
+        return usage._replace(output_audio_tokens=0)
+    if unit == "untold_image":
+        return usage._replace(output_image_tokens=0)
     if unit == "long_context":  # at least the rates of a short one
         return usage._replace(fees=Fees({**dict(usage.fees or ()), LARGEST: 0}))
     if unit == "output":

@@ -78,14 +78,6 @@ class _Band(NamedTuple):
     minute: Decimal | None
 
 
-def unexplained(usage: Usage) -> int:
-    """What a total has on top of prompt and completion; 0 where one of them is unknown."""
-    prompt, completion, total = usage[:3]
-    if prompt is None or completion is None or total is None:
-        return 0
-    return max(0, total - prompt - completion)
-
-
 class RateCard:
     """Prices usages by one table of rates; immutable.
 
@@ -93,7 +85,7 @@ class RateCard:
         free: every rate is 0, so that the price is known without any count.
     """
 
-    __slots__ = ("_above", "_base", "_embeds", "_images", "free")
+    __slots__ = ("_above", "_base", "_embeds", "_images", "_kinds", "free")
 
     def __init__(self, sheet: RateTable, *, api: str = "chat", factor: Decimal | None = None) -> None:
         bands = [(start, _band(rates, factor)) for start, rates in sheet]
@@ -101,6 +93,11 @@ class RateCard:
         self._above = tuple(reversed(bands[1:]))
         self._images = api == "images"
         self._embeds = api == "embeddings"
+        # What is generated beside text at another rate: an answer that does not tell it apart has no price.
+        self._kinds = () if self._images else tuple(
+            kind for kind in ("audio", "image")
+            if any(rates.get(f"output_{kind}") not in (None, rates.get("output")) for _, rates in sheet)
+        )  # fmt: skip
         self.free = all(rate == 0 for _, rates in sheet for rate in rates.values())
 
     def cost(self, usage: Usage) -> Decimal:
@@ -135,11 +132,18 @@ class RateCard:
         Raises:
             UnpriceableError: a count has no rate.
         """
-        prompts, completions, totals, cached, write, write_long, _reasoning, *others = zip(*usages, strict=True)
+        prompts, completions, totals, cached, write, write_long, reasoning, *others = zip(*usages, strict=True)
         charges = others.pop(-2)
-        if self._images or charges.count(None) < len(charges) or any(map(any, (write, write_long, *others))):
+        if (
+            self._images
+            or self._kinds
+            or charges.count(None) < len(charges)
+            or any(map(any, (write, write_long, *others)))
+        ):
             return None
         if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
+            return None
+        if any(map(lt, completions, [count or 0 for count in reasoning])):
             return None
         known = [count or 0 for count in cached]
         if any(map(lt, prompts, known)) or (self._above and max(prompts) > self._above[-1][0]):
@@ -155,7 +159,7 @@ class RateCard:
         output that is not known; and the dollars for a token sent, made, and cached on top. `None`: no calls.
         """
         sent, made, cached = rates = (self._base.input, self._base.output, self._base.cached)
-        if self._images or sent is None:
+        if self._images or self._kinds or sent is None:
             return None
         up_to = self._above[-1][0] if self._above else float("inf")
         each = tuple(_WIDE.divide(Decimal(rate or 0), self._base.divisor) for rate in rates)
@@ -231,6 +235,10 @@ class RateCard:
                 _refuse("audio_minute")
             spoken = EXACT.divide(EXACT.multiply(band.minute, Decimal(repr(seconds))), Decimal(60))
             cost = EXACT.add(cost, spoken)
+        for kind in self._kinds:
+            if out and (out_audio if kind == "audio" else out_image) is None:
+                msg = f"the answer does not say how much of its output was {kind}"
+                raise UnpriceableError(msg, f"untold_{kind}")
         return cost
 
 

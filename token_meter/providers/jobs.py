@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from token_meter._fees import LARGEST, Fees
+from token_meter.prices import contradicts
 from token_meter.types import Reading, Usage
 from token_meter.wire.body import reading_of
+from token_meter.wire.fees import with_fees_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object, parse_object
 from token_meter.wire.numbers import NumberReader
@@ -24,6 +26,30 @@ _PARTS = {
 
 
 _SILENT = Usage(fees=Fees({"requests without usage": None}))
+
+
+_SUCCEEDED = ("completed", "succeeded", "succeeded_requests", "successfulRequestCount")
+
+
+def silent(model: str | None) -> Reading:
+    """What a job has used that ended, and of which nothing tells how much."""
+    return Reading(_SILENT, model, status="complete", ended=True)
+
+
+def may_be_paid(job: Object, reading: Reading) -> bool:
+    """Whether a job that ended without a usage, or results, was paid: some request succeeded, or nothing counts them.
+
+    Each is billed, also where the job was cancelled or has expired: OpenAI's and Anthropic's `request_counts`, what
+    Mistral calls it, and Gemini's `batchStats` (their SDKs' types, 2026-11).
+    """
+    about = job.get("metadata")
+    holders = (job.get("request_counts"), job, about.get("batchStats") if isinstance(about, dict) else None)
+    numbers = NumberReader()
+    counts = [
+        count for holder in holders if isinstance(holder, dict)
+        for name in _SUCCEEDED if (count := numbers.count(holder.get(name))) is not None
+    ]  # fmt: skip
+    return any(counts) or (not counts and reading.status == "complete")
 
 
 class Job(NamedTuple):
@@ -47,8 +73,9 @@ class Results:
         self._job = job
         self._rest = b""
         self._by_model: dict[str | None, Usage] = {}
-        self._largest = self._read = 0
+        self._largest = self._read = self._anomalies = 0
         self._is_silent = False
+        self._kinds: set[tuple[str, bool]] = set()
         self.is_foreign = False
         """What passes is no file of results."""
 
@@ -66,14 +93,15 @@ class Results:
         if self.is_foreign or self.is_failed or not self._read:
             return Reading()
         if not self._by_model:
-            return Reading(_SILENT, status="complete", ended=True)
+            return silent(None)
         (model, usage), *others = sorted(self._by_model.items(), key=lambda each: -(each[1].total_tokens or 0))
         usage = with_largest(usage, None if self._is_silent else self._largest)
         for name, other in others:
             usage += _elsewhere(name, other)
         if self._is_silent:
             usage += _SILENT
-        return Reading(usage, model, None, None, "complete", ended=True)
+        self._anomalies += any({(kind, True), (kind, False)} <= self._kinds for kind in ("image", "audio"))
+        return Reading(usage, model, None, None, "complete", ended=True, anomalies=self._anomalies)
 
     @property
     def is_failed(self) -> bool:
@@ -87,6 +115,9 @@ class Results:
             self.is_foreign = self.is_foreign or not self._read
             return
         self._read += 1
+        self._anomalies += reading.anomalies
+        if reading.usage is not None:
+            self._look(reading.usage)
         usage = reading.usage
         if usage is None or usage.prompt_tokens is None:
             self._is_silent = self._is_silent or reading.error is None
@@ -94,6 +125,13 @@ class Results:
         self._largest = max(self._largest, usage.prompt_tokens)
         before = self._by_model.get(reading.model)
         self._by_model[reading.model] = usage if before is None else before + usage
+
+    def _look(self, usage: Usage) -> None:
+        """Remember what the sum of all lines would hide: one that contradicts itself, or does not tell its images."""
+        self._anomalies += contradicts(usage)
+        for kind, made in (("image", usage.output_image_tokens), ("audio", usage.output_audio_tokens)):
+            if made or (made is None and usage.completion_tokens):
+                self._kinds.add((kind, made is not None))
 
     def _take(self, line: bytes) -> None:
         if line.strip():
@@ -156,9 +194,14 @@ def line_of(layouts: Callable[[Object], Format]) -> Callable[[Object], Reading |
         body = response.get("body") if isinstance(response, dict) else None
         if not isinstance(body, dict) or response.get("status_code") not in (None, 200):
             return Reading(error="error")
-        return reading_of(layouts(body), [body], is_whole=True)
+        return read_answer(layouts(body), body)
 
     return read
+
+
+def read_answer(layout: Format, answer: Object) -> Reading:
+    """Read an answer among the results of a job, with what it shows beside its usage."""
+    return with_fees_of(layout, answer, reading_of(layout, [answer], is_whole=True))
 
 
 STATUSES = {

@@ -23,6 +23,7 @@ class Gate(NamedTuple):
         read: reads the destination and the body of a call from `(client, args, kwargs)` of *method*.
         counts_attempts: the SDK's requests carry no number of their attempt, so that the gate counts them.
         has_stubs: the SDK lets a stub answer without a request, so that a call without one was not missed.
+        again: the argument by which *method* calls itself for a retry.
     """
 
     module: str
@@ -32,6 +33,7 @@ class Gate(NamedTuple):
     read: Callable[[Any, tuple[Any, ...], dict[str, Any]], PlannedCall] = read_options
     counts_attempts: bool = False
     has_stubs: bool = False
+    again: str = ""
 
 
 class Provider(NamedTuple):

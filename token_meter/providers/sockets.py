@@ -50,11 +50,13 @@ class SocketCommand(NamedTuple):
         request: the call as a request of its own.
         lane: which of several conversations on the connection it belongs to.
         id: the name that the client gave it; a refusal may repeat that name.
+        joins: while another command waits on the lane, both ask for the same answer.
     """
 
     request: SocketRequest
     lane: str | None = None
     id: str | None = None
+    joins: bool = False
 
 
 class SocketCalls(Protocol):

@@ -31,6 +31,6 @@ UNSEEN_SDKS = (
     UnseenSdk("google.generativeai", _GRPC),
     UnseenSdk("vertexai.generative_models", _GRPC),
     UnseenSdk("vertexai.preview.generative_models", _GRPC),
-    UnseenSdk("google.genai", ("google.genai.live",), has_seen_ways=True),
+    UnseenSdk("google.genai", ("websockets.asyncio.client", "google.genai.live_music"), has_seen_ways=True),
     UnseenSdk("dspy._vendor.lm15.transports", ("dspy._vendor.lm15.transports._sync",)),
 )

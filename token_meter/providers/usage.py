@@ -21,8 +21,8 @@ _COMMON_OUTS = frozenset({
     "rejected_prediction_tokens",
 })  # fmt: skip
 """OpenAI's own names; whatever stands beside them may be a vendor's dialect."""
-_ZERO = 0
-"""Most details are this very object, which is neither a bool nor a float: what is another one is checked."""
+_LIVES, _ZERO = frozenset({"ttl_30m_tokens", "ttl_12h_tokens"}), 0
+"""Times to live. Most details are this very 0, which is neither a bool nor a float: what is another one is checked."""
 _new = tuple.__new__
 
 
@@ -36,13 +36,13 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         return in_other_words(raw, numbers)
     if (prompt := get("prompt_tokens")) is None:
         prompt = get("input_tokens")
-    if not prompt and "input_tokens" in raw:  # a 0 may stand beside the count itself
+    if prompt != get("input_tokens", prompt):  # a 0 may stand beside the count itself
         return in_other_words(raw, numbers)
     if type(prompt) is not int or not 0 <= prompt <= MAX_COUNT:
         prompt = count(prompt)
     if (completion := get("completion_tokens")) is None:
         completion = get("output_tokens")
-    if not completion and "output_tokens" in raw:
+    if completion != get("output_tokens", completion):
         return in_other_words(raw, numbers)
     if type(completion) is not int or not 0 <= completion <= MAX_COUNT:
         completion = count(completion)
@@ -63,6 +63,8 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         if (in_image := part("image_tokens")) is not None and in_image is not _ZERO:
             in_image = count(in_image)
         if isinstance(by_life := part("cache_write_tokens_details"), dict):
+            if not by_life.keys() <= _LIVES:
+                return in_other_words(raw, numbers)
             written_long = count(by_life.get("ttl_12h_tokens"))
         if isinstance(by_kind := part("cached_tokens_details"), dict):
             cached_audio, cached_image = count(by_kind.get("audio_tokens")), count(by_kind.get("image_tokens"))
@@ -82,4 +84,4 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
 
 
 def _has_only(details: object, names: frozenset[str]) -> bool:
-    return not isinstance(details, dict) or details.keys() <= names
+    return not details or (isinstance(details, dict) and details.keys() <= names)

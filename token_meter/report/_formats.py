@@ -12,6 +12,7 @@ from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 from token_meter.ledger._place import replaced
 from token_meter.report import _diff_formats as faces
+from token_meter.report._badge import render_badge
 from token_meter.report._ci_formats import (
     render_github,
     render_github_output,
@@ -40,6 +41,7 @@ BUILT_IN: dict[str, Format] = {
     "csv": Format(render_csv, "one row per context and model"),
     "html": Format(render_html, "one page for a browser (needs the extra [html])", diff_html),
     "openmetrics": Format(render_openmetrics, "for GitLab's metrics report and Prometheus"),
+    "badge": Format(render_badge, "an SVG for a README: the cost, coloured by the limits"),
     "junit": Format(render_junit, "one test case per limit"),
     "github": Format(render_github, "workflow commands: annotations", faces.diff_github),
     "github-output": Format(render_github_output, "step outputs, for $GITHUB_OUTPUT", faces.diff_github_output),

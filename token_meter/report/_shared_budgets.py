@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from token_meter._text import visible
-from token_meter.budget.account import shown
+from token_meter.budget.amounts import shown
 from token_meter.exceptions import BudgetStoreError
 from token_meter.report._summary import Check, Notice, Status
 

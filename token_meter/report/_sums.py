@@ -36,6 +36,9 @@ class Linear(Protocol):
     price: Callable[[Usage], Price]
     refusal: str | None
 
+    def price_sum(self, usage: Usage, largest: int, last: float) -> Price | None:
+        """What calls cost of which the sum, the *largest* prompt and the *last* departure are known."""
+
 
 class Home(Protocol):
     """The report, as far as places know it."""
@@ -111,7 +114,13 @@ class Place(Batch):
             leaf.add_sum(row, usage, price)
 
     def _is_linear(
-        self, sent: list[int], made: list[int], total: list[int], cached: list[int], written: list[int], _: list[int]
+        self,
+        sent: list[int],
+        made: list[int],
+        total: list[int],
+        cached: list[int],
+        written: list[int],
+        reasoning: list[int],
     ) -> bool:
         """Whether calls with these counts, -1 where one is not known, cost what their sum costs."""
         rule = self.rule
@@ -121,7 +130,7 @@ class Place(Batch):
             if not rule.one_way:
                 return False
             made = [max(count, 0) for count in made]
-        if list(map(add, sent, made)) != total or any(map(gt, cached, sent)):
+        if list(map(add, sent, made)) != total or any(map(gt, cached, sent)) or any(map(gt, reasoning, made)):
             return False
         return (rule.output or not max(made)) and (rule.cached or max(cached) <= 0)
 

@@ -43,7 +43,6 @@ def missed(call: PlannedCall, ticket: CallTicket) -> None:
         attempt = Attempt(endpoint, WatchedRequest(call.key, call.client, call.body), scope, None)
         attempt.ticket = ticket
         ticket.begin_attempt()
-        ticket.keep_reserved()
         if scope.sinks:
             attempt.record_start()
         attempt.respond(200, "", streamed=False)

@@ -11,7 +11,7 @@ from token_meter._fork import in_child
 from token_meter.budget.admission import REFUSALS, AdmissionController, CallTicket, limits_of
 from token_meter.call.attempt import REFUSES_USAGE, Attempt
 from token_meter.call.background import BACKGROUND
-from token_meter.call.jobs import later_look
+from token_meter.call.jobs import NewJob, later_look
 from token_meter.context.children import ChildSeam
 from token_meter.context.endpoint import ENDPOINTS
 from token_meter.context.greenlets import GreenletSeam
@@ -188,7 +188,7 @@ class Hub:
             SCOPES.count_unattributed()
             if not subscribers:
                 return None
-        attempt = Attempt(endpoint, request, scope, outer)
+        attempt = (Attempt if endpoint.route.api.job is None else NewJob)(endpoint, request, scope, outer)
         if ticket is not None or scope.budgets:
             attempt.ticket = self._admission.on_request(endpoint, request.body, ticket, limits_of(scope))
             attempt.retries = 0 if attempt.ticket is None else attempt.ticket.retries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from token_meter.context.stack import ATTEMPT, CONTEXT_STACK
@@ -10,6 +11,7 @@ from token_meter.runtime.blind import not_read
 from token_meter.transports.aiohttp import AiohttpSeam
 from token_meter.transports.botocore import BotocoreSeam
 from token_meter.transports.grpc import GrpcSeam
+from token_meter.transports.live_sockets import LiveSocketSeam
 from token_meter.transports.requests import RequestsSeam
 from token_meter.transports.translations import TranslationSeam
 
@@ -18,13 +20,22 @@ if TYPE_CHECKING:
     from token_meter.context.scope import CallScope
     from token_meter.transports.module_seam import ModuleSeam
     from token_meter.transports.ports import OutgoingRequest, RpcRow, Runtime
+    from token_meter.transports.websockets import Line, Url
 
 
 def carriers(runtime: Runtime) -> tuple[ModuleSeam, ...]:
     """The transports besides httpx, and what stands above them."""
     stacked = (seam(CONTEXT_STACK, runtime, ATTEMPT) for seam in (AiohttpSeam, RequestsSeam, BotocoreSeam))
     rpc = GrpcSeam(CONTEXT_STACK, runtime, ATTEMPT, rpcs, not_read)
-    return (*stacked, rpc, TranslationSeam(CONTEXT_STACK, runtime))
+    live = LiveSocketSeam(CONTEXT_STACK, runtime, partial(_line, runtime))
+    return (*stacked, rpc, live, TranslationSeam(CONTEXT_STACK, runtime))
+
+
+def _line(runtime: Runtime, url: Url, client: object) -> Line:
+    """The calls of a websocket; the few programs that have one load what it takes."""
+    from token_meter.call.websocket import Connection
+
+    return Connection(runtime, url, client)
 
 
 def rpcs() -> tuple[RpcRow, ...]:

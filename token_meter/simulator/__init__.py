@@ -1,5 +1,7 @@
 """A loopback server that serves the OpenAI protocol and keeps its own bill, for tests of meters and of programs.
 
+The text of Anthropic's messages and of Gemini is served too.
+
 It needs the extra: `pip install 'token-meter[simulator]'`.
 """
 

@@ -107,10 +107,11 @@ def _anthropic_bucket(day: float, results: list[dict[str, Any]]) -> dict[str, An
 
 
 def _identity(entry: Entry) -> dict[str, Any]:
+    is_batch = entry.batch or entry.tier == "batch"
     return {
         "project_id": entry.project, "workspace_id": entry.project, "user_id": None, "api_key_id": entry.key_id,
-        "model": entry.model, "batch": entry.batch, "service_tier": entry.tier, "api_source": None,
-        "context_window": "0-200k",
+        "model": entry.model, "batch": is_batch, "service_tier": "default" if is_batch else entry.tier,
+        "api_source": None, "context_window": "0-200k",
     }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def answer(history: str, last: str, *, seed: str = "", words: int | None = None)
     if _SUMMARISE.search(history):
         return _summary(history)
     said = last_line(last)
-    scripted = _script(history.translate(_WIDE), said.translate(_WIDE))
+    scripted = _script(history.translate(_WIDE), said.translate(_WIDE)) or _english(history.lower(), said.lower())
     if scripted is not None:
         return scripted + (_ASIDES[digest(said, seed) % len(_ASIDES)] if seed else "")
     if found := _SUM.search(said):
@@ -93,6 +93,20 @@ def _script(history: str, said: str) -> str | None:
         return "玫瑰、百合、康乃馨：玫瑰表达爱意，百合寓意美好，康乃馨代表感恩与祝福。"
     if "生日" in said and "花" in said:
         return "祝您姐姐生日快乐！我们可以为她准备一束新鲜的生日花束。请问她喜欢什么花和什么颜色？您的预算大约是多少？"
+    return None
+
+
+def _english(history: str, said: str) -> str | None:
+    """The same dialogue in English, as `token-meter demo` has it."""
+    if "remember why" in said:
+        if "birthday" not in history:
+            return "Welcome back! I am sorry, I cannot find your visit of yesterday: what may I do for you?"
+        which = ", who likes pink roses" if "pink rose" in history else ""
+        return f"Of course, welcome back! You want a birthday bouquet for your sister{which}. Shall I add a card?"
+    if "likes pink roses" in said:
+        return "Pink roses say thank you, softly. Eleven of them, with eucalyptus and a pale ribbon: is that right?"
+    if "birthday" in said and "bouquet" in said:
+        return "Happy birthday to her! I will make a fresh bouquet. Which flowers and colours does she like?"
     return None
 
 

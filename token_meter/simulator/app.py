@@ -101,8 +101,9 @@ class App:
         method, key = scope["method"], label_of(_key(headers))
         if admin.PATH.search(path) and method == "GET":
             query = parse_qs(scope["query_string"].decode("latin-1"))
-            asker = _key(headers) or headers.get("x-api-key", "")
-            await send_json(line, 200, admin.report(path, query, asker, self.books.bill().entries, options))
+            await send_json(
+                line, 200, admin.report(path, query, _key(headers) or "", self.books.bill().entries, options)
+            )
             return
         for route in ROUTES:
             found = route.pattern.search(path)
@@ -221,8 +222,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def _key(headers: dict[str, str]) -> str | None:
-    """The API key: Azure's header, or a bearer token."""
-    if "api-key" in headers:
-        return headers["api-key"]
+    """The API key: a header of Azure, Anthropic or Google, or a bearer token."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    bearer = token.strip() if scheme.lower() == "bearer" else None
+    return headers.get("api-key") or bearer or headers.get("x-api-key") or headers.get("x-goog-api-key")

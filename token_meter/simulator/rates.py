@@ -1,7 +1,7 @@
 """The simulated provider's own price list, so that tests can compare our prices with it.
 
-US dollars for one million tokens, from OpenAI's list prices for standard processing. A model without a row has no
-price: its calls are billed in tokens, and their cost is unknown.
+US dollars for one million tokens, from the list prices of OpenAI, Anthropic and Google for standard processing. A model
+without a row has no price: its calls are billed in tokens, and their cost is unknown.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ RATES: dict[str, Rate] = {
     "gpt-4o-transcribe": Rate("2.50", None, "10", input_audio="2.50"),
     "gpt-4o-mini-transcribe": Rate("1.25", None, "5", input_audio="1.25"),
     "whisper-1": Rate(minute="0.006"),
+    # Caches have rules of their own there, which this provider does not know: each prompt is read in full.
+    "claude-haiku-4-5": Rate("1", None, "5"),
+    "claude-sonnet-4-5": Rate("3", None, "15"),
+    "gemini-2.5-flash": Rate("0.30", None, "2.50"),
+    "gemini-2.5-flash-lite": Rate("0.10", None, "0.40"),
 }
 SEARCH = Decimal("0.01")
 FILE_SEARCH = Decimal("0.0025")

@@ -13,8 +13,10 @@ from token_meter.simulator.batches import Jobs
 from token_meter.simulator.chat import chat_reply, completions_reply
 from token_meter.simulator.embeddings import decisions_reply, embeddings_reply, moderations_reply
 from token_meter.simulator.forms import read_form
+from token_meter.simulator.gemini import content_reply
 from token_meter.simulator.generation import PromptCache
 from token_meter.simulator.media import images_reply, speech_reply, transcription_reply, translation_reply
+from token_meter.simulator.messages import messages_reply
 from token_meter.simulator.options import Options
 from token_meter.simulator.rates import RATES
 from token_meter.simulator.reply import RefusedError, Reply
@@ -196,6 +198,21 @@ async def _poll_batch(asked: Asked, world: World) -> Reply:
     return world.jobs.poll(asked.key, asked.name, answer, names_usage=asked.options.usage != "none")
 
 
+async def _messages(asked: Asked, world: World) -> Reply:
+    return messages_reply(asked.json(), asked.options, asked.key, world.cache)
+
+
+async def _content(asked: Asked, world: World) -> Reply:
+    return content_reply(asked.name, asked.json(), asked.options, asked.key, world.cache, streamed=False)
+
+
+async def _content_stream(asked: Asked, world: World) -> Reply:
+    if asked.query.get("alt") != ["sse"]:
+        msg = "the simulator streams content as server-sent events only: ?alt=sse"
+        raise RefusedError(msg, kind="INVALID_ARGUMENT")
+    return content_reply(asked.name, asked.json(), asked.options, asked.key, world.cache, streamed=True)
+
+
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1700000000, "owned_by": "token-meter-simulator"}
 
@@ -237,6 +254,9 @@ ROUTES = (
     _route("GET", f"files/{_ID}/content", _file_content),
     _route("POST", "batches", _create_batch),
     _route("GET", f"batches/{_ID}", _poll_batch),
+    _route("POST", "v1/messages", _messages),
+    _route("POST", "models/(?P<id>[^/:]+):generateContent", _content),
+    _route("POST", "models/(?P<id>[^/:]+):streamGenerateContent", _content_stream),
     _route("GET", "models", _models),
     _route("GET", f"models/{_ID}", _one_model),
 )

@@ -182,7 +182,7 @@ class _Sender:
             await self.line.push(piece)
         self.is_complete = True
         await self.line.end()
-        usage = body.get("usage") or (body.get("response") or {}).get("usage")
+        usage = body.get("usage") or body.get("usageMetadata") or (body.get("response") or {}).get("usage")
         if usage is not None:
             self.change(delivered=True)
 

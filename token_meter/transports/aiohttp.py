@@ -5,22 +5,19 @@ aiohttp may also carry the requests of httpx. Then the call has been seen furthe
 
 from __future__ import annotations
 
-import contextvars
 import json
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
 
 from token_meter._aside import aside
-from token_meter.exceptions import BlindSpotWarning
 from token_meter.transports.aiohttp_body import ContentTap
+from token_meter.transports.carrier import CarrierSeam
 from token_meter.transports.httpx_stand_ins import SIMULATOR
 from token_meter.transports.inflating import decoder_of
-from token_meter.transports.mockable import MockableSeam
-from token_meter.transports.ports import Key, ObservedAttempt, Runtime
+from token_meter.transports.ports import Key, ObservedAttempt
 from token_meter.types import Source
 
 # A request that raised one of these never reached the server, so it was not billed.
@@ -100,45 +97,32 @@ def _form_fields(form: Any) -> bytes | None:
     return json.dumps(short, skipkeys=True).encode()
 
 
-class AiohttpSeam(MockableSeam):
+class AiohttpSeam(CarrierSeam):
     """Patches `ClientSession._request`, also if aiohttp is imported later, and what takes its place for a while.
 
     vcrpy and aioresponses each put a function of theirs there, which for some requests calls ours or for none.
     """
 
     modules = ("aiohttp.client", "vcr.stubs.aiohttp_stubs", "aioresponses.core")
+    library = "aiohttp"
+    never_sent = _NEVER_SENT
 
-    def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
-        super().__init__(stack, runtime)
-        self._attempt_kind = attempt_kind
-
-    def _patch_module(self, module: ModuleType) -> None:
-        try:
-            if module.__name__ == "aiohttp.client":
-                self._patches.put(module.ClientSession, "_request", self._send)
-            elif module.__name__ == "aioresponses.core":
-                owner = sys.modules["aiohttp.client"].ClientSession
-                self._follow(module.aioresponses, owner, "_request", self._send)
-            else:
-                self._patches.put(module, "vcr_request", self._cassette)
-        except Exception as error:
-            self._runtime.internal_error("install")
-            version = getattr(sys.modules.get("aiohttp"), "__version__", "")
-            msg = (
-                f"token_meter cannot see calls made through aiohttp {version} ({type(error).__name__}: {error}), so "
-                "that totals may be too low; a newer token_meter may know this version."
-            )
-            warnings.warn(msg, BlindSpotWarning, stacklevel=2)
+    def _put(self, module: ModuleType) -> None:
+        if module.__name__ == "aiohttp.client":
+            self._patches.put(module.ClientSession, "_request", self._send)
+        elif module.__name__ == "aioresponses.core":
+            owner = sys.modules["aiohttp.client"].ClientSession
+            self._follow(module.aioresponses, owner, "_request", self._send)
+        else:
+            self._patches.put(module, "vcr_request", self._cassette)
 
     def _send(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, attempt_kind = self._stack, self._runtime, self._attempt_kind
+        stack, runtime = self._stack, self._runtime
 
         @wraps(original)
         async def _request(session: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
-                return await original(session, *args, **kwargs)
-            if current and current[-1].kind == attempt_kind:
+            if not (current or runtime.is_listening) or not self._live or self._carries(current):
                 return await original(session, *args, **kwargs)
             request = AiohttpRequest(session, args, kwargs)
             if not request.is_readable:  # the session finds the same fault in the arguments, and says it
@@ -154,7 +138,7 @@ class AiohttpSeam(MockableSeam):
             try:
                 response = await original(session, *args, **kwargs)
             except BaseException as error:
-                _failed(attempt, error)
+                self._failed(attempt, error)
                 if attempt.has_pending_events:
                     await attempt.adispatch()
                 raise
@@ -168,6 +152,17 @@ class AiohttpSeam(MockableSeam):
             return response
 
         return _request
+
+    def _failed(self, attempt: ObservedAttempt, error: BaseException) -> None:
+        """The request ended with *error*, which tells the answer's status where `raise_for_status` made it."""
+        status = getattr(error, "status", None)
+        if type(status) is int and status >= 400 and error.__cause__ is None:  # with a cause: an unreadable answer
+            attempt.respond(status, "", streamed=False)
+        attempt.failed(error, was_sent=self._was_sent(error))
+
+    def _was_sent(self, error: BaseException) -> bool:
+        is_closed = isinstance(error, RuntimeError) and "Session is closed" in str(error)
+        return super()._was_sent(error) and not is_closed
 
     def _cassette(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Make what replaces `_request` in a cassette with our hook around it: it calls aiohttp's own."""
@@ -205,14 +200,3 @@ def _stand_in(response: Any, *, is_local: bool) -> Source | None:
     if getattr(response, "_protocol", None) is not None or "date" in headers:
         return None
     return "mock"
-
-
-def _failed(attempt: ObservedAttempt, error: BaseException) -> None:
-    """The request ended with *error*, which tells the answer's status where `raise_for_status` made it."""
-    status = getattr(error, "status", None)
-    if type(status) is int and status >= 400 and error.__cause__ is None:  # one with a cause is an unreadable answer
-        attempt.respond(status, "", streamed=False)
-    was_sent = _NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__)
-    if isinstance(error, RuntimeError) and "Session is closed" in str(error):
-        was_sent = False
-    attempt.failed(error, was_sent=was_sent)

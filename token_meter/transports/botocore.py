@@ -5,19 +5,15 @@ aiobotocore sends over aiohttp or httpx, and is seen there.
 
 from __future__ import annotations
 
-import contextvars
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, wraps
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from token_meter.exceptions import BlindSpotWarning
+from token_meter.transports.carrier import BodyTap, SyncCarrierSeam
 from token_meter.transports.httpx_stand_ins import SIMULATOR
-from token_meter.transports.module_seam import ModuleSeam
-from token_meter.transports.ports import Key, ObservedAttempt, Runtime, takes_nothing
+from token_meter.transports.ports import Key, ObservedAttempt
 from token_meter.types import Source
 
 # A request that raised one of these never reached the server, so it was not billed.
@@ -83,84 +79,29 @@ class SignedRequest:
         return None
 
 
-class BotocoreSeam(ModuleSeam):
+class BotocoreSeam(SyncCarrierSeam):
     """Patches `URLLib3Session.send`, also if botocore is imported later."""
 
     modules = ("botocore.httpsession",)
+    library = "botocore"
+    never_sent = _NEVER_SENT
+    request_type = SignedRequest
 
-    def __init__(self, stack: contextvars.ContextVar[tuple[Any, ...]], runtime: Runtime, attempt_kind: int) -> None:
-        super().__init__(stack, runtime)
-        self._attempt_kind = attempt_kind
-
-    def _patch_module(self, module: ModuleType) -> None:
-        try:
-            self._patches.put(module.URLLib3Session, "send", self._send)
-        except Exception as error:
-            self._runtime.internal_error("install")
-            version = getattr(sys.modules.get("botocore"), "__version__", "")
-            msg = (
-                f"token_meter cannot see calls made through botocore {version} ({type(error).__name__}: {error}), so "
-                "that totals may be too low; a newer token_meter may know this version."
-            )
-            warnings.warn(msg, BlindSpotWarning, stacklevel=2)
-
-    def _send(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        stack, runtime, attempt_kind = self._stack, self._runtime, self._attempt_kind
-
-        @wraps(original)
-        def send(session: Any, /, *args: Any, **kwargs: Any) -> Any:
-            current = stack.get()
-            if not (current or runtime.is_listening) or not self._live:
-                return original(session, *args, **kwargs)
-            if current and current[-1].kind == attempt_kind:
-                return original(session, *args, **kwargs)
-            attempt = self._attempt_of(session, args, kwargs)
-            if attempt is None:
-                return original(session, *args, **kwargs)
-            if attempt.has_pending_events:
-                attempt.dispatch()
-            stack.set((*current, attempt))
-            try:
-                response = original(session, *args, **kwargs)
-            except BaseException as error:
-                attempt.failed(error, was_sent=_NEVER_SENT.isdisjoint(cls.__name__ for cls in type(error).__mro__))
-                if attempt.has_pending_events:
-                    attempt.dispatch()
-                raise
-            finally:
-                if stack.get()[-1:] == (attempt,):
-                    stack.set(current)
-            self._arrive(attempt, response)
-            if attempt.has_pending_events:
-                attempt.dispatch()
-            return response
-
-        return send
-
-    def _attempt_of(self, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ObservedAttempt | None:
-        try:
-            call = SignedRequest(session, args[0] if args else kwargs["request"])
-        except Exception:
-            return None  # no prepared request: the session finds the same fault, and says it
-        return self._runtime.on_request(call)
+    def _put(self, module: ModuleType) -> None:
+        self._patches.put(module.URLLib3Session, "send", self._send)
 
     def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
-        """Read a body that is there already; put a tap on one that is still to come."""
-        try:
-            headers, raw = response.headers, response.raw
-            attempt.stand_in = _stand_in(headers, raw, is_local=attempt.is_local)
-            content = response._content
-            kind = "" if content is not None else headers.get("content-type", "")
-            attempt.respond(response.status_code, kind, streamed=content is None, headers=headers)
-            if content is not None:
-                attempt.body(content)
-                return
-            vars(raw)[_TAP] = _Tap(attempt)  # first: who listens finds it there
-            cls: Any = type(raw)
-            raw.__class__ = _tapped(cls)
-        except Exception:
-            self._runtime.internal_error("arrive")
-            attempt.abandoned()
+        headers, raw = response.headers, response.raw
+        attempt.stand_in = _stand_in(headers, raw, is_local=attempt.is_local)
+        content = response._content
+        kind = "" if content is not None else headers.get("content-type", "")
+        attempt.respond(response.status_code, kind, streamed=content is None, headers=headers)
+        if content is not None:
+            attempt.body(content)
+            return
+        vars(raw)[_TAP] = BodyTap(attempt)  # first: who listens finds it there
+        cls: Any = type(raw)
+        raw.__class__ = _tapped(cls)
 
 
 @lru_cache(maxsize=16)
@@ -208,7 +149,7 @@ class _Listening:
 
 def _read(body: Any, read: Callable[..., Any], amt: int | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Read a piece, or all that is left, and show it."""
-    tap: _Tap = vars(body)[_TAP]
+    tap: BodyTap = vars(body)[_TAP]
     try:
         data = read(amt, *args, **kwargs)
     except BaseException as error:
@@ -219,46 +160,6 @@ def _read(body: Any, read: Callable[..., Any], amt: int | None, args: tuple[Any,
     if amt is None or amt < 0 or (amt and not data):
         tap.exhausted()
     return data
-
-
-class _Tap:
-    """Listens to a body, which holds it: it goes when the body does."""
-
-    __slots__ = ("_attempt", "_takes")
-
-    def __init__(self, attempt: ObservedAttempt) -> None:
-        self._attempt = attempt
-        self._takes: Callable[[bytes], bool] = takes_nothing
-
-    def __del__(self) -> None:
-        self._attempt.abandoned()
-
-    def passed(self, data: bytes) -> None:
-        """A piece was read."""
-        attempt = self._attempt
-        if attempt.wants_body and not self._takes(data):
-            attempt.feed(data)
-            self._takes = attempt.takes
-            self._dispatch()
-
-    def exhausted(self) -> None:
-        """The body has been read to its end."""
-        self._attempt.exhausted()
-        self._dispatch()
-
-    def closed(self) -> None:
-        """The reader has closed the body."""
-        self._attempt.closed()
-        self._dispatch()
-
-    def failed(self, error: BaseException) -> None:
-        """Reading ended with an exception."""
-        self._attempt.failed(error, was_sent=True)
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        if self._attempt.has_pending_events:
-            self._attempt.dispatch()
 
 
 def _stand_in(headers: Any, raw: Any, *, is_local: bool) -> Source | None:

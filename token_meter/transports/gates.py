@@ -65,7 +65,7 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)) or kwargs.get(row.again):
                 return original(client, *args, **kwargs)
             call = row.read(client, args, kwargs)
             ticket = admission.enter(call)
@@ -95,7 +95,7 @@ class GateSeam(ModuleSeam):
         @wraps(original)
         async def request(client: Any, /, *args: Any, **kwargs: Any) -> Any:
             current = stack.get()
-            if not ((current or runtime.is_listening) and self._live and concerns(current)):
+            if not ((current or runtime.is_listening) and self._live and concerns(current)) or kwargs.get(row.again):
                 return await original(client, *args, **kwargs)
             call = row.read(client, args, kwargs)
             slow = admission.slow_part(call)

@@ -207,6 +207,10 @@ class GateRow(Protocol):
         """Whether the requests of a call carry no number of their attempt."""
 
     @property
+    def again(self) -> str:
+        """The argument by which the method calls itself for a retry."""
+
+    @property
     def has_stubs(self) -> bool:
         """Whether an answer may come without a request."""
 

@@ -215,8 +215,8 @@ def _spot(row: Watch) -> BlindSpot:
     return BlindSpot(row.what, why, "Count them by cb.record(...), or use the SDK's httpx client where it has one")
 
 
-def _gemini_live(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
-    return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/live"
+def _gemini_music(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+    return "POST", "https", "generativelanguage.googleapis.com", None, "/ws/music"
 
 
 _LM15 = "dspy._vendor.lm15.transports"
@@ -224,6 +224,6 @@ _LM15 = "dspy._vendor.lm15.transports"
 WATCHES = (
     Watch(f"{_LM15}._sync", "StdlibTransport", "stream", request_of, "DSPy's own transport", listen=listen),
     Watch(f"{_LM15}._async", "StdlibAsyncTransport", "_do_stream", request_of, "DSPy's own transport", True, listen),
-    Watch("google.genai.live", "AsyncLive", "connect", _gemini_live, "Gemini's Live API"),
+    Watch("google.genai.live_music", "AsyncLiveMusic", "connect", _gemini_music, "Gemini's live music"),
 )
 """All that is watched. Read in the libraries' sources: DSPy 3.4, google-genai 3.6, 2026-11-27."""

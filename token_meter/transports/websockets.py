@@ -126,7 +126,7 @@ class WebSocketSeam(ModuleSeam):
             pass
         line: Line | None = None
         try:
-            line = self._connect(_url_of(connection), connection)
+            line = self._connect(url_of(connection._connection.protocol), connection)
         except Exception:
             self._runtime.internal_error("websocket")
             self._warn_blind(type(connection).__name__)
@@ -268,9 +268,8 @@ def _calls(function: Any, name: str) -> bool:
     return home_of(function) != "openai" or name in function.__code__.co_names
 
 
-def _url_of(connection: Any) -> Url:
-    """The URL of *connection*, from its handshake, whose attribute has another name in websockets 13."""
-    protocol = connection._connection.protocol
+def url_of(protocol: Any) -> Url:
+    """The URL of a connection, from its handshake, whose attribute has another name in websockets 13."""
     uri = getattr(protocol, "uri", None) or protocol.wsuri
     port = None if uri.port == (443 if uri.secure else 80) else uri.port
     return Url("https" if uri.secure else "http", uri.host, port, uri.path, uri.query)

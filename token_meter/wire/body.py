@@ -59,7 +59,7 @@ def _reading_of_one(layout: Format, body: Object) -> Reading:
     # NamedTuple's own constructor takes twice as long.
     return _new(Reading, (
         usage, name_of(get("model")), name_of(get("service_tier")), name_of(get("id")), status, status != "pending",
-        None, numbers.coerced, numbers.anomalies,
+        None, numbers.coerced, numbers.anomalies + numbers.doubts,
     ))  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def reading_of(layout: Format, events: Sequence[Object], *, is_whole: bool) -> R
         is_whole and status != "pending",
         error,
         numbers.coerced,
-        numbers.anomalies,
+        numbers.anomalies + numbers.doubts,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from token_meter._fees import fees_of
 from token_meter.types import Reading, Usage
 from token_meter.wire.events import events_of, is_events
@@ -22,10 +24,20 @@ def with_fees(layout: Format, raw: bytes, reading: Reading) -> Reading:
             break
     else:
         return reading
-    usage = reading.usage
-    if (usage is None and reading.ended) or len(raw) > FULL_PARSE_LIMIT:
+    if (reading.usage is None and reading.ended) or len(raw) > FULL_PARSE_LIMIT:
         return reading  # what was used has to be estimated
-    found = find(_objects(layout, raw))
+    return _added(find(_objects(layout, raw)), reading)
+
+
+def with_fees_of(layout: Format, answer: Object, reading: Reading) -> Reading:
+    """The same of an *answer* that is known as an object, such as a line of a batch's results."""
+    if layout.fees is None or reading.usage is None or layout.complete is not same_usage:
+        return reading
+    return _added(layout.fees([answer]), reading)
+
+
+def _added(found: dict[str, Any], reading: Reading) -> Reading:
+    usage = reading.usage
     searches, charge = found.pop("web_search", None), found.pop("charge", None)
     fees = fees_of(found)
     if not searches and fees is None and charge is None:

@@ -20,6 +20,7 @@ class NumberReader:
     # Nearly always these: they are on the class, so that making a reader runs no code of ours.
     coerced = False
     anomalies = 0
+    doubts = 0  # numbers that may pass, and of which a reader knows that they are not what was billed
 
     def count(self, value: Any) -> int | None:
         """A whole number from 0 to 2**63-1; integral floats and plain digit strings are bent into one."""

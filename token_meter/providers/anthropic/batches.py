@@ -6,9 +6,8 @@ from typing import Any
 
 from token_meter.providers.anthropic.messages import MESSAGES
 from token_meter.providers.api import Api
-from token_meter.providers.jobs import Job
+from token_meter.providers.jobs import Job, read_answer
 from token_meter.types import Reading
-from token_meter.wire.body import reading_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 
@@ -34,7 +33,7 @@ def _line(line: Object) -> Reading | None:
     message = result.get("message")
     if not isinstance(message, dict):
         return Reading(error="error")  # errored, canceled, expired: not billed
-    return reading_of(MESSAGES.format, [message], is_whole=True)
+    return read_answer(MESSAGES.format, message)
 
 
 BATCHES = Api(

@@ -37,8 +37,10 @@ def finished(message: Object) -> Iterator[ContentPart]:
 
 
 def finish(event: Object) -> str | None:
-    """The stop reason, `refusal` among them: of a whole message, or of the last event but one."""
-    delta = event.get("delta")
+    """The stop reason, `refusal` among them: of a whole message, or of the event that also reports the output."""
+    delta, usage = event.get("delta"), event.get("usage")
+    if isinstance(delta, dict) and not (isinstance(usage, dict) and usage.get("output_tokens") is not None):
+        return None
     return text_of((delta if isinstance(delta, dict) else event).get("stop_reason")) or None
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
-from token_meter.providers.anthropic.usage import usage_of
+from token_meter.providers.anthropic.usage import as_it_grows, usage_of
 from token_meter.providers.api import Api
+from token_meter.providers.asked import LIVES
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects, text_of
@@ -21,6 +22,7 @@ def _locate_usage(event: Object) -> UsageLocation:
     if not isinstance(usage, dict):
         return UsageLocation(None, holder)
     terms = _terms(usage)
+    usage = as_it_grows(event, usage)
     return UsageLocation(usage, holder if terms is None else {**holder, "service_tier": terms})
 
 
@@ -30,22 +32,33 @@ def _terms(usage: Object) -> str | None:
     Source: `speed` and `inference_geo` of the SDK's types (anthropic 2.14); recorded answers have `not_available` too.
     """
     geo, tier = usage.get("inference_geo"), usage.get("service_tier")
-    if usage.get("speed") == "fast":
-        tier = "fast"
+    speed = usage.get("speed")
+    if isinstance(speed, str) and speed != "standard":
+        tier = speed[:32]
     if isinstance(geo, str) and geo not in ("", "global", "not_available"):
         return f"{tier if isinstance(tier, str) else 'standard'}@{geo[:32]}"
-    return "fast" if tier == "fast" else None
+    return tier if isinstance(tier, str) and tier == speed else None
+
+
+_WITHOUT_FEE = ("web_fetch", "tool_search", "advisor")
+"""Tools that cost their tokens alone, or those of another model, which the usage states (the SDK's types, 2.14)."""
 
 
 def executed(events: Sequence[Object]) -> dict[str, Any]:
-    """Code that the provider ran: billed by the hour of its container beyond a free allowance, which nothing shows."""
-    runs = 0
+    """Tools that the provider ran, as its blocks show them; where the usage counts the searches, that count holds.
+
+    Code is billed by the hour of its container beyond a free allowance, which nothing shows.
+    """
+    found: dict[str, Any] = {}
     for event in events:
         holder = _locate_usage(event).holder
         for block in (event.get("content_block"), *objects(holder.get("content"))):
             if isinstance(block, dict) and block.get("type") == "server_tool_use":
-                runs += text_of(block.get("name")).endswith("code_execution")
-    return {"code_execution": runs} if runs else {}
+                name = text_of(block.get("name")) or "server tool"
+                name = "code_execution" if name.endswith("code_execution") else name
+                if not name.startswith(_WITHOUT_FEE):
+                    found[name] = found.get(name, 0) + 1
+    return found
 
 
 def _rules() -> CountingRules:
@@ -67,10 +80,11 @@ MESSAGES = Api(
         terminal=frozenset({"message_stop", "error"}),
         has_running_output=True,
         fees=executed,
-        fee_marks=(b"code_execution",),
+        fee_marks=(b"code_execution", b'"srvtoolu'),
     ),
     rules=_rules,
     paths=("v1/messages",),
+    asked_fees=LIVES,
     is_chat=True,
     needs_sign=True,
 )

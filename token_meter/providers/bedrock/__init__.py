@@ -18,12 +18,10 @@ AWS = Provider(
         "bedrock-agent-runtime-fips.*.amazonaws.com",
     ),
     apis=(CONVERSE, INVOKE_MODEL),
-    # https://docs.aws.amazon.com/bedrock/latest/APIReference, 2026-11. Guardrails cost by units of text, not by tokens.
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference, 2026-11. A guardrail costs by units of text, a search in
+    # a knowledge base what its models take: they are unmeasured.
     free=(
         "model/**/count-tokens",
-        "guardrail/**",
-        "guardrail-checks/**",
-        "knowledgebases/*/retrieve",
         "sessions",
         "sessions/**",
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
+from token_meter.providers.asked import LIVES
 from token_meter.providers.bedrock.content import executed, finish, finished, growing
+from token_meter.providers.bedrock.guardrails import GUARD_MARKS, GUARDED, asked_guard, guarded
 from token_meter.providers.bedrock.usage import tier_of, usage_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.framing import aws_events, aws_marks
@@ -41,10 +43,11 @@ CONVERSE = Api(
         optional_keys=("serviceTier", "performanceConfig"),
         framing=aws_events,
         frame_marks=aws_marks("metadata"),
-        fees=executed,
-        fee_marks=(b"server_tool_use",),
+        fees=lambda events: {**executed(events), **guarded(events)},
+        fee_marks=(b"server_tool_use", *GUARD_MARKS),
     ),
     paths=("model/{model}/converse", "model/{model}/converse-stream"),
+    asked_fees=(*LIVES, (GUARDED, asked_guard)),
     is_chat=True,
     needs_sign=True,
     rules=_rules,

@@ -9,9 +9,12 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic import content as messages
+from token_meter.providers.anthropic.usage import as_it_grows as messages_as_they_grow
 from token_meter.providers.anthropic.usage import usage_of as anthropic_usage
 from token_meter.providers.api import Api
+from token_meter.providers.asked import LIVES
 from token_meter.providers.bedrock import content as nova
+from token_meter.providers.bedrock.guardrails import GUARD_MARKS, guarded
 from token_meter.providers.bedrock.usage import metered_by, read_headers
 from token_meter.providers.bedrock.usage import usage_of as bedrock_usage
 from token_meter.providers.usage import usage_of as openai_usage
@@ -68,7 +71,7 @@ def _usage_in(event: Object) -> Object:
     for holder in (event, event.get("message"), event.get("metadata")):
         usage: Any = holder.get("usage") if isinstance(holder, dict) else None
         if isinstance(usage, dict):
-            return dict(usage)
+            return dict(messages_as_they_grow(event, usage))
     return {}
 
 
@@ -164,7 +167,10 @@ INVOKE_MODEL = Api(
         frame_marks=aws_marks(),  # the last event itself is in base64
         has_running_output=True,
         read_headers=read_headers,
+        fees=guarded,
+        fee_marks=GUARD_MARKS,
     ),
+    asked_fees=LIVES,
     paths=("model/{model}/invoke", "model/{model}/invoke-with-response-stream"),
     is_chat=True,
     needs_sign=True,

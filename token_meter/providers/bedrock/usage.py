@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from token_meter._fees import fees_of
+from token_meter.providers.fees import UNKNOWN_LIFE
 from token_meter.types import Reading, Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader, name_of
@@ -28,8 +30,11 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         prompt = fresh  # an answer whose total has no room for the cache counts it as a part of its input
     if total is None and prompt is not None and made is not None:
         total = prompt + made
-    long = [count(part.get("inputTokens")) for part in objects(raw.get("cacheDetails")) if part.get("ttl") == "1h"]
-    return Usage(prompt, made, total, read, written, sum(tokens or 0 for tokens in long) if long else None)
+    lives = [(part.get("ttl"), count(part.get("inputTokens")) or 0) for part in objects(raw.get("cacheDetails"))]
+    long = sum(tokens for life, tokens in lives if life == "1h") if lives else None
+    is_odd = any(tokens and life not in ("5m", "1h") for life, tokens in lives)
+    fees = fees_of({UNKNOWN_LIFE: None}) if is_odd else None
+    return Usage(prompt, made, total, read, written, long, fees=fees)
 
 
 def metered_by(metrics: Object, numbers: NumberReader) -> Usage:

@@ -8,31 +8,46 @@ from __future__ import annotations
 
 from typing import Any
 
+from token_meter._fees import Fees, fees_of
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 
+_TOKENS = frozenset({"input_tokens", "output_tokens", "text_tokens", "image_tokens"})
+
 
 def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     """Read the usage of v2, or the `meta` of v1."""
-    billed = _units(raw)
+    billed = _billed(raw, numbers)
     prompt, completion = numbers.count(billed.get("input_tokens")), numbers.count(billed.get("output_tokens"))
     total = None if prompt is None or completion is None else prompt + completion
-    return Usage(prompt, completion, total)
+    return Usage(prompt, completion, total, fees=_others(billed, numbers))
 
 
 def embedded(raw: Object, numbers: NumberReader) -> Usage:
     """Read the `meta` of embeddings; nothing is generated."""
-    billed = _units(raw)
+    billed = _billed(raw, numbers)
     prompt, text, images = (numbers.count(billed.get(f"{kind}_tokens")) for kind in ("input", "text", "image"))
     if images:
         prompt = max(prompt or 0, (text or 0) + images)
-    return Usage(prompt, None if prompt is None else 0, prompt, input_image_tokens=images)
+    found = Usage(prompt, None if prompt is None else 0, prompt, input_image_tokens=images)
+    return found._replace(fees=_others(billed, numbers))
 
 
 def is_report(usage: Any) -> bool:
     """Whether this is a usage: `meta` may name nothing but the version."""
     return isinstance(usage, dict) and bool(_units(usage))
+
+
+def _billed(raw: Object, numbers: NumberReader) -> Object:
+    """What was billed; what was only counted is not that, and passes with a doubt."""
+    numbers.doubts += not isinstance(raw.get("billed_units"), dict) or not raw["billed_units"]
+    return _units(raw)
+
+
+def _others(billed: Object, numbers: NumberReader) -> Fees | None:
+    """Billed units that are no tokens: `search_units`, `classifications`, `images`, or one of tomorrow."""
+    return fees_of({name: numbers.count(value) or 0 for name, value in billed.items() if name not in _TOKENS})
 
 
 def _units(raw: Object) -> Object:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from token_meter.providers.generated import read_speakeasy
 from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
+from token_meter.providers.google.live import LIVE
 from token_meter.providers.google.rpc import RPCS
-from token_meter.providers.google.sdk import parts_of, read_built, read_generated
+from token_meter.providers.google.sdk import parts_of, read_built
 from token_meter.providers.provider import Gate, Provider
 
 _CLIENT = "google.genai._api_client"
@@ -21,8 +23,9 @@ GOOGLE = Provider(
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
     ),
-    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES),
-    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end.
+    apis=(GENERATE_CONTENT, EMBED_CONTENT, PREDICT, INTERACTIONS, BATCHES, LIVE),
+    # https://ai.google.dev/api/tokens, /api/files, 2026-11. Cached contents are billed by the hour, batches at the end,
+    # what is uploaded to a store for file search by the tokens that are indexed.
     free=(
         "**:countTokens",
         "**:computeTokens",
@@ -34,7 +37,7 @@ GOOGLE = Provider(
         "files",
         "files/**",
         "interactions/*/cancel",
-        "upload/**",
+        "upload/*/files",
     ),
     marks=("x-goog-api-client",),
     rpcs=RPCS,
@@ -43,8 +46,8 @@ GOOGLE = Provider(
     gates=(
         Gate(_CLIENT, "BaseApiClient", None, "_request", read_built, counts_attempts=True),
         Gate(_CLIENT, None, "BaseApiClient", "_async_request", read_built, counts_attempts=True),
-        Gate(_GENERATED, "BaseSDK", None, "do_request", read_generated, counts_attempts=True),
-        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_generated, counts_attempts=True),
+        Gate(_GENERATED, "BaseSDK", None, "do_request", read_speakeasy, counts_attempts=True),
+        Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_speakeasy, counts_attempts=True),
         Gate("google.genai._interactions._base_client"),
     ),
     parts_of=parts_of,

@@ -6,9 +6,8 @@ from typing import Any
 
 from token_meter.providers.api import Api
 from token_meter.providers.google.generate_content import GENERATE_CONTENT, paths
-from token_meter.providers.jobs import Job, Results, objects_in
+from token_meter.providers.jobs import Job, Results, objects_in, read_answer
 from token_meter.types import Reading, Usage
-from token_meter.wire.body import reading_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -48,7 +47,9 @@ def _usage(reported: Object, numbers: NumberReader) -> Usage:
     results = Results(JOB)
     for line in reported["lines"]:
         results.take(line)
-    return results.finish().usage or Usage()
+    found = results.finish()
+    numbers.doubts += found.anomalies
+    return found.usage or Usage()
 
 
 def _files(job: Object) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def _files(job: Object) -> tuple[str, ...]:
 def _line(line: Object) -> Reading | None:
     answer = line.get("response")
     if isinstance(answer, dict) and "usageMetadata" in answer:
-        return reading_of(GENERATE_CONTENT.format, [answer], is_whole=True)
+        return read_answer(GENERATE_CONTENT.format, answer)
     return Reading(error="error") if "error" in line or "key" in line else None
 
 

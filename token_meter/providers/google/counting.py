@@ -174,6 +174,13 @@ def _no_answer(answer: Answer, n: Counter, model: str | None) -> int:
     return 0
 
 
+def _live_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    """Count what was written for a turn. All turns before it are its prompt too, and so is what was spoken."""
+    found = _prompt(request, n, model)
+    return found._replace(unseen=(*found.unseen, "earlier turns"))
+
+
 GENERATE_CONTENT = CountingRules(_prompt, _cap, _answer, _unseen, _has_known_size)
 INTERACTIONS = CountingRules(_interaction_prompt, _interaction_cap, _answer, _unseen, _interaction_has_known_size)
+LIVE = CountingRules(_live_prompt, _cap, _answer, _unseen, _has_known_size)
 EMBEDDINGS = CountingRules(_embedded, _no_output, _no_answer, has_output=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
+from token_meter.providers.asked import asked_sound
 from token_meter.providers.google.content import finish, parts
-from token_meter.providers.google.grounding import MARKS, grounding
+from token_meter.providers.google.grounding import ENTERPRISE_MARKS, MARKS, for_enterprises, grounding
 from token_meter.providers.google.usage import is_report, tier_of, usage_of
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.framing import json_array
@@ -56,6 +57,7 @@ GENERATE_CONTENT = Api(
         fee_marks=MARKS,
     ),
     paths=paths("generateContent", "streamGenerateContent"),
+    asked_fees=((b'"audio/', asked_sound), *((mark, for_enterprises) for mark in ENTERPRISE_MARKS)),
     is_chat=True,
     rules=_rules,
 )

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from token_meter._fees import fees_of
+from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects
 
 MARKS = (b'"groundingMetadata"',)
+_SEARCHED = frozenset({"web", "image"})
 _CHUNKS = {"maps": "google_maps", "retrievedContext": "retrieval"}
 """Kinds of sources with a fee of their own."""
 
@@ -31,8 +34,10 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
                 asked = ground.get(name)
                 queries |= {q for q in asked if isinstance(q, str) and q.strip()} if isinstance(asked, list) else set()
             is_searched = is_searched or bool(ground.get("searchEntryPoint"))
+            if ground.get("googleMapsWidgetContextToken"):
+                found["google_maps"] = 1
             for chunk in objects(ground.get("groundingChunks")):
-                found.update({fee: 1 for kind, fee in _CHUNKS.items() if kind in chunk})
+                found.update({_CHUNKS.get(kind, f"grounding by {kind}"): 1 for kind in chunk if kind not in _SEARCHED})
                 is_searched = is_searched or "web" in chunk
             if ground.get("retrievalQueries"):
                 found["retrieval"] = 1
@@ -41,3 +46,14 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
     elif is_searched:
         found["google_search"] = None  # grounded, and it does not say by how many queries
     return found
+
+
+ENTERPRISE_MARKS = (b'"enterpriseWebSearch"', b'"enterprise_web_search"')
+
+
+def for_enterprises(usage: Usage, request: bytes) -> Usage:
+    """*usage* of a request with Vertex's search for enterprises: another fee, and its answer looks the same."""
+    if not usage.web_searches:
+        return usage
+    fees = {**dict(usage.fees or ()), "enterprise_web_search": usage.web_searches}
+    return usage._replace(web_searches=None, fees=fees_of(fees))

@@ -6,18 +6,12 @@ import json
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from token_meter.transports.httpx import HttpxRequest
 from token_meter.transports.ports import Key, PlannedCall
 
 
 def read_built(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PlannedCall:
     """Read a call of `_request(http_request, ...)`, the same in every version (1.10 to 3.6, 2026-11)."""
     return _BuiltCall(client, args[0] if args else kwargs["http_request"])
-
-
-def read_generated(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> PlannedCall:
-    """Read a call of `do_request(hook_ctx, request, ...)`, whose request is one of httpx (3.0 to 3.6, 2026-11)."""
-    return HttpxRequest(args[1] if len(args) > 1 else kwargs["request"], client)
 
 
 def parts_of(client: Any) -> tuple[Any, ...]:

@@ -51,7 +51,8 @@ INTERACT = Names(
 )  # fmt: skip
 
 # Some clients of Vertex ask for enums as numbers (23 of the recorded answers).
-_TEXT = frozenset({"TEXT", "text", 1})
+_TEXT = frozenset({"TEXT", "text", 1, "DOCUMENT", "document", 5, "MODALITY_UNSPECIFIED", "unspecified", 0, None})
+"""Billed alike (https://ai.google.dev/gemini-api/docs/pricing, 2026-11); not specified means text (the SDK's types)."""
 _KINDS: dict[object, str] = {
     "IMAGE": "image",
     "image": "image",
@@ -63,6 +64,7 @@ _KINDS: dict[object, str] = {
     "video": "video",
     3: "video",
 }
+_OTHER = "other"
 _TRAFFIC = {1: "on_demand", 2: "provisioned_throughput"}
 _NOTHING: dict[str, int] = {}
 _new = tuple.__new__
@@ -86,17 +88,34 @@ def usage_of(raw: Object, numbers: NumberReader, names: Names = GENERATE) -> Usa
     elif completion is None:
         completion = max(0, total - prompt)
     ins, outs, kept = [_by_modality(raw, lists, names.tokens, numbers) for lists in names.parts]
+    is_text = not outs and made is not None and _texts(raw, names, numbers) == made  # all of it, as it says
+    untold = 0 if is_text else None
     # NamedTuple's own constructor takes twice as long.
     return _new(Usage, (
-        prompt, completion, total, cached, None, None, thoughts, ins.get("audio"), outs.get("audio"), kept.get("audio"),
-        ins.get("image"), outs.get("image"), kept.get("image"), None, None, None, None, None,
-        _videos(ins, outs) if "video" in ins or "video" in outs else None,
+        prompt, completion, total, cached, None, None, thoughts, ins.get("audio"), outs.get("audio", untold),
+        kept.get("audio"), ins.get("image"), outs.get("image", untold), kept.get("image"), None, None, None, None, None,
+        _beside(ins, outs) if "video" in ins or "video" in outs or _OTHER in ins or _OTHER in outs else None,
     ))  # fmt: skip
 
 
-def _videos(ins: dict[str, int], outs: dict[str, int]) -> Fees | None:
-    """Tokens of video, which are parts of prompt and completion, and have another rate with some models."""
-    return fees_of({"input_video_tokens": ins.get("video", 0), "output_video_tokens": outs.get("video", 0)})
+def _beside(ins: dict[str, int], outs: dict[str, int]) -> Fees | None:
+    """Tokens of video, which are parts of prompt and completion, and have another rate with some models.
+
+    What another modality costs, nothing tells.
+    """
+    found: dict[str, int | None] = {
+        "input_video_tokens": ins.get("video", 0), "output_video_tokens": outs.get("video", 0),
+    }  # fmt: skip
+    if _OTHER in ins or _OTHER in outs:
+        found["tokens of no known kind"] = None
+    return fees_of(found)
+
+
+def _texts(raw: Object, names: Names, numbers: NumberReader) -> int:
+    """The tokens of an answer that its details call text."""
+    details = [part for name in names.parts[1] for part in objects(raw.get(name))]
+    parts = [part for part in details if _kind_of(part.get("modality")) is None]
+    return sum(numbers.count(part.get(names.tokens)) or 0 for part in parts)
 
 
 def is_report(raw: Any, names: Names = GENERATE) -> bool:
@@ -113,14 +132,20 @@ def tier_of(raw: Object) -> str | None:
     return None if not tier or "unspecified" in tier else tier.removeprefix("on_demand_")
 
 
+def _kind_of(modality: Any) -> str | None:
+    """What a modality is, apart from text."""
+    if not (modality is None or isinstance(modality, str | int)):
+        return _OTHER
+    return None if modality in _TEXT else _KINDS.get(modality, _OTHER)
+
+
 def _by_modality(raw: Object, lists: tuple[str, ...], tokens: str, numbers: NumberReader) -> dict[str, int]:
-    """The tokens of sound, of images and of video in some lists of parts."""
+    """The tokens of sound, of images, of video, and of what is no text either, in some lists of parts."""
     found = _NOTHING
     for name in lists:
         for part in objects(raw.get(name)) if name in raw else ():
-            modality = part.get("modality")
-            kind = _KINDS.get(modality) if isinstance(modality, str | int) and modality not in _TEXT else None
+            kind = _kind_of(part.get("modality"))
             number = None if kind is None else numbers.count(part.get(tokens))
-            if kind is not None and number is not None:
+            if kind is not None and number is not None and (number or kind is not _OTHER):
                 found = {**found, kind: found.get(kind, 0) + number}
     return found

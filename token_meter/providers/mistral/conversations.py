@@ -17,6 +17,8 @@ from token_meter.wire.safe_access import index_of, objects, text_of
 
 _DONE, _ERROR, _HANDOFF = "conversation.response.done", "conversation.response.error", "agent.handoff"
 
+_RAN = ("tool.execution", "tool.execution.started")
+
 
 def _locate_usage(event: Object) -> UsageLocation:
     usage = event.get("usage")
@@ -41,10 +43,19 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
 
 
 def _handed_on(events: Sequence[Object]) -> dict[str, Any]:
-    """Agents that pass a conversation on may have other models, and one usage adds up what all of them used."""
-    entries = (entry for event in events for entry in (event, *objects(event.get("outputs"))))
+    """Agents that pass a conversation on may have other models, and one usage adds up what all of them used.
+
+    Where the usage does not count what connectors did, the entries show which ones ran.
+    """
+    entries = [entry for event in events for entry in (event, *objects(event.get("outputs")))]
     is_handed_on = any(text_of(entry.get("type")).startswith(_HANDOFF) for entry in entries)
-    return {"tokens of another model": None} if is_handed_on else {}
+    found: dict[str, Any] = {"tokens of another model": None} if is_handed_on else {}
+    usages = [event["usage"] for event in events if isinstance(event.get("usage"), dict)]
+    if not any(isinstance(usage.get("connectors"), dict) for usage in usages):
+        ran = (text_of(entry.get("name")) for entry in entries if text_of(entry.get("type")) in _RAN)
+        for name in filter(None, ran):
+            found[name] = found.get(name, 0) + 1
+    return found
 
 
 def _growing(event: Object) -> Iterator[ContentPart]:
@@ -110,7 +121,7 @@ CONVERSATIONS = Api(
         terminal=frozenset({_DONE, _ERROR}),
         keys=("usage", "outputs", "conversation_id"),
         fees=_handed_on,
-        fee_marks=(_HANDOFF.encode(),),
+        fee_marks=(_HANDOFF.encode(), *(kind.encode() for kind in _RAN)),
     ),
     paths=("v1/conversations",),
     is_chat=True,

@@ -25,7 +25,8 @@ OPENAI = Provider(
         DECISIONS, COMPACTION, RUNS, BATCHES, REALTIME, REALTIME_TRANSLATIONS, LIVE,
     ),
     # Paths without a price in https://platform.openai.com/docs/pricing and the API reference (2026-11). Fine-tuning,
-    # containers, eval runs, graders and realtime calls cost money that no answer tells: they are unmeasured.
+    # containers, eval runs, graders and realtime calls cost money that no answer tells: they are unmeasured. A search
+    # in a vector store costs the storage; it has a fee as a tool of responses only.
     free=(
         # The Agents SDK sends its traces here (openai-agents-python, tracing/processors.py, 2026-11).
         "traces/**", "chat/completions/*",

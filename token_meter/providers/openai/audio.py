@@ -16,7 +16,7 @@ from token_meter.wire.safe_access import text_of
 
 def _usage(raw: Object, numbers: NumberReader) -> Usage:
     if raw.get("seconds") is not None:
-        return usage_of(raw, numbers)._replace(audio_seconds=numbers.seconds(raw.get("seconds")))
+        return usage_of(raw, numbers)._replace(audio_seconds=numbers.seconds(raw.get("seconds")) or None)
     return usage_of(raw, numbers)
 
 

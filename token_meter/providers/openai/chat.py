@@ -7,6 +7,7 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
+from token_meter.providers.asked import OF_CHATS
 from token_meter.providers.openai.chat_fees import MARKS, chat_fees
 from token_meter.providers.usage import usage_of
 from token_meter.wire.format import ContentPart, Format, UsageLocation, outer_or_choice
@@ -81,6 +82,7 @@ CHAT = Api(
     ),
     paths=("chat/completions",),
     rules=_rules,
+    asked_fees=OF_CHATS,
     is_chat=True,
     can_request_stream_usage=True,
     others_fees=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from token_meter.providers.api import Api
+from token_meter.providers.asked import asked_images
 from token_meter.providers.openai.tool_usage import with_tools
 from token_meter.providers.usage import usage_of
 from token_meter.types import Usage
@@ -28,5 +29,6 @@ IMAGES = Api(
         terminal=frozenset({"image_generation.completed", "image_edit.completed"}),
         keys=("usage", "svg_usage"),
     ),
+    asked_fees=((b'name="image', asked_images), (b'"images"', asked_images)),
     paths=("images/generations", "images/edits", "images/variations"),
 )

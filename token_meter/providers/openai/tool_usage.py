@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from token_meter._fees import fees_of
+from token_meter._text import is_number
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -39,6 +40,9 @@ def with_tools(usage: Usage, holder: Object, numbers: NumberReader) -> Usage:
         searches = numbers.count(_inner(tools, "web_search", "num_requests"))
         drawn = tools.get("image_gen")
         fees.update({name: None for name, used in tools.items() if name not in _KNOWN_FAMILIES and _is_used(used)})
+        asked = tools.get("web_search")
+        if isinstance(asked, dict) and _is_used({name: n for name, n in asked.items() if name != "num_requests"}):
+            fees["web_search of another kind"] = None
     beside = _all_tokens(drawn, numbers)
     if beside:
         fees.pop(_IMAGES, None)
@@ -139,7 +143,7 @@ def _is_used(value: Any) -> bool:
     """Whether a family of tools that is not known here was used: some number in it, at any depth, is above 0."""
     if isinstance(value, dict | list):
         return any(map(_is_used, value.values() if isinstance(value, dict) else value))
-    return type(value) in (int, float) and value > 0
+    return float(value) > 0 if is_number(str(value)) and not isinstance(value, bool) else False
 
 
 def _all_tokens(usage: Any, numbers: NumberReader) -> int | None:

@@ -1,0 +1,41 @@
+"""What a request shows of the bill, where its answer may not: how long a cache lives, sounds among what was sent.
+
+A request that holds the mark of a row is asked; all others pay a search of their bytes, and nothing else.
+"""
+
+from __future__ import annotations
+
+from token_meter._fees import fees_of
+from token_meter.providers.fees import UNKNOWN_LIFE
+from token_meter.types import Usage
+
+LONGER_LIFE, LONGEST_LIFE = b'"1h"', b'"12h"'
+"""Stand in a request for Anthropic's longer time to live, and OpenAI's. Without it, what is written lives shorter."""
+SOUND = b'"input_audio"'
+"""The type of a part of OpenAI's messages that is audio."""
+
+
+def asked_lives(usage: Usage, request: bytes) -> Usage:
+    """*usage* with a doubt, where tokens were written to a cache and no split tells for how long."""
+    if usage.cache_write_tokens and usage.cache_write_long_tokens is None:
+        return with_open(usage, UNKNOWN_LIFE)
+    return usage
+
+
+def asked_sound(usage: Usage, request: bytes) -> Usage:
+    """*usage* with a doubt, where audio was sent and no count tells how much of the prompt that was."""
+    return with_open(usage, "audio input") if usage.input_audio_tokens is None else usage
+
+
+def asked_images(usage: Usage, request: bytes) -> Usage:
+    """The same of images, in a form or in JSON, that are edited."""
+    return with_open(usage, "image input") if usage.input_image_tokens is None else usage
+
+
+def with_open(usage: Usage, name: str) -> Usage:
+    """*usage* with something that is billed, and nothing tells how much."""
+    return usage._replace(fees=fees_of({**dict(usage.fees or ()), name: None}))
+
+
+LIVES = tuple((mark, asked_lives) for mark in (LONGER_LIFE, LONGEST_LIFE))
+OF_CHATS = (*LIVES, (SOUND, asked_sound))

@@ -154,15 +154,16 @@ class RateCard:
         """The same of calls of text, of which the sum is known, and that they are `linear`."""
         return self._cost_in(self._base, usage)
 
-    def linear(self) -> tuple[float, bool, bool, bool] | None:
-        """Whose sum costs what they cost: calls up to which prompt; may they have output, or parts from the cache, and
-        may their output be unknown? `None`: each costs on its own.
+    def linear(self) -> tuple[float, bool, bool, bool, tuple[Decimal, ...]] | None:
+        """Which calls cost what their sum costs: those up to which prompt; may they have output, parts from a cache, an
+        output that is not known; and the dollars for a token sent, made, and cached on top. `None`: no calls.
         """
-        if self._images or self._kinds or self._base.input is None:
+        sent, made, cached = rates = (self._base.input, self._base.output, self._base.cached)
+        if self._images or self._kinds or sent is None:
             return None
         up_to = self._above[-1][0] if self._above else float("inf")
-        output, cached = self._base.output, self._base.cached
-        return up_to, output is not None, cached is not None, self._embeds or not output
+        each = tuple(_WIDE.divide(Decimal(rate or 0), self._base.divisor) for rate in rates)
+        return up_to, made is not None, cached is not None, self._embeds or not made, each
 
     def _band_of(self, prompt: int) -> _Band:
         for start, band in self._above:

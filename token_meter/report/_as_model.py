@@ -1,0 +1,36 @@
+"""A price book, as far as reports use it, and one that prices calls as another model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from token_meter.types import Call, Price, Usage
+
+
+class Pricing(Protocol):
+    """A price book, as far as reports use it."""
+
+    @property
+    def version(self) -> str:
+        """The price data in use, for reports."""
+
+    def price(self, call: Call) -> Price:
+        """What a call costs. Never raises."""
+
+    def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
+        """What calls like *call* cost with each of *usages*. Never raises."""
+
+
+def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
+    """Return a function that prices calls as if *as_model* had answered."""
+    provider, colon, model = as_model.partition(":")
+
+    def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
+        call = call._replace(
+            request_model=model if colon else as_model, response_model=None, service_tier=None, processing=None
+        )
+        uncharged = (u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages)
+        return book.price_each(call._replace(host=None, provider=provider) if colon else call, uncharged)
+
+    return prices

@@ -30,8 +30,10 @@ ASK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _xai(text: str, part: str, **more: Any) -> dict[str, Any]:
-    output = {"index": 0, part: {"content": text, "role": "ROLE_ASSISTANT"}}
+def _xai(text: str, part: str, *, is_last: bool = True, **more: Any) -> dict[str, Any]:
+    output: dict[str, Any] = {"index": 0, part: {"content": text, "role": "ROLE_ASSISTANT"}}
+    if is_last:
+        output["finish_reason"] = "REASON_STOP"
     return {"id": "r", "model": "grok-4-0709", "outputs": [output], **more}
 
 
@@ -44,7 +46,7 @@ def _gemini(**more: Any) -> dict[str, Any]:
 ANSWERS = {
     XAI: [_xai("Pink Peace", "message", usage=USAGE)],
     f"{XAI}Chunk": [
-        _xai("Pink", "delta", usage={"prompt_tokens": 107, "completion_tokens": 1, "total_tokens": 108}),
+        _xai("Pink", "delta", is_last=False, usage={"prompt_tokens": 107, "completion_tokens": 1, "total_tokens": 108}),
         _xai(" Peace", "delta", usage=USAGE),
     ],
     f"{GEMINI}/GenerateContent": [_gemini(modelVersion="gemini-2.5-flash")],

@@ -40,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = reports.report(reports.write(Path(folder), RECORDS // scale))
     _row(
-        f"report {RECORDS // scale:,} calls, no two alike",
+        f"report {RECORDS // scale:,} calls of a service",
         f"{found.seconds:.1f} s {found.peak_mb:.0f} MB",
         "6 s 300 MB",
     )

@@ -30,9 +30,9 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
-def suggestion(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'max_cost'?`, or an empty string."""
+def suggestion(word: object, known: Iterable[str], *, alike: float = 0.6) -> str:
+    """`; did you mean 'max_cost'?`, or an empty string where no known word is so much *alike*."""
     from difflib import get_close_matches
 
-    close = get_close_matches(str(word), list(known), 1)
+    close = get_close_matches(str(word), list(known), 1, alike)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -155,6 +155,48 @@ def test_a_call_whose_cost_is_not_known_counts_as_it_was_reserved(
     assert cb.to_dict()["cost"] is None
 
 
+def test_a_price_book_that_reads_the_meter_finds_calls_as_they_were_reserved() -> None:
+    """While it is asked what is assumed, too: nothing turns in a circle."""
+
+    class Reading(PriceBook):
+        def price(self, call: Any) -> Any:
+            looks.append((cb.cost, cb.remaining.cost, cb.reserved.calls))
+            return super().price(call)
+
+    looks: list[Any] = []
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json=told(model="gpt-99")))
+    cb = meter(max_cost=ONE * 4, warn_at=None, prices=Reading(), on_unpriced="ignore")
+    with cb, httpx.Client(transport=answers) as client, pytest.raises(BudgetExceededError) as refused:
+        for _ in range(20):
+            client.post(f"{OPENAI}/chat/completions", json=CAPPED)
+
+    assert refused.value.spent == 4 * ONE
+    assert max(look[2] for look in looks) == 1
+    assert min(look[1] for look in looks) >= 0
+
+
+SPOKEN = {"model": "tts-1", "input": "x" * 400, "voice": "alloy"}
+
+
+def test_speech_that_is_billed_by_the_character_reserves_what_it_costs() -> None:
+    """The request carries the text: nothing has to be learnt from an answer that tells nothing."""
+    sound = httpx.MockTransport(lambda _: httpx.Response(200, content=b"x", headers={"content-type": "audio/mpeg"}))
+    with meter(max_cost="0.02", warn_at=None) as cb, httpx.Client(transport=sound) as client:
+        with pytest.raises(BudgetExceededError) as refused:
+            for _ in range(20):
+                client.post(f"{OPENAI}/audio/speech", json=SPOKEN)
+
+    assert (cb.cost, cb.is_complete, refused.value.wanted) == (Decimal("0.018"), True, Decimal("0.006"))
+
+
+def test_a_batch_is_refused_under_a_limit_and_says_how_to_let_it_pass() -> None:
+    """What stands in its file is not seen before it has ended."""
+    with meter(max_cost=1) as cb, httpx.Client() as client, pytest.raises(UnpricedModelError) as refused:
+        client.post(f"{OPENAI}/batches", json={"input_file_id": "f", "endpoint": "/v1/responses"})
+    assert "make it within `with cb.suspended():`; it counts at its end" in str(refused.value)
+    assert cb.is_complete
+
+
 @pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_called_the_bill_stops_at_the_limit_and_one_call(seed: int, simulator: Simulator) -> None:

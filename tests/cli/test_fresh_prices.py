@@ -164,6 +164,10 @@ def test_an_update_goes_to_the_list_in_use(here: Path) -> None:
         (("update", "--from", "http://127.0.0.1:9/data.json"), "127.0.0.1/data.json cannot be fetched"),
         (("status", "--max-age", "long"), "'long' is not a number of days such as 30d"),
         (("add", "gpt-9"), "--input USD and --output USD per 1M tokens, or --like MODEL"),
+        (
+            ("add", "gpt-9", "--like", "gpt-6-1-sol"),
+            "--like gpt-6-1-sol: openai has no price for it; did you mean gpt-6.1-sol",
+        ),
         (("add", "gpt-9", "--input", "-1"), "input must be a number that is at least 0"),
         (("add", "gpt-9", "--input", "1", "--times", "fast"), "--times must be TIER=FACTOR"),
         (("add", "gpt-9", "--input", "1", "--times", "standard=2"), "which is the standard price itself"),

@@ -231,10 +231,11 @@ def test_pruning_says_what_it_expected(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     said = [
         tm("ledger", "prune", tmp_path / where, "--older-than", when)
-        for where, when in (("none", "9d"), ("", "soon"), ("link", "9d"))
+        for where, when in (("none", "9d"), ("", "soon"), ("link", "9d"), ("", "90"))
     ]
 
-    assert [done.exit_code for done in said] == [2, 2, 1]
+    assert [done.exit_code for done in said] == [2, 2, 1, 2]
     assert "no data directory" in said[0].stderr
     assert "--older-than must be a date" in said[1].stderr
     assert "symbolic link" in said[2].stderr
+    assert "say of which unit: 90d are days" in said[3].stderr

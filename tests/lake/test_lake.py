@@ -123,6 +123,18 @@ def test_the_engine_says_what_the_plain_reader_says(tmp_path: Path, by: str) -> 
     assert engine.facts == plain.facts
 
 
+@pytest.mark.parametrize("by", ["test", "model", "day", "label", "tag", "tag:customer", "process"])
+def test_the_plain_reader_adds_up_what_it_would_price_one_by_one(tmp_path: Path, by: str) -> None:
+    """Money to the last digit, tokens, doubts, and usages to price again, however the ledger came about."""
+    for seed in range(10, 13):
+        folder = _ledger(tmp_path / str(seed), seed, calls=120)
+        one_by_one, added_up = read_run(folder, merge=False), read_run(folder)
+        rows = list(one_by_one)
+
+        assert _told(summarise(added_up, by=by)) == _told(summarise(rows, by=by, facts=one_by_one.facts))
+        assert added_up.facts == one_by_one.facts
+
+
 @pytest.mark.parametrize("since_s", [T0 + 3 * 86_400 + 0.5, T0 + 10**8])
 def test_the_engine_reads_a_period(tmp_path: Path, since_s: float) -> None:
     """To the second, as the plain reader."""

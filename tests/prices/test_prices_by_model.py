@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from token_meter import ConfigError
 from token_meter.cli import main
 from token_meter.prices import DEFAULT_BOOK, PriceBook, Rates
 from token_meter.types import Call, Price, Usage
@@ -111,6 +112,17 @@ def test_f155_a_misspelt_provider_is_refused_with_a_suggestion(tmp_path: Path, h
     done = CliRunner().invoke(main, ["prices", "check", str(tmp_path / "p.toml")])
 
     assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("provider", "close"), [("opnai", "openai"), ("antropic", "anthropic"), ("by_model", "by-model")]
+)
+def test_a_price_book_refuses_a_misspelt_provider_and_names_the_one_that_was_meant(provider: str, close: str) -> None:
+    """Any other name may be registered later, and a name with rows of its own is the book's."""
+    with pytest.raises(ConfigError, match=f"is paid to '{provider}', whom nothing prices; did you mean '{close}'"):
+        PriceBook(hosts={"gw.corp": provider})
+    assert PriceBook(hosts={"gw.corp": "house"}).provider_of("https://gw.corp/v1") == "house"
+    assert PriceBook([Rates(provider, "*", input=0, output=0)], hosts={"gw.corp": provider})
 
 
 @pytest.mark.parametrize(

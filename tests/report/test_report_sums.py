@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.report.samples import NOW, FlatBook, call, row, summary_of, write_sample
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger, Row, read_run
+from token_meter.prices import DEFAULT_BOOK
 from token_meter.report import (
     Limit,
     check_limits,
@@ -149,6 +150,18 @@ def test_the_same_tokens_are_priced_for_another_model() -> None:
 
     assert summary.totals.cost == Decimal("0.002")
     assert summary.notices[-1].code == "as-model"
+
+
+def test_another_model_is_priced_by_who_sells_it_where_the_host_does_not() -> None:
+    """At Anthropic's host, and at a gateway that nobody has named; and by a provider who is said."""
+    theirs = [row(n=n, model="acme-7b", host=host, provider=None, base_url=f"https://{host}/v1", usage=Usage(1000, 100, 1100))
+              for n, host in enumerate(("api.anthropic.com", "gw.corp"))]  # fmt: skip
+    for named in ("gpt-4o", "openai:gpt-4o"):
+        assert summary_of(*theirs, book=DEFAULT_BOOK, as_model=named).totals.cost == 2 * Decimal("0.0035")
+
+    unknown = summary_of(*theirs, book=DEFAULT_BOOK, as_model="acme-8b")
+    assert unknown.totals.unpriced == 2
+    assert all("or say who sells it: PROVIDER:acme-8b" in (line.reason or "") for line in unknown.models)
 
 
 def test_endless_new_models_do_not_fill_the_page() -> None:

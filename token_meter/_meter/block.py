@@ -16,6 +16,7 @@ from token_meter._meter.recording import Recorder
 from token_meter._meter.sight import SightedAccumulator
 from token_meter._meter.validation import check_choice, check_function, check_name, tags_of
 from token_meter._meter.waits import Waiting
+from token_meter.budget.amounts import Amounts
 from token_meter.context.stack import METER, push, remove
 from token_meter.exceptions import ConfigError
 from token_meter.runtime.hub import HUB  # 40 ms: here rather than in a block, which may stand on an event loop
@@ -24,7 +25,6 @@ from token_meter.totals.totals import SubTotal
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from token_meter.budget.amounts import Amounts
     from token_meter.budget.limits import MeterBudget, Suspension
     from token_meter.budget.shared import Budget
     from token_meter.context.ports import Sink
@@ -214,7 +214,7 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
 
     def _limit(self, amounts: tuple[Any, Any, Any], budgets: Any, on_exceed: str, warn_at: Any) -> None:
         from token_meter._money import parse_share
-        from token_meter.budget.amounts import Amounts, parse_limits
+        from token_meter.budget.amounts import parse_limits
         from token_meter.budget.limits import MeterBudget
 
         check_choice("on_exceed", on_exceed, ("raise", "warn"))
@@ -229,15 +229,11 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
     @property
     def remaining(self) -> Amounts:
         """What one more call may use: `cost`, `tokens` and `calls`; `None` where this meter has no limit."""
-        from token_meter.budget.amounts import Amounts
-
         return self.budget.account.remaining if self.budget is not None else Amounts()
 
     @property
     def reserved(self) -> Amounts:
         """What calls in flight may still use of the limits: `cost`, `tokens` and `calls`."""
-        from token_meter.budget.amounts import Amounts
-
         return self.budget.account.reserved if self.budget is not None else Amounts(Decimal(0), 0, 0)
 
     def suspended(self) -> Suspension:

@@ -190,7 +190,8 @@ class _Group:
         columns = zip(*(usage[:_PLAIN] for usage in usages), strict=True)
         whole = Usage(*(None if column[0] is None else sum(column) for column in columns))
         largest = max(usage.prompt_tokens or 0 for usage in usages)
-        price = book.price_sum(self.call._replace(started_s=first), whole, largest, last - first)
+        rule = book.linear(self.call._replace(started_s=first))
+        price = rule and rule.price_sum(whole, largest, last)
         if price is not None:
             self._add(whole, price, len(calls))
             return
@@ -215,6 +216,8 @@ def _shape(usage: Usage) -> tuple[int, ...] | None:
     """Which counts there are, and which are above 0; `None` for a call that has no price as a part of a sum."""
     sent, made, total, cached, written = usage[:5]
     is_sum = sent is not None and made is not None and total == sent + made and (cached or 0) <= sent
+    if usage.reasoning_tokens and made is not None and usage.reasoning_tokens > made:  # counts that contradict
+        return None
     if not is_sum or written or any(usage[_PLAIN:]):
         return None
     return tuple([-1 if count is None else bool(count) for count in usage[:_PLAIN]])

@@ -34,6 +34,7 @@ class CallForecast(NamedTuple):
         output_tokens: the request's cap on its output, else `DEFAULT_OUTPUT_TOKENS`; `None` when no rule can estimate
             the output.
         cap: the request's name for its cap on its output; empty when it has none, `None` when none applies.
+        asked: what the request itself tells of its usage, such as the characters to be spoken.
         tools: the tools that the request offers, by kind, where the size of the call is not known.
     """
 
@@ -44,6 +45,7 @@ class CallForecast(NamedTuple):
     output_tokens: int | None
     cap: str | None = None
     tools: tuple[str, ...] = ()
+    asked: Usage | None = None
 
     @property
     def is_free(self) -> bool:
@@ -95,7 +97,8 @@ def foreseen(endpoint: Endpoint, body: bytes) -> CallForecast:
 
     says = read_request(body)
     if api.rules is None:
-        return CallForecast(endpoint, says.model, None, None, None)
+        asked = None if api.asked_usage is None else api.asked_usage(body)
+        return CallForecast(endpoint, says.model, None, None, None, asked=asked)
     prompt, limit = reserve_tokens(api.rules(), body)
     if prompt is None:
         return CallForecast(endpoint, says.model, says.service_tier, None, None, None, _tools_of(body))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,15 @@ from token_meter.wire import read_request
 if TYPE_CHECKING:
     from token_meter.budget.shared import Budget
     from token_meter.context.endpoint import Endpoint
-    from token_meter.context.ports import Recipient, Sums
+    from token_meter.context.ports import Recipient
     from token_meter.stores import StoreState
 
 _BY_HAND = "make it within `with cb.suspended():` and count it by cb.record(...)"
 """What helps where no price would: the call's tokens will not be known."""
+
+
+_AT_ITS_END = "make it within `with cb.suspended():`; it counts at its end, when what it used is seen"
+"""Of a batch neither the request nor its answer tells what stands in its file."""
 
 
 class MeterBudget:
@@ -44,6 +49,7 @@ class MeterBudget:
         self._owner = ""
         self._options: Mapping[str, str] = {}
         self._inherited: Amounts | None = None
+        self._asking: set[int] = set()  # the threads that ask the price book what is assumed
         self.account = Account(limits, self._spent, self._spent_now, self._work_out)
         self.shared: tuple[Budget, ...] = ()
 
@@ -64,7 +70,7 @@ class MeterBudget:
         is_costly = limits.cost is not None
         if not is_costly and limits.tokens is None:
             return Amounts()
-        if self.account.is_behind and not self._meter.is_asking:
+        if self.account.is_behind and not self._is_asking:
             return None
         sums = self._meter.sums_now(priced=is_costly)
         return None if sums is None else self._with_inherited(sums.cost if is_costly else None, sums.total_tokens)
@@ -82,23 +88,42 @@ class MeterBudget:
 
         A price book that reads the meter while it is asked finds such calls as they were reserved.
         """
-        meter, is_costly = self._meter, self.account.limits.cost is not None
-        if meter.is_asking:
+        thread, is_costly = threading.get_ident(), self.account.limits.cost is not None
+        if self._is_asking:
             return
+        self._asking.add(thread)
         try:
-            is_told = _tell_all(meter.priced_sums()) if is_costly else False
+            is_told = is_costly and self._is_all_told()
+            self._assume(ended, is_told=is_told, price_of=self._meter.price_of if is_costly else _free)
+        finally:
+            self._asking.discard(thread)
+
+    def _is_all_told(self) -> bool:
+        """Whether every call has said all that it used, and has a whole price."""
+        try:
+            sums = self._meter.priced_sums()
         except Exception:
             internal_error("price for a limit")
-            is_told = False
+            return False
+        return not (sums.unpriced_calls or sums.partly_priced_calls or sums.unmeasured_calls or sums.estimated_calls)
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether this thread asks the price book just now."""
+        return self._meter.is_asking or threading.get_ident() in self._asking
+
+    @staticmethod
+    def _assume(ended: Sequence[Released], *, is_told: bool, price_of: Callable[[Call], Price]) -> None:
         for one in ended:
             least, assumed = one.ask.least or Least(), Assumed()
             for call in () if is_told else one.calls:
                 found = call if isinstance(call, Call) else call.resolve()
-                assumed = assumed.and_more(used_by(found, least, meter.price_of if is_costly else _free).assumed)
+                assumed = assumed.and_more(used_by(found, least, price_of).assumed)
             one.assumed = assumed
 
     def inherit(self) -> None:
         """Take over what the meter has counted, which a forked child is about to forget: limits go on from there."""
+        self._asking = set()
         self.account.catch_up()
         self._inherited = self._spent(self.account.limits)
 
@@ -167,6 +192,8 @@ class MeterBudget:
         what = visible(endpoint.host) if model is None else repr(visible(model))
         can_be_priced = model is not None and endpoint.route.api.is_metered
         way = f"give its price in a price file ({WHERE_PRICES_GO})" if can_be_priced else _BY_HAND
+        if endpoint.route.api.job is not None:
+            way = _AT_ITS_END
         mine = f"its {self._options.get('cost', 'max_cost')}"
         named = [(mine, self.account.limits.cost)]
         named += [(budget.described() or mine, budget.limits.cost) for budget in self.shared]
@@ -259,11 +286,6 @@ class MeterBudget:
         if self._owner:
             return self._owner
         return f"meter {visible(name)!r}" if name else "this meter"
-
-
-def _tell_all(sums: Sums) -> bool:
-    """Whether every call has said all that it used, and has a whole price."""
-    return not (sums.unpriced_calls or sums.partly_priced_calls or sums.unmeasured_calls or sums.estimated_calls)
 
 
 def _free(call: Call) -> Price:

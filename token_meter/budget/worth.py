@@ -35,6 +35,8 @@ def worth_of(forecast: CallForecast, price: Callable[[Call], Price]) -> Worth:
     api = forecast.endpoint.route.api
     if forecast.is_free:
         return Worth(Decimal(0))
+    if forecast.asked is not None and (found := price(forecast.as_call(forecast.asked, None))).is_whole:
+        return Worth(found.cost, None, found.cost or Decimal(0))
     if not api.is_metered:
         is_read = api.name != "unknown"
         return Worth(

@@ -99,8 +99,7 @@ class WholeRun(RunReader):
         super().__init__(shards)
         self._missing = missing
 
-    def __iter__(self) -> Iterator[Row]:
-        yield from super().__iter__()
+    def _more(self) -> Iterator[Row]:
         self._section, self._process = b"", "(not written)"
         for line in self._missing.lines:
             row = self._other(line.rstrip(b"\n"))

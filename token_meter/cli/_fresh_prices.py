@@ -201,6 +201,7 @@ def add(model: str, path: str | None, **given: Any) -> None:
         msg = f"say what {model} costs: --input USD and --output USD per 1M tokens, or --like MODEL"
         raise ConfigError(msg)
     file = Path(path or _book_in_use())
+    _check_like(given["like"], given["provider"], PriceBook.from_file(file) if file.exists() else None)
     row = block(model, **given)
     text = text_of(file) if file.exists() else beginning(config_from({})["prices"], file)
     with_block(file, text, row)
@@ -209,6 +210,18 @@ def add(model: str, path: str | None, **given: Any) -> None:
     click.echo(f"added to {file}; reports will say: {book.version}")
     if path is not None or not _is_named(file):
         click.echo(f'it counts where it is named: prices = "{file}" in pyproject.toml, [tool.token_meter]')
+
+
+def _check_like(like: str | None, provider: str, book: PriceBook | None) -> None:
+    """Refuse a row in the shape of a model that has no price: it would have none itself."""
+    from token_meter.prices import describe, nearest
+
+    if like is None or describe(like, provider, book=book):
+        return
+    close = nearest(like, provider, book=book)
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    msg = f"--like {like}: {provider} has no price for it{hint}; nothing was changed"
+    raise ConfigError(msg)
 
 
 def _book_in_use() -> str:

@@ -159,6 +159,8 @@ def seconds_since(text: str, option: str = "--since") -> float:
     import time
     from datetime import UTC, datetime
 
+    from token_meter._text import is_digits
+
     if ago := re.fullmatch(r"([0-9]{1,6})([dh])", text):
         return time.time() - int(ago[1]) * (86_400 if ago[2] == "d" else 3_600)
     try:
@@ -166,6 +168,7 @@ def seconds_since(text: str, option: str = "--since") -> float:
         return at.replace(tzinfo=at.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, OSError):
         msg = f"{option} must be a date such as 2026-11-20, a time such as 2026-11-20T08:00, 7d or 12h, not {text!r}"
+        msg += f"; say of which unit: {text}d are days" if is_digits(text) else ""
         raise ConfigError(msg) from None
 
 

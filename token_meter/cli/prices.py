@@ -54,7 +54,7 @@ def list_(provider: str, prices: str | None) -> None:
 def show(model: str, provider: str, prices: str | None, as_json: bool) -> None:
     """Show every rate of MODEL. Exits with 1 when it has none.
 
-    Without --provider, a model that OpenAI does not list is looked for at the other providers.
+    Without --provider, a model that the default one does not list is looked for at the other providers.
     """
     from token_meter.prices import describe, nearest, sellers
 

@@ -15,6 +15,9 @@ from token_meter.ledger._line import COUNTS, FIRST_RARE, NOTHING_RARE, Row, rena
 from token_meter.types import Usage
 
 _MEMO_LIMIT = 10_000
+_SLOT_S = 900
+WRONG = (ValueError, TypeError, KeyError, RecursionError, ArithmeticError)
+"""What a text raises that is no part of one of our lines."""
 _NO_USAGE = Usage()
 _new = tuple.__new__
 
@@ -27,32 +30,53 @@ CALL_LINE = re.compile(
 
 _NO_DIGITS = b'"_:abcdefghijklmnopqrstuvwxyz'
 _BEFORE_COMMON, _BEFORE_COMMON_V1 = b',"api":', b',"flavour":'
+_TAGS, _BEHIND_TAGS = b',"tags":[', b'],"src":'
 """No string can contain these bytes, because JSON escapes a quote: no name can imitate a field."""
 
 
 class LineReader:
-    """Converts matches of `CALL_LINE` to rows, and caches the parts that calls share."""
+    """Converts the parts that calls share to rows, and caches them: their tags apart, of which there are many sets."""
 
     def __init__(self, process: str) -> None:
         self.process = process
-        self._common: dict[tuple[str, bytes], Row] = {}
+        self._kinds: dict[tuple[bytes, bytes], Row | None] = {}
+        self._tags: dict[bytes, tuple[str, ...] | None] = {}
         self._rare: dict[bytes, tuple[int | None, tuple[Any, ...]]] = {}
 
     def shared(self, tail: bytes) -> Row | None:
         """Parse the part after the counts to a row without id, time and counts; `None` if it is torn."""
         rare, common = _split(tail)
-        key = (self.process, common)
         try:
-            row = self._common.get(key)
-            if row is None:
-                if len(self._common) >= _MEMO_LIMIT:
-                    self._common.clear()
-                line = json.loads(b"{" + common)
-                row = self._common[key] = row_of({**line, "id": "", "ts": 0}, self.process)
             self._rarer(rare)
-        except (ValueError, TypeError, KeyError, RecursionError):
+            head, text, rest = apart(common)
+            row, tags = self.kind(head, rest), self.tags(text)
+            if row is not None and tags is not None:
+                return row._replace(call=row.call._replace(tags=tags)) if tags else row
+            return row_of({**json.loads(b"{" + common), "id": "", "ts": 0}, self.process)
+        except WRONG:
             return None
-        return row
+
+    def kind(self, head: bytes, rest: bytes) -> Row | None:
+        """The row of a call without tags, of what stands before and behind them; `None`: they are not to be parted."""
+        key = (head, rest)
+        try:
+            row = self._kinds[key]
+        except KeyError:
+            row = _row_of_parts(head, rest)
+            if len(self._kinds) >= _MEMO_LIMIT:
+                self._kinds.clear()
+            self._kinds[key] = row
+        return row if row is None or row.process == self.process else row._replace(process=self.process)
+
+    def tags(self, text: bytes) -> tuple[str, ...] | None:
+        """The tags of their text; `None`: it is none."""
+        try:
+            return self._tags[text]
+        except KeyError:
+            if len(self._tags) >= _MEMO_LIMIT:
+                self._tags.clear()
+            found = self._tags[text] = _tags_of(text)
+            return found
 
     def usage(self, counts: bytes, tail: bytes) -> Usage | None:
         """Read the counts of a line that has a shared part; `None` when not one is known."""
@@ -75,6 +99,35 @@ class LineReader:
         return found
 
 
+def counts_of(texts: list[bytes]) -> list[int]:
+    """The counts of many lines, six of each, with -1 for those that are not known."""
+    return list(map(int, b",".join(texts).replace(b"null", b"-1").translate(None, _NO_DIGITS).split(b",")))
+
+
+def apart(common: bytes) -> tuple[bytes, bytes, bytes]:
+    """What calls share: what stands before their tags, the tags, and what stands behind them."""
+    head, _, rest = common.partition(_TAGS)
+    tags, _, rest = rest.partition(_BEHIND_TAGS)
+    return head, tags, rest
+
+
+def _row_of_parts(head: bytes, rest: bytes) -> Row | None:
+    try:
+        before, behind = json.loads(b"{" + head + b"}"), json.loads(b'{"src":' + rest)
+        if "tags" in before or "tags" in behind:
+            return None
+        return row_of({**before, **behind, "id": "", "ts": 0})
+    except WRONG:
+        return None
+
+
+def _tags_of(text: bytes) -> tuple[str, ...] | None:
+    try:
+        return tuple(tag for tag in json.loads(b"[" + text + b"]") if isinstance(tag, str))
+    except WRONG:
+        return None
+
+
 def _split(tail: bytes) -> tuple[bytes, bytes]:
     """The part after a line's counts: the rarer counts, and the fields that many calls share."""
     at = tail.find(_BEFORE_COMMON)
@@ -88,12 +141,10 @@ class Batch:
 
     __slots__ = ("counts", "first", "id", "ms", "shared", "started_s")
 
-    def __init__(self, shared: Row, id: bytes, started_s: float, first: bytes) -> None:
+    def __init__(self, shared: Row) -> None:
         self.shared = shared
-        self.id = id
-        self.started_s = started_s
-        self.first = first
-        self.ms = 0.0
+        self.id = self.first = b""
+        self.started_s = self.ms = 0.0
         self.counts: dict[bytes, int] = {}
 
     def row(self, tail: bytes, reader: LineReader) -> Row:
@@ -111,8 +162,32 @@ class Batch:
         return row if calls == 1 else row._replace(usages=usages)
 
 
-def release(batches: dict[bytes, Batch], reader: LineReader) -> Iterator[Row]:
-    """Yield the row of each batch, and clear *batches*."""
-    for tail, batch in batches.items():
-        yield batch.row(tail, reader)
-    batches.clear()
+class Keeper:
+    """Keeps the calls of a shard until they become rows: those of one slot of time that share everything are one."""
+
+    most = 20_000
+    """Different counts that are kept; this bounds the memory."""
+
+    def __init__(self) -> None:
+        self.reader = LineReader("")
+        self._batches: dict[bytes, Batch] = {}
+
+    def slot(self, at: int) -> range:
+        """The seconds around *at* after which rows are released: prices change at full, half or quarter hours."""
+        return range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
+
+    def find(self, tail: bytes, at: int) -> Batch | None:
+        """Where a call is added; `None` if its line is torn."""
+        batch = self._batches.get(tail)
+        if batch is None:
+            shared = self.reader.shared(tail)
+            if shared is not None:
+                batch = self._batches[tail] = Batch(shared)
+        return batch
+
+    def release(self) -> Iterator[Row]:
+        """Give the row of each batch, and forget it."""
+        for tail, batch in self._batches.items():
+            if batch.counts:
+                yield batch.row(tail, self.reader)
+        self._batches.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,15 +13,13 @@ from typing import Any, NamedTuple
 
 from token_meter.blind_spots import BlindSpot
 from token_meter.ledger import _line
-from token_meter.ledger._batch import CALL_LINE, Batch, LineReader, release
+from token_meter.ledger._batch import CALL_LINE, WRONG, Keeper
 from token_meter.ledger._line import Row
 from token_meter.ledger._place import find_shards, is_held, marks_in
 from token_meter.ledger._seen import SeenIds, split_id
 
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 20
-_MERGED = 20_000  # rows kept to be merged with similar ones; this bounds the memory
-_SLOT_S = 900  # prices change at full, half or quarter hours, so that all calls of one slot have the same prices
 _IN_FLIGHT_SHOWN = 1_000
 _BLIND_SPOTS_SHOWN = 100
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
@@ -80,6 +79,7 @@ def read_run(
     merge: bool = True,
     last: int | None = 1,
     since_s: float | None = None,
+    until_s: float | None = None,
 ) -> RunReader:
     """Read a data directory's latest run, run directories or shards; iterate the result for its rows.
 
@@ -89,21 +89,30 @@ def read_run(
     Args:
         last: how many of its latest runs a data directory stands for; `None` for all.
         since_s: leave out calls that started before, seconds since the epoch.
+        until_s: leave out calls that started then or later.
 
     Raises:
         LedgerError: a path does not exist.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return RunReader(find_shards(given, last, since_s), merge=merge, since_s=since_s)
+    return RunReader(find_shards(given, last, since_s), merge=merge, since_s=since_s, until_s=until_s)
 
 
 class RunReader:
     """The rows of some shards, streamed once; `facts` is complete when all rows have been read."""
 
-    def __init__(self, shards: Iterable[Path], *, merge: bool = True, since_s: float | None = None) -> None:
+    def __init__(
+        self,
+        shards: Iterable[Path],
+        *,
+        merge: bool = True,
+        since_s: float | None = None,
+        until_s: float | None = None,
+    ) -> None:
         self._shards = list(shards)
-        self._merge = merge and (since_s is None or since_s % _SLOT_S == 0)  # else a row may lie on both sides
-        self._since_s = since_s
+        self._merge = merge
+        self._since_s = -math.inf if since_s is None else since_s
+        self._until_s = math.inf if until_s is None else until_s
         self._seen = SeenIds()
         self._in_flight: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}  # the line, and that of its process
         self._shard_of: dict[bytes, Path] = {}
@@ -119,11 +128,22 @@ class RunReader:
         self._blind: dict[str, BlindSpot] = {}
 
     def __iter__(self) -> Iterator[Row]:
+        return self.rows(Keeper())
+
+    def rows(self, keeper: Keeper) -> Iterator[Row]:
+        """Give the rows that *keeper* releases, and the calls that are written in another form."""
         for shard in self._shards:
-            if self._since_s is None:
-                yield from self._rows(shard)
-            else:
-                yield from (row for row in self._rows(shard) if row.call.started_s >= self._since_s)
+            yield from self._rows(shard, keeper)
+        yield from self._more()
+
+    @property
+    def is_merging(self) -> bool:
+        """Whether like calls become one row."""
+        return self._merge
+
+    def _more(self) -> Iterator[Row]:
+        """Rows that stand in no shard."""
+        return iter(())
 
     @property
     def facts(self) -> RunFacts:
@@ -149,12 +169,13 @@ class RunReader:
             blind_spots=tuple(self._blind.values()),
         )
 
-    def _rows(self, shard: Path) -> Iterator[Row]:
+    def _rows(self, shard: Path, keeper: Keeper) -> Iterator[Row]:
         """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
         self._section, self._process, self._shard = b"", shard.name, shard
-        call_of, in_flight, seen = CALL_LINE.fullmatch, self._in_flight, self._seen.add
-        reader = LineReader(self._process)
-        batches: dict[bytes, Batch] = {}
+        keeper.reader.process = self._process
+        call_of, in_flight, seen, find = CALL_LINE.fullmatch, self._in_flight, self._seen.add, keeper.find
+        since_s, until_s = self._since_s, self._until_s
+        is_part = since_s > -math.inf or until_s < math.inf
         waiting = 0
         slot = range(0)
         last, marks = b"", bytearray()
@@ -162,20 +183,19 @@ class RunReader:
             found = call_of(line)
             if found is None:
                 if line.startswith(b'{"t":"open"'):
-                    yield from release(batches, reader)
+                    yield from keeper.release()
                 row = self._other(line)
-                reader.process = self._process
-                if row is not None:
+                keeper.reader.process = self._process
+                if row is not None and since_s <= row.call.started_s < until_s:
                     yield row
                 continue
             prefix, number, second, fraction, ms, first, counts, tail = found.groups()
             at = int(second)
-            if at not in slot or waiting >= _MERGED:
-                yield from release(batches, reader)
-                waiting, slot = 0, range(at - at % _SLOT_S, at - at % _SLOT_S + _SLOT_S)
-            batch = batches.get(tail)
-            shared = reader.shared(tail) if batch is None else batch.shared
-            if shared is None:  # do not mark the id of a torn line as seen: the whole line may follow
+            if at not in slot or waiting >= keeper.most:
+                yield from keeper.release()
+                waiting, slot = 0, keeper.slot(at)
+            batch = find(tail, at)
+            if batch is None:  # do not mark the id of a torn line as seen: the whole line may follow
                 self._skipped += 1
                 continue
             if prefix != last:
@@ -190,23 +210,24 @@ class RunReader:
                     continue
             if in_flight:
                 in_flight.pop((prefix, number), None)
-            if batch is None:
-                batch = Batch(shared, prefix + b"-" + number, float(second + fraction), first)
-                if self._merge:
-                    batches[tail] = batch
             if at > self._ended:
                 self._ended = at
             if at < self._began or not self._began:
                 self._began = at
+            if is_part and not since_s <= float(second + fraction) < until_s:
+                continue
             batch.ms += float(ms)
-            if counts in batch.counts:
-                batch.counts[counts] += 1
+            several = batch.counts
+            if counts in several:
+                several[counts] += 1
             else:
-                batch.counts[counts] = 1
+                if not several:
+                    batch.id, batch.started_s, batch.first = prefix + b"-" + number, float(second + fraction), first
+                several[counts] = 1
                 waiting += 1
             if not self._merge:
-                yield batch.row(tail, reader)
-        yield from release(batches, reader)
+                yield from keeper.release()
+        yield from keeper.release()
 
     def _other(self, line: bytes) -> Row | None:
         """Read any other line; return the row of a call that is written in another form."""
@@ -221,7 +242,7 @@ class RunReader:
             if found["v"] not in _line.READABLE:
                 raise ValueError
             return self._take(found, line)
-        except (ValueError, TypeError, KeyError, RecursionError, ArithmeticError):
+        except WRONG:
             self._skipped += 1
             return None
 

@@ -19,7 +19,7 @@ from token_meter.prices._contract import Terms, terms_of
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import PriceList
 from token_meter.prices._lookup import Entry
-from token_meter.prices._pricing import charged, failed, price_of, price_of_sum
+from token_meter.prices._pricing import Linear, charged, failed, linear, price_of
 from token_meter.prices._rate_card import UnpriceableError
 from token_meter.prices._rates import Rates
 from token_meter.types import Call, Price, Usage
@@ -217,6 +217,8 @@ class PriceBook:
             starts = [call.started_s for call in calls]
             if entry.together is None or not entry.since <= min(starts) <= max(starts) < entry.until:
                 return None
+            if entry.up_to < math.inf and any((call.tokens.prompt_tokens or 0) > entry.up_to for call in calls):
+                return None
             if self._believes(calls[0]) and any(call.tokens.provider_cost is not None for call in calls):
                 return None
             cost = entry.together([call.tokens for call in calls])
@@ -224,11 +226,9 @@ class PriceBook:
         except Exception:  # noqa: BLE001  # the observer never harms the observed
             return None
 
-    def price_sum(self, call: Call, usage: Usage, largest: int, seconds: float) -> Price | None:
-        """Return the price of calls of those seconds by their sum; `None` where it is not known as a whole."""
-        entry = self._entry(call)
-        is_plain = type(self) is PriceBook and call.started_s + seconds <= entry.until
-        return price_of_sum(usage, largest, entry) if is_plain else None
+    def linear(self, call: Call) -> Linear | None:
+        """Return how calls like *call* are priced by their sum; `None` where each must be priced by itself."""
+        return linear(self._entry(call)) if type(self) is PriceBook else None  # a subclass may price in its own way
 
     def _entry(self, call: Call) -> Entry:
         """Find the rates for *call*, cached as long as they are valid."""

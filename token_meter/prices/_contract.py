@@ -11,13 +11,24 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from token_meter._text import WHERE_PRICES_GO
+from token_meter._text import WHERE_PRICES_GO, suggestion
 from token_meter.exceptions import ConfigError
-from token_meter.prices import _overlay
+from token_meter.prices import _overlay, _public
 from token_meter.prices import _validation as given
 from token_meter.prices._by_model import BY_MODEL, maker_of
 from token_meter.prices._fees import SEARCHES, fee_list
-from token_meter.prices._hosts import LITELLM, STATED_IN_HEADERS, Place, PlaceMap, known_provider, place_of, states_usd
+from token_meter.prices._hosts import (
+    HOSTS,
+    LITELLM,
+    STATED_IN_HEADERS,
+    STATES_DOLLARS,
+    Place,
+    PlaceMap,
+    known_provider,
+    place_of,
+    registered,
+    states_usd,
+)
 from token_meter.prices._listed import Listed
 from token_meter.prices._lists import BUNDLED, PriceList, Sources
 from token_meter.prices._lookup import Entry, cheaper_of, entry_of, published, with_fee
@@ -220,7 +231,7 @@ def terms_of(
     Raises:
         ConfigError: an argument is not valid.
     """
-    rows = _distinct(tuple(overrides))
+    rows, listed_rows = _distinct(tuple(overrides)), _distinct_lists(tuple(listed))
     by_name: dict[str, list[tuple[Place, str]]] = {}
     for pair, model in given.table(models, "models").items():
         if not isinstance(pair, tuple) or len(pair) != 2:
@@ -233,6 +244,7 @@ def terms_of(
         (given.place(url, "hosts"), given.word(provider, "hosts"))
         for url, provider in given.table(hosts, "hosts").items()
     )
+    _check_paid(paid, {*(row.provider for row in rows), *(row.provider for row in listed_rows)}, public)
     STATED_IN_HEADERS.declare(place for place, provider in paid.rows if provider == LITELLM)
     factors = PlaceMap(
         (given.place(url, "multipliers"), given.rate_of(factor, "multipliers"))
@@ -245,8 +257,21 @@ def terms_of(
         }
     if web_search is not None:
         own = {**dict.fromkeys(SEARCHES, given.rate_of(web_search, "web_search")), **(own or {})}
-    sources = Sources(_distinct_lists(tuple(listed)), public or BUNDLED)
+    sources = Sources(listed_rows, public or BUNDLED)
     return Terms(rows, factors, {name: PlaceMap(places) for name, places in by_name.items()}, paid, sources, own)
+
+
+def _check_paid(paid: PlaceMap[str], own: set[str], public: PriceList | None) -> None:
+    """Refuse a provider who is most likely a slip: none that anything prices, and nearly the name of one who is known.
+
+    Any other name may be that of a provider whom a program registers.
+    """
+    known = {*HOSTS.values(), *STATES_DOLLARS, *_overlay.NO_USD, "aws", BY_MODEL, *registered(), *own}
+    for place, provider in paid.rows:
+        hint = "" if provider in known else suggestion(provider, known, alike=0.8)
+        if hint and provider not in {*_public.providers(), *(() if public is None else public.providers())}:
+            msg = f"hosts: {str(place)!r} is paid to {provider!r}, whom nothing prices{hint}"
+            raise ConfigError(msg)
 
 
 def _distinct(rows: tuple[Any, ...]) -> tuple[Rates, ...]:

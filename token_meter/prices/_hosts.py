@@ -88,6 +88,11 @@ def know_hosts(provider: str, hosts: tuple[str, ...], *, states_usd: bool) -> No
     known_provider.cache_clear()
 
 
+def registered() -> tuple[str, ...]:
+    """The providers that programs have registered."""
+    return tuple(_registered)
+
+
 def forget_hosts(provider: str) -> None:
     """Discard what `know_hosts` has noted."""
     _registered.pop(provider, None)

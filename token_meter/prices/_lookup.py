@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     `together` prices several usages as a whole, where that is known to be the sum of their costs. With a `doubt`,
     `cost` is a lower bound, and `open` names what is not known. `counts_rest`: what a total has on top of its parts is
     output. `fees` are what is billed beside tokens; `other` prices tokens of another model (by its name) at the same
-    provider.
+    provider. Above `up_to` tokens of a prompt, `cost` is a lower bound.
     """
 
     since: float
@@ -40,6 +40,7 @@ class Entry(NamedTuple):
     fees: FeeList | None = None
     other: Callable[[str], RateTable | None] | None = None
     open: str = "service tier"
+    up_to: float = math.inf
 
 
 class Published(NamedTuple):
@@ -272,11 +273,7 @@ def _with_lost_band(entry: Entry, start: int) -> Entry:
             raise AtLeastError(amount, msg)
         return amount
 
-    def cost_together(usages: Sequence[Usage]) -> Decimal | None:
-        is_within = all((usage.prompt_tokens or 0) <= start for usage in usages)
-        return together(usages) if together is not None and is_within else None
-
-    return entry._replace(cost=cost, together=cost_together)
+    return entry._replace(cost=cost, together=together, up_to=start)
 
 
 def with_fee(entry: Entry, per_million: Decimal) -> Entry:

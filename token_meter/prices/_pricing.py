@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from decimal import Decimal
+from typing import NamedTuple
 
 from token_meter._fees import LARGEST, Fees
 from token_meter.prices._counts import contradicts, reconciled, unexplained
@@ -60,19 +62,50 @@ def price_of(usage: Usage | None, entry: Entry) -> Price:
         return failed(exc)
 
 
-def price_of_sum(usage: Usage, largest: int, entry: Entry) -> Price | None:
-    """What calls of text with the sum *usage* cost in all; `None` where each must be priced by itself."""
-    fees = entry.fees
+class Linear(NamedTuple):
+    """How calls of text that leave between two moments are priced by their sum.
+
+    A call has to have a prompt of at most `up_to` tokens, a total that is the sum of prompt and output, and no tokens
+    written to a cache. It may have output, tokens from a cache, or an output that is not known, as is said here.
+    `refusal`: why no call has a price.
+    """
+
+    since: float
+    until: float
+    up_to: float
+    output: bool
+    cached: bool
+    one_way: bool
+    price: Callable[[Usage], Price]
+    refusal: str | None = None
+
+    def price_sum(self, usage: Usage, largest: int, last: float) -> Price | None:
+        """What calls cost of which the sum, the *largest* prompt and the *last* departure are known; `None` where their
+        sum does not tell.
+        """
+        if last >= self.until or largest > self.up_to:
+            return None
+        if (usage.completion_tokens and not self.output) or (usage.cached_tokens and not self.cached):
+            return None
+        return self.price(usage)
+
+
+def linear(entry: Entry) -> Linear | None:
+    """How calls by *entry* are priced by their sum; `None` where each must be priced by itself."""
+    fees, card = entry.fees, getattr(entry.together, "__self__", None)
     if entry.cost is None:
-        return entry.refusal
+        refusal = entry.refusal or NO_USAGE
+        return Linear(entry.since, entry.until, math.inf, True, True, True, lambda _: refusal, refusal.reason)
     if entry.doubt is not None or (fees is not None and (fees.per_call or fees.provider == "perplexity")):
         return None
-    card = getattr(entry.together, "__self__", None)
-    try:
-        cost = card.cost_of_sum(usage, largest) if isinstance(card, RateCard) else None
-    except UnpriceableError:
+    if not isinstance(card, RateCard) or (bounds := card.linear()) is None:
         return None
-    return None if cost is None else Price(cost, entry.source, None)
+    up_to, output, cached, one_way = bounds
+
+    def price(usage: Usage) -> Price:
+        return Price(card.cost_of_sum(usage), entry.source, None)
+
+    return Linear(entry.since, entry.until, min(up_to, entry.up_to), output, cached, one_way, price)
 
 
 def charged(usage: Usage, listed: Price) -> Price:

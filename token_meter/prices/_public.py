@@ -90,6 +90,11 @@ def stamp() -> str:
     return f"genai-prices {version()}" + (f" (updated {updated})" if updated else "")
 
 
+def providers() -> set[str]:
+    """The ids of the providers in the package's list."""
+    return {found.id for found in snapshot().providers}  # type: ignore[attr-defined]  # a snapshot of genai-prices
+
+
 def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: float, data: object | None = None) -> Found:
     """Find the public price of *model* at one moment, in *data* or in the current one.
 

@@ -150,13 +150,19 @@ class RateCard:
             return None
         return self._cost_in(self._base, Usage(sum(prompts), sum(completions), sum(totals), sum(known)))
 
-    def cost_of_sum(self, usage: Usage, largest: int) -> Decimal | None:
-        """The same of calls of text, of which the sum and the largest prompt are known."""
-        return (
-            None
-            if self._images or self._kinds or (self._above and largest > self._above[-1][0])
-            else self._cost_in(self._base, usage)
-        )
+    def cost_of_sum(self, usage: Usage) -> Decimal:
+        """The same of calls of text, of which the sum is known, and that they are `linear`."""
+        return self._cost_in(self._base, usage)
+
+    def linear(self) -> tuple[float, bool, bool, bool] | None:
+        """Whose sum costs what they cost: calls up to which prompt; may they have output, or parts from the cache, and
+        may their output be unknown? `None`: each costs on its own.
+        """
+        if self._images or self._kinds or self._base.input is None:
+            return None
+        up_to = self._above[-1][0] if self._above else float("inf")
+        output, cached = self._base.output, self._base.cached
+        return up_to, output is not None, cached is not None, self._embeds or not output
 
     def _band_of(self, prompt: int) -> _Band:
         for start, band in self._above:

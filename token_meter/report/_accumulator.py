@@ -14,17 +14,18 @@ MOST_USAGES = 32
 
 
 class Leaf:
-    """Running sums of one model in one group, phase, attempt, source and process."""
+    """Running sums of one model in one group, phase and attempt."""
 
     __slots__ = (
         "cached", "calls", "completion", "cost", "duration_s", "estimated", "failed", "group", "kind", "late", "live",
-        "live_estimated", "live_partly", "live_unpriced", "mocked", "partly", "phase", "process", "prompt", "reason",
+        "live_estimated", "live_partly", "live_unpriced", "mocked", "partly", "phase", "processes", "prompt", "reason",
         "reasoning", "replayed", "retries", "source", "spent", "total", "try_", "unmeasured", "unpriced", "usages",
         "written",
     )  # fmt: skip
 
-    def __init__(self, group: str, kind: Kind, phase: str | None, try_: int, process: str) -> None:
-        self.group, self.kind, self.phase, self.try_, self.process = group, kind, phase, try_, process
+    def __init__(self, group: str, kind: Kind, phase: str | None, try_: int) -> None:
+        self.group, self.kind, self.phase, self.try_ = group, kind, phase, try_
+        self.processes: set[str] = set()
         self.calls = self.live = self.replayed = self.mocked = self.retries = 0
         self.failed = self.unpriced = self.estimated = self.unmeasured = self.late = 0
         self.partly = self.live_unpriced = self.live_partly = self.live_estimated = 0
@@ -60,6 +61,7 @@ class Leaf:
     def _count(self, row: Row) -> None:
         call, n = row.call, row.calls
         self.calls += n
+        self.processes.add(row.process)
         self.duration_s += row.duration_s
         if call.source == "live":
             self.live += n

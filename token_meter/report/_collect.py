@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
-from token_meter.ledger import Row, RunFacts
+from token_meter.ledger import Row, RunFacts, RunReader
+from token_meter.prices import BY_MODEL
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._grouping import EVERY_CALL, OTHER, day_of, file_of, keys_of, type_of
@@ -24,6 +25,7 @@ from token_meter.report._summary import (
     check_by,
     total_of,
 )
+from token_meter.report._sums import Linear, Sums, kind_of
 from token_meter.types import Call, Price, Usage
 
 T = TypeVar("T")
@@ -83,6 +85,11 @@ def summarise(
     collector = Collector(by, book, as_model)
     if isinstance(rows, RowSource):
         rows.collect_into(collector)
+    elif isinstance(rows, RunReader) and rows.is_merging and collector.is_linear:
+        sums = Sums(collector)
+        for row in rows.rows(sums):
+            collector.add(row)
+        sums.end()
     else:
         for row in rows:
             collector.add(row)
@@ -115,7 +122,6 @@ class _LeafKey(NamedTuple):
     kind: Kind
     phase: str | None
     try_: int
-    process: str
 
 
 class Collector:
@@ -123,23 +129,39 @@ class Collector:
 
     def __init__(self, by: By, book: Pricing, as_model: str | None) -> None:
         self._keys = keys_of(check_by(by))
-        self._by = by
-        self._book = book if as_model is None else None
-        self._prices = book.price_each if as_model is None else priced_as(book, as_model)
+        self.by = by
+        self._linear = getattr(book, "linear", None) if as_model is None else None
+        self.prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
         self._groups: set[str] = set()
         self._models: set[str] = set()
 
     def add(self, row: Row) -> None:
         for key in self._keys(row):
-            self._leaf(row, key).add(row, self._prices(row.call, (usage for usage, _ in usages_of(row))))
+            self._leaf(row, key).add(row, self.prices(row.call, (usage for usage, _ in usages_of(row))))
+
+    # For what adds up calls before they are priced.
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether some calls may be priced by their sum."""
+        return self._linear is not None
+
+    def linear(self, call: Call) -> Linear | None:
+        """How calls like this one are priced by their sum; `None` where each must be priced by itself."""
+        found: Linear | None = self._linear(call) if self._linear is not None else None
+        return found
+
+    def leaves(self, row: Row) -> list[Leaf]:
+        """The sums that a row belongs to."""
+        return [self._leaf(row, key) for key in self._keys(row)]
 
     # For an engine that has sums.
 
     @property
     def is_by_day(self) -> bool:
         """Whether the group of a row depends on its time."""
-        return self._by == "day"
+        return self.by == "day"
 
     @property
     def is_cut(self) -> bool:
@@ -171,13 +193,13 @@ class Collector:
 
     def add_at(self, group: str, row: Row) -> None:
         """Add a row to one of its groups."""
-        prices = self._prices(row.call, (usage for usage, _ in usages_of(row)))
+        prices = self.prices(row.call, (usage for usage, _ in usages_of(row)))
         self._leaf(row, day_of(row) if self.is_by_day else group).add(row, prices)
 
     def add_sum(self, group: str, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
-        ask = getattr(self._book, "price_sum", None)
-        price = ask(row.call, usage, largest, seconds) if ask is not None else None
+        rule = self.linear(row.call)
+        price = rule and rule.price_sum(usage, largest, row.call.started_s + seconds)
         if price is None:
             return False
         self._leaf(row, day_of(row) if self.is_by_day else group).add_sum(row, usage, price)
@@ -193,30 +215,22 @@ class Collector:
     def _leaf_key(self, row: Row, group: str) -> _LeafKey:
         call = row.call
         group = _bounded(group, self._groups, _MOST_GROUPS)
-        kind = Kind(
-            call.request_model,
-            call.response_model,
-            call.provider,
-            call.host,
-            call.api,
-            call.service_tier,
-            call.processing,
-        )
+        kind = kind_of(call)
         if _bounded(kind.model, self._models, _MOST_MODELS) == OTHER:
             kind = Kind(None, OTHER, kind.provider, None, kind.api)
-        return _LeafKey(group, kind, row.phase, row.attempt, row.process)
+        return _LeafKey(group, kind, row.phase, row.attempt)
 
     def groups(self, notes: Mapping[str, Mapping[str, Any]]) -> tuple[Group, ...]:
         by_group: dict[str, list[Leaf]] = {}
         for leaf in self._leaves.values():
             if leaf.group != EVERY_CALL:
                 by_group.setdefault(leaf.group, []).append(leaf)
-        return tuple(_group(self._by, name, leaves, notes.get(name, NOTHING)) for name, leaves in by_group.items())
+        return tuple(_group(self.by, name, leaves, notes.get(name, NOTHING)) for name, leaves in by_group.items())
 
     def whole(self, groups: tuple[Group, ...]) -> tuple[Group, ...]:
         """The groups that hold every call once: all of them, or the one for sums where the others overlap."""
         every = [leaf for leaf in self._leaves.values() if leaf.group == EVERY_CALL]
-        return (_group(self._by, EVERY_CALL, every, NOTHING),) if every else groups
+        return (_group(self.by, EVERY_CALL, every, NOTHING),) if every else groups
 
 
 def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Group:
@@ -235,7 +249,7 @@ def _group(by: By, name: str, leaves: list[Leaf], note: Mapping[str, Any]) -> Gr
         models,
         {phase: total_of(leaf.totals() for leaf in some).known_cost() for phase, some in phases.items()},
         max(attempts if isinstance(attempts, int) else 1, *(leaf.try_ for leaf in leaves)),
-        len({leaf.process for leaf in leaves}),
+        len(set().union(*(leaf.processes for leaf in leaves))),
         outcome if isinstance(outcome, str) else None,
         file if isinstance(file, str) else file_of(name),
         line if isinstance(line, int) else None,
@@ -284,15 +298,24 @@ def _bounded(name: str, known: set[str], most: int) -> str:
 
 
 def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """Return a function that prices calls as if *as_model* had answered."""
+    """Return a function that prices calls as if *as_model* had answered: whose provider sells it, else its maker."""
     provider, colon, model = as_model.partition(":")
 
     def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
         call = call._replace(
             request_model=model if colon else as_model, response_model=None, service_tier=None, processing=None
         )
-        uncharged = (u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages)
-        return book.price_each(call._replace(host=None, provider=provider) if colon else call, uncharged)
+        uncharged = [u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages]
+        if colon:
+            yield from book.price_each(call._replace(host=None, base_url=None, provider=provider), uncharged)
+            return
+        there = book.price_each(call._replace(host=None, base_url=None, provider=BY_MODEL), uncharged)
+        for here, maker in zip(book.price_each(call, uncharged), there, strict=True):
+            if here.cost is not None or maker.cost is None:
+                hint = f"{here.reason}; or say who sells it: PROVIDER:{as_model}"
+                yield here if here.cost is not None or here.reason is None else here._replace(reason=hint)
+            else:
+                yield maker
 
     return prices
 

@@ -151,7 +151,6 @@ class HttpSeam(ModuleSeam):
                     attempt.dispatch()
                 raise
             finally:
-                # A coroutine that the collector closes ends in a foreign context, which is left as it is.
                 if stack.get()[-1:] == (attempt,):
                     stack.set(current)
             taps.arrive(attempt, response, client, is_async=False)
@@ -163,7 +162,6 @@ class HttpSeam(ModuleSeam):
 
     def _async(self, original: Callable[..., Any], taps: Taps) -> Callable[..., Any]:
         stack, runtime = self._stack, self._runtime
-        # Not theirs who wrapped it: a tracer would report our self-test, a mock count it as a call.
         is_librarys = home_of(original) in self.modules
 
         @wraps(original)

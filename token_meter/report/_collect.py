@@ -199,7 +199,7 @@ class Collector:
     def add_sum(self, group: str, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
         rule = self.linear(row.call)
-        price = rule and rule.price_sum(usage, largest, row.call.started_s + seconds)
+        price = None if rule is None else rule.price_sum(usage, largest, row.call.started_s + seconds)
         if price is None:
             return False
         self._leaf(row, day_of(row) if self.is_by_day else group).add_sum(row, usage, price)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts, RunReader
-from token_meter.prices import BY_MODEL
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._grouping import EVERY_CALL, OTHER, day_of, file_of, keys_of, type_of
+from token_meter.report._pricing import Pricing, priced_as
 from token_meter.report._summary import (
     NOTHING,
     By,
@@ -26,25 +26,11 @@ from token_meter.report._summary import (
     total_of,
 )
 from token_meter.report._sums import Linear, Sums, kind_of
-from token_meter.types import Call, Price, Usage
+from token_meter.types import Call, Usage
 
 T = TypeVar("T")
 _MOST_GROUPS = 50_000
 _MOST_MODELS = 1_000
-
-
-class Pricing(Protocol):
-    """A price book, as far as reports use it."""
-
-    @property
-    def version(self) -> str:
-        """The price data in use, for reports."""
-
-    def price(self, call: Call) -> Price:
-        """What a call costs. Never raises."""
-
-    def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
-        """What calls like *call* cost with each of *usages*. Never raises."""
 
 
 @runtime_checkable
@@ -199,7 +185,7 @@ class Collector:
     def add_sum(self, group: str, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
         rule = self.linear(row.call)
-        price = rule and rule.price_sum(usage, largest, row.call.started_s + seconds)
+        price = None if rule is None else rule.price_sum(usage, largest, row.call.started_s + seconds)
         if price is None:
             return False
         self._leaf(row, day_of(row) if self.is_by_day else group).add_sum(row, usage, price)
@@ -295,29 +281,6 @@ def _bounded(name: str, known: set[str], most: int) -> str:
         return OTHER
     known.add(name)
     return name
-
-
-def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """Return a function that prices calls as if *as_model* had answered: whose provider sells it, else its maker."""
-    provider, colon, model = as_model.partition(":")
-
-    def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
-        call = call._replace(
-            request_model=model if colon else as_model, response_model=None, service_tier=None, processing=None
-        )
-        uncharged = [u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages]
-        if colon:
-            yield from book.price_each(call._replace(host=None, base_url=None, provider=provider), uncharged)
-            return
-        there = book.price_each(call._replace(host=None, base_url=None, provider=BY_MODEL), uncharged)
-        for here, maker in zip(book.price_each(call, uncharged), there, strict=True):
-            if here.cost is not None or maker.cost is None:
-                hint = f"{here.reason}; or say who sells it: PROVIDER:{as_model}"
-                yield here if here.cost is not None or here.reason is None else here._replace(reason=hint)
-            else:
-                yield maker
-
-    return prices
 
 
 @cache

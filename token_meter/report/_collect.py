@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts, RunReader
-from token_meter.prices import BY_MODEL
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._as_model import Pricing, priced_as
 from token_meter.report._facts import notices_of, run_of
@@ -196,7 +195,7 @@ class Collector:
     def add_sum(self, spot: Spot, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
         rule = self.linear(row.call)
-        price = rule and rule.price_sum(usage, largest, row.call.started_s + seconds)
+        price = None if rule is None else rule.price_sum(usage, largest, row.call.started_s + seconds)
         if price is None:
             return False
         self.leaf(spot, row).add_sum(row, usage, price)
@@ -294,7 +293,6 @@ def _bounded(name: str, known: set[str], most: int) -> str:
     return name
 
 
-        self.leaf(spot, row).add_sum(row, usage, price)
 @cache
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version

@@ -42,7 +42,7 @@ _DAY_S = 86_400
               help="A model or a deployment as the bill calls it (prod-chat=gpt-4o-2024-08-06), or the key or project "
               "that calls with a tag are on (tag:app=shop=key_abc); repeatable.")  # fmt: skip
 @click.option("--settled-before", metavar="TIME", default="48h", show_default=True,
-              help="Younger days may still change and are left out: 48h, 3d, or a date.")  # fmt: skip
+              help="Younger days may still change and are left out: 48h, 3d, a date; 0h: none.")  # fmt: skip
 @click.option("--tolerance", metavar="SHARE", default="1%", show_default=True,
               help="Exit with 3 if more of the bill is unexplained.")  # fmt: skip
 @click.option("--count-mocked", is_flag=True, help="Count calls to test servers too: it is their bill.")
@@ -81,8 +81,8 @@ def command(
         msg = "--save keeps what a provider answers; say which one: --openai or --anthropic"
         raise ConfigError(msg)
     now = datetime.now(UTC)
-    today = f"{now:%Y-%m-%d}"
-    last = _day(until) if until else today
+    today, settled = f"{now:%Y-%m-%d}", _settled(settled_before, now)
+    last = _day(until) if until else max(today, settled)
     first = _day(since) if since else None
     if live:
         first = first or f"{now - timedelta(days=30):%Y-%m-%d}"
@@ -95,7 +95,7 @@ def command(
         days = sorted({*bill.days, *bill.covered})
         first = first or (days[0] if days else "0001-01-01")
         if not until and days:  # later calls are none of this bill's
-            last = min(today, f"{date.fromisoformat(days[-1]) + timedelta(days=1)}")
+            last = min(last, f"{date.fromisoformat(days[-1]) + timedelta(days=1)}")
     if not any(first <= day < last for day in bill.days):  # a check of nothing must not pass
         msg = f"the bill has no rows from {first} to before {last}" if bill.days or live else "the bill has no rows"
         raise LedgerError("; ".join((msg, *bill.notes)))
@@ -103,7 +103,7 @@ def command(
     since_s = None if first <= "1970-01-01" else _at(first) - _DAY_S  # a call over the first midnight, or a batch
     rows = read_run(paths or (config["data_dir"],), merge=False, last=None, since_s=since_s)
     ours = ours_of(rows, book, counts_mocked=count_mocked, names=names)
-    found = reconcile(bill, ours, book, mine=mine, since=first, until=last, settled=_settled(settled_before))
+    found = reconcile(bill, ours, book, mine=mine, since=first, until=last, settled=settled)
     for target in wanted:
         text = render(found, target.format)
         if target.destination is None:
@@ -153,11 +153,14 @@ def _share(text: str) -> Decimal:
     return Decimal(number) / _FACTOR if text.strip().endswith("%") else Decimal(number)
 
 
-def _settled(text: str) -> str:
-    """The first day that is not settled: the one that ended too lately, or has not ended."""
+def _settled(text: str, now: datetime) -> str:
+    """The first day that is not settled: the one that ended too lately, or has not ended; with 0 there is none."""
     from token_meter.cli._reading import seconds_since
 
-    return f"{datetime.fromtimestamp(seconds_since(text, '--settled-before'), UTC):%Y-%m-%d}"
+    at_s = seconds_since(text, "--settled-before")
+    if at_s >= int(now.timestamp()):
+        return f"{now + timedelta(days=1):%Y-%m-%d}"
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d}"
 
 
 def _day(text: str) -> str:

@@ -6,7 +6,7 @@ another `calc_price`, and independent of the decimal context of the caller's thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -294,8 +294,7 @@ def _band(rates: Mapping[str, Decimal], factor: Decimal | None) -> _Band:
     places = max((-int(rate.as_tuple().exponent) for rate in found.values()), default=0)
     scale = Decimal(10) ** max(places, 0)
     whole = {unit: int(_WIDE.multiply(rate, scale)) for unit, rate in found.items()}
-    text = whole.get("input")
-    write = whole.get("cache_write")
+    text, write = whole.get("input"), whole.get("cache_write")
     return _Band(
         divisor=scale * 1_000_000,
         input=text,
@@ -320,8 +319,3 @@ def _refuse(unit: str) -> NoReturn:
 def _contradict(part: str, total: str) -> NoReturn:
     msg = f"the counts contradict each other: more {part} than {total}"
     raise UnpriceableError(msg)
-
-
-def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
-    """Return rates and their bands in ascending order."""
-    return ((0, rates), *sorted(above, key=lambda band: band[0]))

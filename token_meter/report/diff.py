@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from token_meter.exceptions import ConfigError
-from token_meter.report._as_model import Pricing
 from token_meter.report._change import Change
 from token_meter.report._formatting import change_text, cost_text, counted, percent_text
+from token_meter.report._pricing import Pricing
 from token_meter.report._reprice import Repricer, is_priced_by
 from token_meter.report._rule_checks import checks_of
 from token_meter.report._rules import Rule, parse_rule

@@ -1,4 +1,4 @@
-"""A price book, as far as reports use it, and one that prices calls as another model's."""
+"""A price book as reports use it, and what the same tokens would cost with another model."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import token_meter
 from token_meter import _defaults, estimate_cost, meter
 from token_meter.config import load_config
 from token_meter.exceptions import ConfigError
-from token_meter.ledger import Row
+from token_meter.ledger import Row, read_run
 from token_meter.prices import PriceBook, Rates
 from token_meter.report import summarise
 from token_meter.types import Call, Usage
@@ -32,7 +32,8 @@ CALL = Call(
 @pytest.fixture(autouse=True)
 def _nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nobody names a book, before and after."""
-    monkeypatch.delenv("TOKEN_METER_PRICES", raising=False)
+    for name in ("PRICES", "LEDGER"):
+        monkeypatch.delenv(f"TOKEN_METER_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     token_meter.configure()
     yield
@@ -183,3 +184,34 @@ def test_f150_what_is_no_path_stays(base: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path / "src")
 
     assert load_config(tmp_path / "pyproject.toml", environment={})["diff.base"] == base
+
+
+@pytest.mark.parametrize("how", ["configure", "variable", "pyproject"])
+def test_a_ledger_that_is_named_once_is_that_of_every_meter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A service names it at its start; a meter with a ledger of its own writes there."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    if how == "configure":
+        token_meter.configure(ledger="service/calls")
+    elif how == "variable":
+        monkeypatch.setenv("TOKEN_METER_LEDGER", "service/calls")
+    else:
+        (folder / "pyproject.toml").write_text('[tool.token_meter]\nledger = "calls"\n')
+        monkeypatch.chdir(folder)
+    with meter() as outer, meter():
+        outer.record("gpt-4o-mini", provider="openai", prompt_tokens=3, completion_tokens=4)
+    monkeypatch.chdir(tmp_path)
+    with meter(ledger=tmp_path / "own") as cb:
+        cb.record("gpt-4o-mini", provider="openai", prompt_tokens=3, completion_tokens=4)
+    token_meter.configure(ledger=None)
+
+    assert sum(row.calls for row in read_run(folder / "calls")) == 1
+    assert sum(row.calls for row in read_run(tmp_path / "own")) == 1
+
+
+def test_what_is_no_ledger_is_refused_at_once() -> None:
+    """Not by the first request."""
+    with pytest.raises(ConfigError, match="ledger must be a directory"):
+        token_meter.configure(ledger=7)

@@ -1,9 +1,9 @@
-"""The default price book and the default budget store of this process.
+"""The default price book, budget store and ledger of this process.
 
-They are set by `configure`, else by the host of the program (pytest's plugin), `TOKEN_METER_PRICES` and
-`TOKEN_METER_STORE`, or the pyproject.toml at or above the working directory, in this order. Files are looked up once,
-when a book is first needed, so that all parts of a program and its report use the same one. Prices are loaded if a file
-is named, or when a call is priced.
+They are set by `configure`, else by the host of the program (pytest's plugin), `TOKEN_METER_PRICES`,
+`TOKEN_METER_STORE` and `TOKEN_METER_LEDGER`, or the pyproject.toml at or above the working directory, in this order.
+Files are looked up once, when one is first needed, so that all parts of a program and its report use the same one.
+Prices are loaded if a file is named, or when a call is priced.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ class _NotGiven:
 
 _NOT_GIVEN = _NotGiven()
 _store: object = None
+_ledger: object = None
+_found_ledger: tuple[str | None] | None = None
 
 
 def configure(
     *,
     prices: PriceBook | str | os.PathLike[str] | _NotGiven | None = _NOT_GIVEN,
     store: object = _NOT_GIVEN,
+    ledger: object = _NOT_GIVEN,
 ) -> None:
     """Set the defaults of this process. What is not given stays, `None` takes it back; without any argument, all of it.
 
@@ -47,17 +50,26 @@ def configure(
     Args:
         prices: the price book: a `PriceBook`, or the path of a TOML or JSON file.
         store: where shared budgets are kept: an address such as `redis://host:6379/0`, or a `BudgetStore`.
+        ledger: where meters write their calls: a directory, which `token-meter report` reads, or what else
+            `meter(ledger=...)` takes.
 
     Raises:
-        ConfigError: the price book is neither, or the file cannot be read or is not valid.
+        ConfigError: the price book is neither, or the file cannot be read or is not valid; the ledger is none.
     """
-    global _configured, _found, _store
-    if isinstance(prices, _NotGiven) and store is _NOT_GIVEN:
-        prices = store = None
+    global _configured, _found, _store, _ledger, _found_ledger
+    if isinstance(prices, _NotGiven) and store is _NOT_GIVEN and ledger is _NOT_GIVEN:
+        prices = store = ledger = None
+    if isinstance(ledger, (str, os.PathLike)):
+        ledger = os.path.abspath(ledger)  # the working directory may change
+    elif ledger not in (None, _NOT_GIVEN) and not any(hasattr(ledger, name) for name in ("call", "on_end")):
+        msg = f"ledger must be a directory, a Ledger or a sink of calls, not {ledger!r}"
+        raise ConfigError(msg)
     if not isinstance(prices, _NotGiven):
         _configured, _found = None if prices is None else book_of(prices), None
     if not isinstance(store, _NotGiven):
         _store = store
+    if not isinstance(ledger, _NotGiven):
+        _ledger, _found_ledger = ledger, None
 
 
 def default_store() -> object:
@@ -73,6 +85,35 @@ def default_store() -> object:
     named = program_setting("data_dir")
     data_dir = ".token_meter" if named is None else os.path.join(named.directory, named.value)
     return f"sqlite:///{os.path.join(os.path.abspath(data_dir), 'budgets.db')}"
+
+
+def default_ledger() -> object:
+    """Where meters write that are told nothing; `None`: nowhere. Files are looked up once."""
+    global _found_ledger
+    if _ledger is not None:
+        return _ledger
+    if _found_ledger is None:
+        _found_ledger = (_look_for_ledger(),)
+    return _found_ledger[0]
+
+
+def _look_for_ledger() -> str | None:
+    """Nothing is imported where nothing names one: every first meter of a program asks."""
+    if not os.environ.get("TOKEN_METER_LEDGER"):
+        folder, inner = os.path.abspath(os.curdir), ""
+        while folder != inner and not os.path.isfile(os.path.join(folder, "pyproject.toml")):
+            folder, inner = os.path.dirname(folder), folder
+        try:
+            with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
+                text = file.read()
+        except OSError:
+            return None
+        if b"token_meter" not in text or b"ledger" not in text:
+            return None
+    from token_meter.config import program_setting
+
+    named = program_setting("ledger")
+    return None if named is None else os.path.abspath(os.path.join(named.directory, named.value))
 
 
 def set_by_host(book: PriceBook | None) -> PriceBook | None:

@@ -42,6 +42,7 @@ KEYS: dict[str, Key] = {
     "prices": Key("text"),
     "data_dir": Key("text", ".token_meter"),
     "store": Key("text"),
+    "ledger": Key("text"),
     "unpriced": Key(("ignore", "warn", "fail"), "warn"),
     "subprocess": Key("flag", False),
     "labels": Key("table", {}),
@@ -59,7 +60,7 @@ KEYS: dict[str, Key] = {
     "diff.min_change": Key("amount", Decimal(0)),
     "diff.if_no_base": Key(("pass", "warn", "fail"), "pass"),
 }
-_PATHS = {"prices", "data_dir", "diff.base"}
+_PATHS = {"prices", "data_dir", "ledger", "diff.base"}
 """What a file names is relative to that file, wherever somebody works."""
 _MATCH_KEYS = ("tests", *LIMITS, "on_exceed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from decimal import Decimal
 from time import monotonic
@@ -24,6 +25,9 @@ class Track(Generic[T]):
     """A loop that is metered and shown; `meter` has its numbers, also when it has ended."""
 
     def __init__(self, items: Iterable[T] | AsyncIterable[T], total: int | None, name: str | None, **settings: Any):
+        if not any(hasattr(items, way) for way in ("__iter__", "__aiter__", "__getitem__")):
+            msg = f"track() goes through several items, such as a list or range(5), not {items!r}"
+            raise TypeError(msg)
         self._items, self._total, self._name = items, _length(items) if total is None else total, name
         self._bar_of = _bar()
         self.meter: Meter = meter(name, **settings)
@@ -31,7 +35,7 @@ class Track(Generic[T]):
         self.meter.is_carried = True  # a loop that is left early is closed wherever its iterator is collected
 
     def __iter__(self) -> Iterator[T]:
-        if not isinstance(self._items, Iterable):
+        if isinstance(self._items, AsyncIterable) and not isinstance(self._items, Iterable):
             msg = "track() was given what only `async for` can go through: async for item in track(items)"
             raise TypeError(msg)
         with self.meter, self._bar() as bar:
@@ -119,7 +123,10 @@ def _length(items: object) -> int | None:
 
 def _bar() -> Any:
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets tqdm asks for them, in red; the bar is then one of text.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
     except ImportError:
         msg = "track() needs tqdm, which is not installed: pip install tqdm"
         raise ConfigError(msg) from None

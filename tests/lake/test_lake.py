@@ -16,11 +16,21 @@ from click.testing import CliRunner, Result
 from tests.ledger.helpers import T0
 from token_meter.cli import main
 from token_meter.lake import EngineReader, NotEqualError
+from token_meter.lake._duck import database
 from token_meter.lake._table import COLUMNS
 from token_meter.ledger import COUNTS, Ledger, find_shards, read_run
+from token_meter.prices import DEFAULT_BOOK
 from token_meter.report import render, summarise
+from token_meter.report._grouping import day_of
 from token_meter.types import Call, Usage
 
+REQUIRED = (
+    "BilledCost", "BillingAccountId", "BillingAccountName", "BillingAccountType", "BillingCurrency", "BillingPeriodEnd",
+    "BillingPeriodStart", "ChargeCategory", "ChargeDescription", "ChargeFrequency", "ChargePeriodEnd", "ChargePeriodStart",
+    "ConsumedQuantity", "ConsumedUnit", "ContractedCost", "EffectiveCost", "InvoiceIssuerName", "ListCost",
+    "PricingCategory", "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName",
+    "ServiceSubcategory", "SkuId", "SkuPriceId", "Tags",
+)  # fmt: skip
 MODELS = ("gpt-4o-mini-2024-07-18", "gpt-5-2025-08-07", "gpt-4.1-2025-04-14", "text-embedding-3-small", "acme-7b")
 
 
@@ -202,16 +212,80 @@ def test_the_table_has_every_field_of_a_call() -> None:
 
 
 def test_focus_has_the_cost_of_each_day(tmp_path: Path) -> None:
-    """Amounts as the report has them, with a decimal point, in periods of a UTC day and month."""
-    folder = _ledger(tmp_path / "data", 6, calls=100)
-    assert tm("export", folder, "--to", tmp_path / "costs.csv", "--format", "focus").exit_code == 0
+    """Amounts as the report has them, with a decimal point, in periods of a UTC day and month; tags as an object. Parquet
+    says the same as CSV.
+    """
+    folder = _ledger(tmp_path / "data", 6, calls=60)
+    for name in ("costs.csv", "costs.parquet"):
+        assert tm("export", folder, "--to", tmp_path / name, "--format", "focus").exit_code == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "costs.csv").read_text())))
     summary = summarise(read_run(folder), by="day")
+    with database() as con:
+        told = con.execute(
+            f"select sum(BilledCost), sum(x_Calls)::BIGINT, count(*) from '{tmp_path / 'costs.parquet'}'"
+        ).fetchone()
 
     assert sum(Decimal(row["BilledCost"]) for row in rows) == summary.totals.cost
     assert sum(int(row["x_Calls"]) for row in rows) == summary.totals.calls
-    assert all("." in row["PricingQuantity"] and row["BillingCurrency"] == "USD" for row in rows)
+    assert told == (summary.totals.cost, summary.totals.calls, len(rows))
     assert {row["BillingPeriodStart"] for row in rows} == {"2026-11-01T00:00:00Z"}
+    assert {"customer": "2", "team": "3"} in [json.loads(row["Tags"]) for row in rows]
+
+
+def test_focus_keeps_the_rules_that_can_be_read_off_a_row(tmp_path: Path) -> None:
+    """The columns that FOCUS 1.2 has in every file, the words that it allows, and what must not be empty.
+
+    From focus-validator 2.2.1, rules 1.2.0.1, run on 2026-11-27; docs/fleet.md names the one that stays open.
+    """
+    folder = _ledger(tmp_path / "data", 6, calls=30)
+    assert tm("export", folder, "--to", tmp_path / "costs.csv", "--format", "focus").exit_code == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "costs.csv").read_text())))
+
+    for name in REQUIRED:
+        assert all(row[name] for row in rows), name
+    for row in rows:
+        assert (row["ChargeCategory"], row["BillingCurrency"], row["PricingCategory"]) == ("Usage", "USD", "Standard")
+        assert row["ServiceCategory"] == "AI and Machine Learning"
+        assert all("." in row[name] for name in ("BilledCost", "ListCost", "PricingQuantity", "ConsumedQuantity"))
+        assert row["ChargePeriodStart"] < row["ChargePeriodEnd"]
+        assert row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["BillingPeriodEnd"]
+        assert isinstance(json.loads(row["Tags"]), dict)
+        assert not row["ChargeClass"]
+
+
+def test_each_call_has_its_cost(tmp_path: Path) -> None:
+    """In a query and in the files, exactly the price book's; a call without a price has no cost, which is not 0."""
+    folder = _ledger(tmp_path / "data", 9, calls=60)
+    assert tm("export", folder, "--to", tmp_path / "out").exit_code == 0
+    sql = "select id, cost_usd, price_source, missing from calls order by id"
+    told = [tm("query", sql, place, "--json").stdout for place in (folder, tmp_path / "out")]
+    prices = {row.call.id: DEFAULT_BOOK.price(row.call) for row in read_run(folder, merge=False)}
+    with database() as con:
+        files = f"read_parquet('{tmp_path / 'out'}/**/*.parquet')"
+        found = con.execute(sql.replace("from calls", f"from {files}")).fetchall()
+
+    assert told[0] == told[1]
+    assert len(found) == len(prices)
+    for id_, cost, source, missing in found:
+        price = prices[id_]
+        assert (cost, source, missing) == (price.cost, price.source, list(price.missing)), id_
+
+
+@pytest.mark.parametrize("engine", ["python", "duckdb"])
+def test_a_report_has_rows_of_two_levels_in_a_period(tmp_path: Path, engine: str) -> None:
+    """`--by day --by tag:customer` is `--by day,tag:customer`; no row stands for calls outside of the period."""
+    folder = _ledger(tmp_path / "data", 12, calls=60)
+    period = ("--since", "2026-11-21", "--until", "2026-11-23", "--engine", engine, "--json")
+    both = (("--by", "day,tag:customer"), ("--by", "day", "--by", "tag:customer"), ("--by", "day"))
+    told = [json.loads(tm("report", folder, *by, *period).stdout) for by in both]
+    rows = [row for row in read_run(folder, merge=False) if day_of(row) in ("2026-11-21", "2026-11-22")]
+
+    assert told[0]["contexts"] == told[1]["contexts"]
+    assert {row["id"] for row in told[0]["contexts"]} == {
+        f"2026-11-{day}, {name}" for day in (21, 22) for name in ("1", "2", "(no customer)")
+    }
+    for one in told:
+        assert one["totals"]["calls"] == sum(row["calls"] for row in one["contexts"]) == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +293,10 @@ def test_focus_has_the_cost_of_each_day(tmp_path: Path) -> None:
     [
         (("query", "select nothing from nowhere", "DATA"), "the query cannot be answered", 2),
         (("export", "DATA/none", "--to", "x"), "no ledger at", 1),
+        (("export", "DATA", "--to", "DATA", "--format", "focus"), "is a directory", 2),
+        (("report", "DATA", "--by", "tag:custmer"), "did you mean 'customer'?; there are customer", 2),
+        (("report", "DATA", "--by", "day", "--by", "day"), "by two of them", 2),
+        (("report", "DATA", "--since", "2026-11-02", "--until", "2026-11-01"), "no call can start since", 2),
         (("query", "copy calls to 's3://x/y.csv'", "DATA"), "the query cannot be answered", 2),
     ],
 )

@@ -51,8 +51,20 @@ def test_a_plot_has_a_line_for_each_priced_model():
     pytest.importorskip("matplotlib")
     (axes,) = _metered().plot().axes
 
-    assert [line.get_label() for line in axes.get_lines()] == [r"gpt-4o-mini: \$0.15", r"gpt-4o: \$0.0025"]
+    assert [line.get_label() for line in axes.get_lines()] == [r"gpt-4o-mini: \$0.1500", r"gpt-4o: \$0.0025"]
     assert axes.get_title() == "cost (left out: 1 without a price)"
+
+
+def test_a_plot_of_one_moment_spans_minutes():
+    """Left alone, the axis would span years, and small amounts read `1e-5`."""
+    pytest.importorskip("matplotlib")
+    with meter(keep_calls=True) as cb:
+        cb.record("gpt-4o-mini", provider="openai", prompt_tokens=10, completion_tokens=52)
+    (axes,) = cb.plot().axes
+    first, last = axes.get_xlim()
+
+    assert (last - first) * 24 * 60 < 10
+    assert axes.yaxis.get_major_formatter()(0.00002) == r"\$0.00002"
 
 
 @pytest.mark.parametrize(("method", "library"), [("to_frame", "pandas"), ("plot", "matplotlib")])

@@ -205,10 +205,11 @@ def test_a_wrong_setting_is_refused_with_what_would_do(options, message):
         meter(**options)
 
 
-def test_what_cannot_be_called_is_not_decorated():
-    """Somebody wrote `meter()(cb)`."""
-    with pytest.raises(ConfigError, match="a meter decorates a function"):
-        meter()("cb")  # type: ignore[type-var]
+@pytest.mark.parametrize("decorated", ["cb", property(len), type("Agent", (), {})], ids=["text", "property", "class"])
+def test_what_is_no_function_is_not_decorated(decorated):
+    """A class would be a function afterwards, which no `isinstance` takes."""
+    with pytest.raises(ConfigError, match="a meter decorates a function or a method"):
+        meter()(decorated)
 
 
 def test_every_call_of_a_decorated_function_has_the_tags_of_an_iterator():

@@ -88,3 +88,15 @@ def test_async_items_in_a_plain_loop_say_so():
 
     with pytest.raises(TypeError, match="async for"):
         list(track(items()))
+
+
+def test_what_cannot_be_gone_through_is_refused_at_once():
+    """A number is most often a range that was meant; a sequence of the old kind has no `__iter__`."""
+
+    class Old:
+        def __getitem__(self, index: int) -> int:
+            return [1, 2][index]
+
+    with pytest.raises(TypeError, match=r"range\(5\), not 5"):
+        track(5)  # type: ignore[arg-type]
+    assert list(track(Old())) == [1, 2]  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
-"""The pictures of docs/notebooks.md; `python -m tests.notebook.pictures` takes them again (Chromium, matplotlib)."""
+"""The pictures of docs/notebooks.md; `python -m tests.notebook.pictures` takes them again (Chromium, pngquant, matplotlib)."""
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +51,9 @@ def main() -> None:
         browser.resize(520, round(height), scale=2)
         (IMAGES / "card.png").write_bytes(browser.picture(whole=False))
     experiment().plot().savefig(IMAGES / "plot.png", dpi=110)
+    subprocess.run(
+        ["pngquant", "--force", "--ext=.png", "--strip", IMAGES / "card.png", IMAGES / "plot.png"], check=True
+    )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ ASK: dict[str, Any] = {"turns": {"role": "user", "parts": [{"text": "Which rose 
 
 @contextmanager
 def place(*, is_vertex: bool = False) -> Iterator[Any]:
-    pytest.importorskip("websockets")
+    genai = pytest.importorskip("google.genai")
+    pytest.importorskip("websockets.asyncio.client")
     from tests.providers.live_fake import FakeLive
 
+    if is_vertex and int(genai.__version__.partition(".")[0]) < 3:
+        pytest.skip("this google-genai asks for credentials of its own here")
     fake: Any = FakeLive()
     fake.by = {}
     if is_vertex:

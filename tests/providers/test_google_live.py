@@ -16,6 +16,8 @@ from token_meter.transports.websockets import Url
 
 genai = pytest.importorskip("google.genai")
 pytest.importorskip("websockets.asyncio.client")
+from websockets.exceptions import ConnectionClosed  # noqa: E402 - needs the library
+
 from tests.providers.live_fake import (  # noqa: E402 - needs the library
     HANG_UP,
     FakeLive,
@@ -99,6 +101,9 @@ ONCE = [(107, 43, "exact")]
         # Texts before the answer begins ask for one answer.
         ([START, *([(">", {"realtime_input": {"text": "hi"}})] * 3), *come(text(), over(usage()))], ONCE),
         ([START, (">", {"realtimeInput": {"activityEnd": {}}}), *come(text(), over(usage()))], ONCE),
+        # A report of no turn that is known is counted for itself, and takes no question's place.
+        ([START, *come({"setupComplete": {}, "usageMetadata": usage(5, 1)}), QUESTION, *come(text(), over(usage()))],
+         [(5, 1, "exact"), *ONCE]),
         # An end that is said twice, and what is no answer.
         ([START, QUESTION, *come(text(), over(usage()), over(None), {"goAway": {}}, HEARD, {"setupComplete": {}})],
          ONCE),
@@ -114,6 +119,7 @@ def test_f111_a_turn_of_a_live_connection_is_one_call(messages, calls) -> None:
     assert cb.open_streams == 0
 
 
+@pytest.mark.filterwarnings("ignore::token_meter.UnpricedWarning")  # how much of it was spoken, nothing tells
 @pytest.mark.parametrize(
     ("messages", "outcome", "certainty"),
     [
@@ -160,10 +166,12 @@ PARTS = usage(
     ],
 )  # fmt: skip
 def test_f111_sound_costs_what_sound_costs(said, model, cost) -> None:
-    cb = lived((">", {"setup": {"model": f"models/{model}"}}), QUESTION, *come(sound(), over(said)))
+    """Also where it comes beside the end of its turn."""
+    for messages in ([sound(), over(said)], [over(said, **sound()["serverContent"])]):
+        cb = lived((">", {"setup": {"model": f"models/{model}"}}), QUESTION, *come(*messages))
 
-    assert cb.cost == Decimal(cost)
-    assert cb.is_complete
+        assert cb.cost == Decimal(cost)
+        assert cb.is_complete
 
 
 def test_f111_sound_without_a_rate_of_its_own_is_named() -> None:
@@ -237,9 +245,9 @@ async def test_f111_the_sdk_reads_the_same_and_each_turn_is_counted_once(fake) -
             got = []
             await session.send_client_content(turns={"parts": [{"text": "hi"}]})
             got.append(await heard(session))
-            await session.send_realtime_input(text="and now?")
+            await session.send_client_content(turns={"parts": [{"text": "and now?"}]})
             got.append(await heard(session))
-            await session.send_realtime_input(text="look it up")
+            await session.send_client_content(turns={"parts": [{"text": "look it up"}]})
             got.append(await heard(session))
 
     assert [len(messages) for messages in got] == [len(turn) for turn in turns]
@@ -269,7 +277,7 @@ async def test_f111_the_sdk_raises_the_refusal_itself_and_the_session_goes_on(fa
 async def test_f111_a_connection_that_breaks_is_a_failed_call_with_the_sdks_own_error(fake) -> None:
     fake.will([text(), HANG_UP])
     with metered(fake) as cb:
-        with pytest.raises(genai.errors.APIError):
+        with pytest.raises((genai.errors.APIError, ConnectionClosed)):  # 1.x lets the library's own pass
             async with client_of(fake).aio.live.connect(model=MODEL) as session:
                 await session.send_client_content(turns={"parts": [{"text": "hi"}]})
                 await heard(session)
@@ -279,6 +287,8 @@ async def test_f111_a_connection_that_breaks_is_a_failed_call_with_the_sdks_own_
 
 async def test_f111_a_gateway_is_known_by_the_sdk_that_speaks_to_it(fake) -> None:
     """Its path says nothing."""
+    if int(genai.__version__.partition(".")[0]) < 3:
+        pytest.skip("this google-genai asks for credentials here")
     fake.will([text(), over(usage())])
     client = genai.Client(
         vertexai=True, api_key=None, http_options={"base_url": f"{fake.socket_url}/roses/live", "headers": {"a": "b"}}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from token_meter._money import add_usd
+from token_meter._money import add_usd, format_usd
 from token_meter._text import visible
 from token_meter.exceptions import ConfigError
 from token_meter.types import Call, Usage
@@ -55,13 +56,17 @@ class Analysis:
         axes = figure.add_subplot()
         for model, points in lines.items():
             ends, sums = zip(*points, strict=True)
-            label = f"{visible(model)}: ${sums[-1]:.4g}".replace("$", r"\$")
+            label = f"{visible(model)}: {_dollars(sums[-1])}"
             axes.step(ends, sums, where="post", marker="." if len(ends) < 50 else None, label=label)
         axes.set_ylabel("US dollars")
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(lambda value, _: _dollars(value))
         axes.tick_params(axis="x", rotation=30)
         if lines:
             axes.legend()
+            moments = [end for points in lines.values() for end, _ in points]
+            if min(moments) == max(moments):  # a single moment has no scale of its own: the axis would span years
+                axes.set_xlim(moments[0] - timedelta(minutes=1), moments[0] + timedelta(minutes=1))
         axes.set_title("cost" + (f" (left out: {unpriced:,} without a price)" if unpriced else ""))
         return figure
 
@@ -87,8 +92,6 @@ def _row(call: Call) -> tuple[Any, ...]:
 
 def _lines(calls: Iterable[Call]) -> tuple[dict[str, list[tuple[Any, float]]], int]:
     """For each model, the one that costs most first: when its calls ended, and what they had cost by then."""
-    from datetime import timedelta
-
     ended = sorted(
         ((call.started_at + timedelta(seconds=call.duration_s), call) for call in calls), key=lambda pair: pair[0]
     )
@@ -109,6 +112,11 @@ def _lines(calls: Iterable[Call]) -> tuple[dict[str, list[tuple[Any, float]]], i
         sums[name] = add_usd(sums[name], call.cost)
         lines[name].append((end, float(sums[name])))
     return {name: points for name, points in lines.items() if points}, unpriced
+
+
+def _dollars(amount: float) -> str:
+    """An amount as matplotlib, which takes what is between two dollar signs for a formula, shows it."""
+    return format_usd(Decimal(f"{amount:.4g}")).replace("$", r"\$")
 
 
 def _png(figure: Any) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from token_meter._defaults import book_of, given_book
+from token_meter._defaults import book_of, default_ledger, given_book
 from token_meter._meter.analysis import Analysis
 from token_meter._meter.as_callback import AsCallback
 from token_meter._meter.by_hand import ByHand, adopt
@@ -60,7 +60,8 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
         scope: `context`, or `process` for all calls of the process, wherever they start.
         stream_usage: add `stream_options.include_usage` to streamed requests without it, and remove the additional
             chunk from the answer, so that tokens are reported instead of estimated; over httpx.
-        ledger: where each call is also written: a `Ledger`, or a directory that `token-meter report` reads.
+        ledger: where each call is also written: a `Ledger`, or a directory that `token-meter report` reads; by default
+            what `configure(ledger=...)`, `TOKEN_METER_LEDGER` or pyproject.toml says.
 
     Raises:
         ConfigError: an argument is not valid, or the price file cannot be read.
@@ -125,7 +126,7 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
         is_bounded = not (max_cost is max_tokens is max_calls is None) or on_unpriced == "raise"
         if is_bounded or budgets != () or on_exceed != "raise" or warn_at != 0.8:
             self._limit((max_cost, max_tokens, max_calls), budgets, on_exceed, warn_at)
-        if ledger is not None:
+        if ledger is not None or (ledger := default_ledger()) is not None:  # type: ignore[assignment]  # sink_of checks it
             from token_meter._meter.sink import sink_of
 
             self.sink = sink_of(ledger)

@@ -13,8 +13,9 @@ from token_meter.totals.totals import SubTotal
 
 _ROWS = 20
 _LIMITS = ("max_cost", "max_tokens", "max_calls")
+_NAME = "text-align:left;overflow-wrap:anywhere;min-width:4em"
 _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
-_TABLE = "<table style='border-collapse:separate;border-spacing:.8em .1em'>"
+_TABLE = "<table style='border-collapse:separate;border-spacing:.4em .1em'>"
 _BAR = "display:inline-block;width:12em;height:.7em;border:1px solid currentColor;border-radius:.35em;overflow:hidden"
 
 
@@ -37,7 +38,7 @@ def card(meter: Any, *, warns: bool = True) -> str:
         for name, value in facts.items()
     )
     return (
-        f"<div><div><b>{title}</b>{state} · {counted.total_tokens:,} tokens · "
+        f"<div><div style='overflow-wrap:anywhere'><b>{title}</b>{state} · {counted.total_tokens:,} tokens · "
         f"<b>{escape(cost_line(still, meter, scale))}</b></div>{_TABLE}{rows}{_bars(meter)}</table>"
         f"{_table('model', models, scale)}{_table('tag', tags, scale)}</div>"
     )
@@ -49,7 +50,7 @@ def _table(heading: str, parts: Mapping[str, SubTotal], scale: int | None) -> st
         return ""
     ordered = sorted(parts.items(), key=lambda item: -item[1].total_tokens)
     rows = "".join(
-        f"<tr><td style='text-align:left'>{escape(visible(name))}</td>"
+        f"<tr><td style='{_NAME}'>{escape(visible(name))}</td>"
         f"<td style='{_NUMBER}'>{sub.successful_requests + sub.failed_requests:,}</td>"
         f"<td style='{_NUMBER}'>{sub.total_tokens:,}</td>"
         f"<td style='{_NUMBER}'>{escape(amount_of(sub, scale))}</td></tr>"

@@ -30,15 +30,13 @@ def check_name(name: object) -> None:
     """Refuse a name that is no text, such as the function of a decorator without parentheses."""
     if not isinstance(name, str):
         msg = f"a meter's name must be a text, not {name!r}; a limit has a keyword: max_cost=0.05"
-        if callable(name):
-            msg = "a function is metered by @meter(), with parentheses"
-        raise ConfigError(msg)
+        raise ConfigError("a function is metered by @meter(), with parentheses" if callable(name) else msg)
 
 
 def check_function(function: object) -> None:
-    """Refuse to decorate what cannot be called."""
-    if not callable(function):
-        msg = f"a meter decorates a function, not {function!r}; to open it, write `with meter() as cb:`"
+    """Refuse to decorate what cannot be called, and a class: its name would be that of a function afterwards."""
+    if not callable(function) or isinstance(function, type):
+        msg = f"a meter decorates a function or a method, not {function!r}; to open it, write `with meter() as cb:`"
         raise ConfigError(msg)
 
 

@@ -57,6 +57,11 @@ class _By(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
             self.fail(str(error), parameter, context)
 
 
+def _both(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> str:
+    """`--by day --by model` is `--by day,model`."""
+    return _By().convert(",".join(given), parameter, context)
+
+
 _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
     "budget": [
         click.option("--max-cost", metavar="USD", help="Limit on the list price of all tokens."),
@@ -79,9 +84,9 @@ _SECTIONS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("-q", "--quiet", is_flag=True, help="Print no report, only what was exceeded."),
     ],
     "view": [
-        click.option("--by", metavar="WHAT", type=_By(), default="test",
+        click.option("--by", metavar="WHAT", type=_By(), default=("test",), multiple=True, callback=_both,
                      help="A row for each test, model, file, process, day, tag, tag:NAME (each value of the label "
-                     "NAME=VALUE), or label (the whole set of tags).  [default: test]"),
+                     "NAME=VALUE), or label (the whole set of tags); two of them: day,tag:NAME.  [default: test]"),
         click.option("--sort", metavar="[-]KEY", help="cost, tokens, calls or name; - for the largest first."),
         click.option("--top", metavar="N", help="How many rows to show."),
         click.option("--min-cost", metavar="USD", help="Sum up smaller rows in one."),

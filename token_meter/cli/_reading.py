@@ -27,6 +27,7 @@ period_options = (
     click.option(
         "--since", metavar="WHEN", help="Calls since then, of all runs: 2026-11-20, 2026-11-20T08:00, 7d, 12h."
     ),
+    click.option("--until", metavar="WHEN", help="Calls before then, of all runs."),
 )
 
 
@@ -47,6 +48,7 @@ def read(
     last: int | None = None,
     every_run: bool = False,
     since: str | None = None,
+    until: str | None = None,
     engine: str = "python",
 ) -> Any:
     """One report, or the records of several shards and directories, as a summary.
@@ -75,8 +77,8 @@ def read(
             if is_asked:
                 msg = f"{paths[0]!r} is a finished report and cannot be priced again; give its ledger with {option}"
                 raise ConfigError(msg)
-        if last is not None or every_run or since is not None:
-            msg = f"{paths[0]!r} is a finished report; --last, --all and --since choose among the runs of a directory"
+        if last is not None or every_run or since is not None or until is not None:
+            msg = f"{paths[0]!r} is a finished report; --last, --all, --since, --until choose what of a ledger is read"
             raise ConfigError(msg)
         summary = load(paths[0], by=by, book=book)
         if is_typed("by") and by != summary.by:
@@ -90,8 +92,8 @@ def read(
     if last is not None and every_run:
         msg = "--last and --all exclude each other"
         raise ConfigError(msg)
-    since_s = None if since is None else seconds_since(since)
-    runs = None if every_run or (since is not None and last is None) else last or 1
+    since_s, until_s = period_of(since, until)
+    runs = None if every_run or ((since or until) is not None and last is None) else last or 1
     if not find_shards(paths, runs, since_s):
         where = ", ".join(map(repr, paths))
         if find_shards(paths, None):
@@ -105,10 +107,11 @@ def read(
     if runs == 1 and last is None:
         _tell_of_other_runs(paths)
     more: dict[str, Any] = {"by": by, "book": book, "as_model": as_model, "vcs": find_vcs(), "labels": config["labels"]}
-    rows, summary = by_engine(engine, find_shards(paths, runs, since_s), since_s, more)
+    rows, summary = by_engine(engine, find_shards(paths, runs, since_s), since_s, until_s, more)
     if summary is None:
-        rows = read_run(paths, last=runs, since_s=since_s)
+        rows = read_run(paths, last=runs, since_s=since_s, until_s=until_s)
         summary = summarise(rows, **more)
+    _check_tags(by, summary, paths, runs, since_s)
     summary = replace(summary, checks=tuple(checks_on_record(rows.facts)))
     run = summary.run
     if run.skipped_records and not run.processes and not summary.totals.calls:
@@ -117,7 +120,45 @@ def read(
     return summary
 
 
-def by_engine(engine: str, shards: list[Path], since_s: float | None, more: dict[str, Any]) -> tuple[Any, Any]:
+def _check_tags(by: str, summary: Any, paths: tuple[str, ...], runs: int | None, since_s: float | None) -> None:
+    """Say which tags there are, where no call has the one that was asked for.
+
+    Raises:
+        ConfigError: a report by it would have one row.
+    """
+    for name in (part.partition(":")[2] for part in by.split(",") if part.startswith("tag:")):
+        nothing = f"(no {name})"
+        if summary.groups and all(nothing in (group.id, *group.id.split(", ")) for group in summary.groups):
+            from token_meter._text import suggestion
+            from token_meter.ledger import read_run
+
+            names: dict[str, None] = {}
+            for row in read_run(paths, last=runs, since_s=since_s):
+                names.update((tag.partition("=")[0], None) for tag in row.call.tags if "=" in tag)
+            if name in names:
+                continue
+            known = f"there are {', '.join(sorted(names)[:20])}" if names else "no call has a tag NAME=VALUE"
+            msg = f"no call has a tag {name}=...{suggestion(name, tuple(names))}; {known}"
+            raise ConfigError(msg)
+
+
+def period_of(since: str | None, until: str | None) -> tuple[float | None, float | None]:
+    """The bounds of a period, in seconds since the epoch.
+
+    Raises:
+        ConfigError: one is no moment, or the period is empty.
+    """
+    since_s = None if since is None else seconds_since(since)
+    until_s = None if until is None else seconds_since(until, "--until")
+    if since_s is not None and until_s is not None and since_s >= until_s:
+        msg = f"no call can start since {since} and before {until}"
+        raise ConfigError(msg)
+    return since_s, until_s
+
+
+def by_engine(
+    engine: str, shards: list[Path], since_s: float | None, until_s: float | None, more: dict[str, Any]
+) -> tuple[Any, Any]:
     """The reader and the summary by DuckDB; the summary is `None` where the plain reader is to read.
 
     `auto` takes the engine where it is installed and the ledger is so long that it is worth a start of it.
@@ -129,7 +170,7 @@ def by_engine(engine: str, shards: list[Path], since_s: float | None, more: dict
 
     if engine == "auto" and not is_installed():
         return None, None
-    reader = EngineReader(shards, since_s=since_s)
+    reader = EngineReader(shards, since_s=since_s, until_s=until_s)
     try:
         return reader, summarise(reader, **more)
     except NotEqualError as why:

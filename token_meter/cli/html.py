@@ -28,7 +28,7 @@ def command(paths: tuple[str, ...], output: str | None, directory: str | None, *
         raise click.UsageError(msg)
     config = config_from(given)
     target = os.path.join(directory, "index.html") if directory else output or "token-meter.html"
-    which = {name: given[name] for name in ("last", "every_run", "since")}
+    which = {name: given[name] for name in ("last", "every_run", "since", "until")}
     summary = read(paths or (config["data_dir"],), given["by"], config, **which)
     write(render(summary, "html", view_of(given, config, with_history=not paths)), target)
     click.echo(f"wrote {target}")

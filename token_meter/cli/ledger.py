@@ -11,6 +11,13 @@ from token_meter.cli._options import Listing, config_from, examples, wrapped
 from token_meter.exceptions import ConfigError
 
 
+def _size(count: int) -> str:
+    """Bytes as people read them; a little is not nothing."""
+    if count < 1_000:
+        return f"{count} bytes"
+    return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
+
+
 @click.group("ledger", cls=Listing)
 def command() -> None:
     """Remove what a long-running service recorded long ago."""
@@ -39,6 +46,6 @@ def prune(data_dir: str | None, older_than: str, dry_run: bool, **given: Any) ->
     done = remove_old(place, seconds_since(older_than, "--older-than"), is_rehearsal=dry_run)
     verb = "would remove" if dry_run else "removed"
     files, runs = counted(done.files, "file"), counted(done.runs, "run")
-    click.echo(f"{verb} {files} ({done.bytes / 1e6:,.1f} MB) and {runs} from {place}")
+    click.echo(f"{verb} {files} ({_size(done.bytes)}) and {runs} from {place}")
     if done.foreign:
         click.echo(f"kept {counted(done.foreign, 'file')} that token-meter did not write", err=True)

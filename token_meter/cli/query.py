@@ -25,22 +25,26 @@ from token_meter.exceptions import LedgerError
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
 @click.option("--csv", "kind", flag_value="csv", help="Write CSV.")
 @click.option("--json", "kind", flag_value="json", help="Write JSON, one object a line.")
+@click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 @click.option("--data-dir", metavar="DIR", help="Where runs are kept.  [default: .token_meter]")
 @click.option("--config", metavar="FILE", help="The pyproject.toml to read.")
 @wrapped
 def command(sql: str, paths: tuple[str, ...], kind: str | None, **given: Any) -> None:
-    """Ask all runs of the data directory, PATHS, or a directory of exported Parquet, with the views calls and tags.
+    """Ask all runs of the data directory, PATHS, or a directory of exported Parquet, with the views calls, tags and
+    costs_by_day.
 
     Needs DuckDB: pip install 'token-meter[lake]'.
     """
+    from token_meter.ci.harness import book_of
     from token_meter.lake import NotEqualError, query
     from token_meter.ledger import find_shards
     from token_meter.report._formatting import terminal
 
-    places = paths or (config_from(given)["data_dir"],)
+    config = config_from(given)
+    places = paths or (config["data_dir"],)
     parquet = sorted(file for place in places for file in Path(place).glob("**/*.parquet"))
     try:
-        names, rows = query(sql, [] if parquet else find_shards(places, None), parquet)
+        names, rows = query(sql, [] if parquet else find_shards(places, None), parquet, book_of(config["prices"]))
     except NotEqualError as why:
         msg = f"this ledger cannot be asked as it is: {why}"
         raise LedgerError(msg) from None

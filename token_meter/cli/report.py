@@ -18,6 +18,7 @@ from token_meter.cli.budget import budgets_of
     epilog=examples(
         "report --by model",
         "report --since 7d --by day",
+        "report --since 2026-11-01 --until 2026-12-01 --by day,tag:customer",
         "report --as-model gpt-4o-mini",
         "report -f md:comment.md -f json:report.json --max-cost 0.50",
     ),
@@ -48,6 +49,7 @@ def command(
     last: int | None,
     every_run: bool,
     since: str | None,
+    until: str | None,
     engine: str,
     store: str | None,
     **given: Any,
@@ -73,6 +75,7 @@ def command(
         last=last,
         every_run=every_run,
         since=since,
+        until=until,
         engine=engine,
     )
     limits = _run.limits_of(_run.budget_settings(config), "run", config["budget.on_exceed"])

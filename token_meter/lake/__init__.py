@@ -6,7 +6,8 @@ Needs `duckdb` (the extra `lake`).
 from __future__ import annotations
 
 from token_meter.lake._duck import NotEqualError, is_installed
-from token_meter.lake._export import export_focus, export_parquet
+from token_meter.lake._export import export_parquet
+from token_meter.lake._focus import export_focus
 from token_meter.lake._query import query
 from token_meter.lake._rows import EngineReader
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_meter.lake._duck import NotEqualError, connect, has_duplicates, load_lines, other_lines
+from token_meter.lake._duck import NotEqualError, database, has_duplicates, load_lines, other_lines
 from token_meter.ledger import COUNTS, Row, RunFacts, RunReader
 from token_meter.ledger._batch import CALL_LINE, LineReader
 from token_meter.types import Usage
@@ -50,6 +51,24 @@ class _Facts(RunReader):
             self._ended = max(self._ended, ended)
 
 
+class Loaded(NamedTuple):
+    """What the lines of a ledger share.
+
+    Attributes:
+        kinds: what stands around the tags of calls, as rows without tags, time and process, by number.
+        tags: sets of tags, by number.
+        processes: who wrote, by number.
+        skipped: how many lines are no records.
+        odd: calls in other forms.
+    """
+
+    kinds: dict[int, Row]
+    tags: dict[int, tuple[str, ...]]
+    processes: list[str]
+    skipped: int
+    odd: list[Row]
+
+
 class EngineReader:
     """Reads shards as `RunReader` does, for `summarise` only: figures are equal, rows are not given one by one.
 
@@ -57,9 +76,12 @@ class EngineReader:
         NotEqualError: (from `collect_into`) the plain reader has to read them.
     """
 
-    def __init__(self, shards: list[Path], *, since_s: float | None = None) -> None:
-        self._shards, self._since_s = list(shards), since_s
-        self._reader = _Facts(self._shards, merge=False, since_s=since_s)
+    def __init__(self, shards: list[Path], *, since_s: float | None = None, until_s: float | None = None) -> None:
+        self._shards = list(shards)
+        self._is_part = since_s is not None or until_s is not None
+        self._since_s = -math.inf if since_s is None else since_s
+        self._until_s = math.inf if until_s is None else until_s
+        self._reader = _Facts(self._shards, merge=False)
 
     @property
     def facts(self) -> RunFacts:
@@ -70,25 +92,17 @@ class EngineReader:
         """Add every call to *collector*."""
         if not self._shards:
             return
-        con = connect()
-        try:
-            self._collect(con, collector)
-        finally:
-            con.close()
-
-    def _collect(self, con: duckdb.DuckDBPyConnection, collector: Collector) -> None:
-        rows, odd = self.load(con)
-        self._sums(con, collector, rows)
-        for row in odd:
+        with database() as con:
+            loaded = self.load(con)
+            self._sums(con, collector, loaded)
+        for row in loaded.odd:
             collector.add(row)
 
-    def load(self, con: duckdb.DuckDBPyConnection) -> tuple[dict[tuple[int, int], Row], list[Row]]:
-        """Make the table `calls` of what is in the form that we write; return what its lines share, and other calls."""
+    def load(self, con: duckdb.DuckDBPyConnection) -> Loaded:
+        """Make the table `plain` of the calls in the form that we write; return what they share, and other calls."""
         load_lines(con, self._shards)
         processes = self._processes(con)
-        rows = self._tails(con, processes)
-        skipped = con.execute("select count(*) from plain where tail_id in (select tail_id from bad)").fetchone()
-        con.execute("delete from plain where tail_id in (select tail_id from bad)")
+        loaded = self._parts(con, processes)
         if has_duplicates(con):
             msg = "a record stands in the ledger twice"
             raise NotEqualError(msg)
@@ -103,10 +117,11 @@ class EngineReader:
             raise NotEqualError(msg)
         known = con.execute("select floor(min(ts))::BIGINT, floor(max(ts))::BIGINT from plain").fetchone()
         began, ended = known or (None, None)
-        self._reader.add(began, ended, skipped[0] if skipped else 0)
-        if self._since_s is not None:
-            con.execute("delete from plain where ts::DOUBLE < ?", [self._since_s])
-        return rows, [row for row in odd if self._since_s is None or row.call.started_s >= self._since_s]
+        self._reader.add(began, ended, loaded.skipped)
+        if self._is_part:
+            con.execute("delete from plain where ts::DOUBLE < ? or ts::DOUBLE >= ?", [self._since_s, self._until_s])
+        is_meant = (self._since_s <= row.call.started_s < self._until_s for row in odd)
+        return loaded._replace(odd=[row for row, is_in in zip(odd, is_meant, strict=True) if is_in])
 
     def _processes(self, con: duckdb.DuckDBPyConnection) -> list[str]:
         """Who wrote each shard. In a file that was combined there are several, and a line's place tells which."""
@@ -134,104 +149,138 @@ class EngineReader:
             names.append(probe._process)
         return names
 
-    def _tails(self, con: duckdb.DuckDBPyConnection, processes: list[str]) -> dict[tuple[int, int], Row]:
-        """Each text that calls share, parsed once for each process; those that are no record go to `bad`."""
-        rows: dict[tuple[int, int], Row] = {}
-        bad = []
-        numbers = {name: n for n, name in enumerate(dict.fromkeys(processes))}
-        readers = {name: LineReader(name) for name in numbers}
+    def _parts(self, con: duckdb.DuckDBPyConnection, processes: list[str]) -> Loaded:
+        """What calls share, parsed once for each text; lines of which it is no record are taken away."""
+        names = list(dict.fromkeys(processes))
         con.execute("create temp table shards (shard INTEGER, process INTEGER)")
-        con.executemany("insert into shards values (?, ?)", [[n + 1, numbers[p]] for n, p in enumerate(processes)])
-        found = con.execute(
-            "select distinct c.tail_id, s.process, t.tail from plain c"
-            " join shards s using (shard) join tails t using (tail_id)"
-        )
-        names = list(numbers)
+        insert(con, "shards", [[n + 1, names.index(process)] for n, process in enumerate(processes)])
+        reader = LineReader("")
+        kinds, tags, whole = {}, {}, {}
+        for kind_id, kind in con.execute("select kind_id, kind from kinds order by kind_id").fetchall():
+            head, cut, rest = kind.encode("ascii").partition(b"\x1f")
+            whole[kind_id] = head, rest
+            row = reader.kind(head[1:], rest) if cut else None
+            if row is not None:
+                kinds[kind_id] = row
+        found = con.execute("select text_id, text from texts order by text_id")
         while some := found.fetchmany(2_000):
-            for tail_id, process, tail in some:
-                row = readers[names[process]].shared(tail.encode("ascii"))
-                if row is None:
-                    bad.append(tail_id)
-                else:
-                    rows[tail_id, process] = row
-        con.execute("create temp table bad (tail_id BIGINT)")
-        if bad:
-            con.executemany("insert into bad values (?)", [[tail_id] for tail_id in dict.fromkeys(bad)])
-        return rows
+            for text_id, text in some:
+                names_of = reader.tags(text.encode("ascii"))
+                if names_of is not None:
+                    tags[text_id] = names_of
+        insert(con, "good_kinds", [[kind] for kind in kinds], "kind_id INTEGER")
+        insert(con, "good_texts", [[text] for text in tags], "text_id INTEGER")
+        con.execute(
+            """create temp table bad as select p.shard, p.place, p.kind_id, p.text_id from plain p
+            where kind_id not in (select kind_id from good_kinds) or text_id not in (select text_id from good_texts)"""
+        )
+        for kind_id, text in con.execute(
+            "select distinct kind_id, text from bad join texts using (text_id)"
+        ).fetchall():
+            head, rest = whole[kind_id]
+            tail = head + b',"tags":[' + text.encode("ascii") + b'],"src":' + rest if rest else head
+            if reader.shared(tail) is not None:
+                msg = "a record has its fields in an order of its own"
+                raise NotEqualError(msg)
+        skipped = con.execute("select count(*) from bad").fetchone()
+        con.execute("delete from plain where (shard, place) in (select (shard, place) from bad)")
+        return Loaded(kinds, tags, names, skipped[0] if skipped else 0, [])
 
-    def _sums(self, con: duckdb.DuckDBPyConnection, collector: Collector, rows: dict[tuple[int, int], Row]) -> None:
+    def _sums(self, con: duckdb.DuckDBPyConnection, collector: Collector, loaded: Loaded) -> None:
         """Sums by place and day, of calls with the same counts above 0; where a place has few usages, one by one."""
-        places, found = collector.plan(rows)
-        if collector.is_cut:
+        needs = collector.needs
+        key = ["kind_id", *(["text_id"] if "tags" in needs else []), *(["process"] if "process" in needs else [])]
+        found = con.execute(f"select distinct {', '.join(key)} from plain join shards using (shard)")
+        rows = {}
+        while some := found.fetchmany(5_000):
+            for kind_id, *others in some:
+                row = loaded.kinds[kind_id]
+                if "tags" in needs:
+                    row = row._replace(call=row.call._replace(tags=loaded.tags[others[0]]))
+                if "process" in needs:
+                    row = row._replace(process=loaded.processes[others[-1]])
+                rows[kind_id, *others] = row
+        places, plan = collector.plan(rows)
+        if collector.is_cut():
             msg = "there are more groups than a report has"
             raise NotEqualError(msg)
-        con.execute("create temp table plan (tail_id BIGINT, process INTEGER, place INTEGER)")
-        insert(con, "plan", [[tail, process, n] for (tail, process), some in found.items() for n in some])
+        insert(
+            con,
+            "plan",
+            [[*parts, n] for parts, some in plan.items() for n in some],
+            ", ".join(f"{name} INTEGER" for name in [*key, "place"]),
+        )
         counts, sums = ", ".join(COUNTS), ", ".join(f"sum({name})::BIGINT" for name in COUNTS)
         shape = " + ".join(
             f"(case when {name} is null then 0 when {name} = 0 then 1 else 2 end) * {3**n}"
             for n, name in enumerate(COUNTS)
         )
         con.execute(
-            f"""create temp table used as select p.place, floor(c.ts / {_DAY_S})::INTEGER as day,
-            floor(c.ts / {_SLOT_S})::INTEGER as slot, c.tail_id, s.process, ms, ({shape})::SMALLINT as shape,
+            f"""create temp table used as select plan.place, floor(c.ts / {_DAY_S})::INTEGER as day,
+            floor(c.ts / {_SLOT_S})::INTEGER as slot, process, ms, ({shape})::SMALLINT as shape,
             coalesce(prompt_tokens is not null and completion_tokens is not null
             and total_tokens = prompt_tokens + completion_tokens and coalesce(cached_tokens, 0) <= prompt_tokens
             and coalesce(reasoning_tokens, 0) <= completion_tokens
             and coalesce(cache_write_tokens, 0) = 0, false) as is_sum,
             c.shard::BIGINT << 40 | c.place as stands_at, {counts}
-            from plain c join shards s using (shard) join plan p on p.tail_id = c.tail_id and p.process = s.process"""
+            from plain c join shards using (shard) join plan using ({", ".join(key)})"""
         )
         con.execute("drop table plain")
-        leaf = "place, day" if collector.is_by_day else "place"
+        by = "place, day" if collector.is_by_day else "place"
         con.execute(
-            f"""create temp table wide as select {leaf} from used group by {leaf}
+            f"""create temp table wide as select {by} from used group by {by}
             having count(distinct hash({counts})) > {_MOST_USAGES}"""
         )
-        for place, day in con.execute(
-            f"select place, max(day) from used group by {leaf} order by min(stands_at)"
+        for place, day, processes in con.execute(
+            f"select place, max(day), list(distinct process) from used group by {by} order by min(stands_at)"
         ).fetchall():  # rows of a report stand in the order in which the plain reader meets them
-            row, group = places[place]
-            collector.begin(group, _at(row, float(day * _DAY_S), 1, 0.0))
+            spot = places[place]
+            who = loaded.processes[processes[0]]
+            leaf = collector.leaf(spot, _at(spot.row, float(day * _DAY_S), 1, 0.0, who))
+            leaf.processes.update(loaded.processes[n] for n in processes)
+        if collector.is_cut():
+            msg = "there are more groups than a report has"
+            raise NotEqualError(msg)
         summed = con.execute(
-            f"""select place, day, shape, any_value(tail_id), any_value(process), count(*), sum(ms)::DOUBLE / 1000,
-            max(prompt_tokens), {sums} from used semi join wide using ({leaf}) where is_sum
+            f"""select place, day, shape, any_value(process), count(*), sum(ms)::DOUBLE / 1000,
+            max(prompt_tokens), {sums} from used semi join wide using ({by}) where is_sum
             group by place, day, shape order by day, place, shape"""
-        ).fetchall()
+        )
         done = []
-        for place, day, form, tail, process, calls, duration_s, largest, *counted in summed:
-            row = _at(rows[tail, process], float(day * _DAY_S), calls, duration_s)
-            if collector.add_sum(places[place][1], row, _usage(counted) or Usage(), largest, _DAY_S):
-                done.append([place, day, form])
-        con.execute("create temp table done (place INTEGER, day INTEGER, shape SMALLINT)")
-        insert(con, "done", done)
+        while some := summed.fetchmany(5_000):
+            for place, day, form, process, calls, duration_s, largest, *counted in some:
+                row = _at(places[place].row, float(day * _DAY_S), calls, duration_s, loaded.processes[process])
+                if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, _DAY_S):
+                    done.append([place, day, form])
+        insert(con, "done", done, "place INTEGER, day INTEGER, shape INTEGER")
         single = con.execute(
-            f"""select place, slot, any_value(tail_id), any_value(process), count(*), sum(ms)::DOUBLE / 1000, {counts}
+            f"""select place, slot, any_value(process), count(*), sum(ms)::DOUBLE / 1000, {counts}
             from used left join done using (place, day, shape) where done.place is null or not is_sum
             group by place, slot, {counts} order by min(stands_at)"""
         )
         while some := single.fetchmany(5_000):
-            for place, slot, tail, process, calls, duration_s, *counted in some:
-                row = _at(rows[tail, process], float(slot * _SLOT_S), calls, duration_s)
-                call = row.call._replace(usage=_usage(counted))
-                collector.add_at(places[place][1], row._replace(call=call))
+            for place, slot, process, calls, duration_s, *counted in some:
+                row = _at(places[place].row, float(slot * _SLOT_S), calls, duration_s, loaded.processes[process])
+                collector.add_at(places[place], row._replace(call=row.call._replace(usage=usage_of(counted))))
 
 
-def _usage(counts: list[Any]) -> Usage | None:
+def usage_of(counts: list[Any]) -> Usage | None:
+    """The usage of a line's six counts."""
     prompt, completion, total, cached, written, reasoning = counts
     usage = Usage(prompt, completion, total, cached, written, None, reasoning)
     return usage if any(count is not None for count in counts) else None
 
 
-def _at(shared: Row, start_s: float, calls: int, duration_s: float) -> Row:
+def _at(shared: Row, start_s: float, calls: int, duration_s: float, process: str) -> Row:
     """The row of calls from one moment on."""
     call = shared.call._replace(started_s=start_s, duration_s=duration_s / calls)
-    return shared._replace(call=call, calls=calls, duration_s=duration_s)
+    return shared._replace(call=call, calls=calls, duration_s=duration_s, process=process)
 
 
-def insert(con: duckdb.DuckDBPyConnection, table: str, values: list[list[Any]]) -> None:
-    """Insert many rows: one by one takes a millisecond each."""
-    for at in range(0, len(values), 1_000):
-        some = values[at : at + 1_000]
-        marks = ", ".join(f"({', '.join('?' * len(some[0]))})" for _ in some)
-        con.execute(f"insert into {table} values {marks}", [cell for row in some for cell in row])
+def insert(con: duckdb.DuckDBPyConnection, table: str, values: list[list[Any]], columns: str = "") -> None:
+    """Insert many rows, by columns: one by one takes a millisecond each. With *columns*, make the table first."""
+    if columns:
+        con.execute(f"create temp table {table} ({columns})")
+    for at in range(0, len(values), 10_000):
+        some = [list(column) for column in zip(*values[at : at + 10_000], strict=True)]
+        con.execute(f"insert into {table} select {', '.join('unnest(?)' for _ in some)}", some)

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from token_meter.lake._duck import connect
+from token_meter._defaults import default_book
+from token_meter.lake._costs import price_calls, priced
 from token_meter.lake._rows import EngineReader, insert
 from token_meter.ledger import COUNTS, Row, RunFacts
 from token_meter.types import Usage
 
 if TYPE_CHECKING:
     import duckdb
+
+    from token_meter.prices import PriceBook
 
 VERSION = 1
 _SHARED: tuple[tuple[str, str], ...] = (
@@ -23,56 +26,67 @@ _SHARED: tuple[tuple[str, str], ...] = (
     ("streamed", "BOOLEAN"), ("source", "VARCHAR"), ("tags", "VARCHAR[]"), ("context", "VARCHAR"),
     ("phase", "VARCHAR"), ("try", "INTEGER"), ("worker", "VARCHAR"), ("late", "BOOLEAN"), ("process", "VARCHAR"),
 )  # fmt: skip
+_APART = ("tags", "process")
 _RARE = tuple(name for name in Usage._fields if name not in COUNTS)
 _RARE_TYPES = {"audio_seconds": "DOUBLE", "fees": "VARCHAR", "provider_cost": "DECIMAL(38, 12)"}
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("id", "VARCHAR"), ("started_at", "TIMESTAMP"), ("day", "DATE"), ("duration_s", "DOUBLE"),
     ("first_token_s", "DOUBLE"), *((name, "BIGINT") for name in COUNTS),
     *((name, _RARE_TYPES.get(name, "BIGINT")) for name in _RARE), *_SHARED,
+    ("cost_usd", "DECIMAL(38, 12)"), ("price_source", "VARCHAR"), ("missing", "VARCHAR[]"),
 )  # fmt: skip
 """Names and types, version 1."""
+_FROM = {"process": "writers.process"}
+_TAGS_AT = [name for name, _ in _SHARED].index("tags")
 
 
 def _values(row: Row) -> list[Any]:
     call = row.call
     found = {
         **{name: getattr(call, name) for name, _ in _SHARED if name in call._fields},
-        "tags": list(call.tags), "context": row.context, "phase": row.phase, "try": row.attempt, "worker": row.worker,
-        "late": row.late, "process": row.process,
+        "context": row.context, "phase": row.phase, "try": row.attempt, "worker": row.worker, "late": row.late,
     }  # fmt: skip
-    return [found[name] for name, _ in _SHARED]
+    return [found[name] for name, _ in _SHARED if name not in _APART]
 
 
-def make_table(shards: list[Path], since_s: float | None = None) -> tuple[duckdb.DuckDBPyConnection, RunFacts]:
-    """A database with the view `calls` of these columns, in the order of the ledger.
+def make_table(
+    con: duckdb.DuckDBPyConnection,
+    shards: list[Path],
+    since_s: float | None = None,
+    until_s: float | None = None,
+    book: PriceBook | None = None,
+) -> RunFacts:
+    """Make the view `calls` of these columns in a database; return what is known of the ledger.
 
     Raises:
         NotEqualError: the plain reader has to read the ledger.
     """
-    con, reader = connect(), EngineReader(shards, since_s=since_s)
-    rows, odd = reader.load(con)
-    columns = ", ".join(f"{name} {kind}" for name, kind in _SHARED)
-    con.execute(f"create temp table shared (tail_id BIGINT, process_id INTEGER, {columns})")
-    insert(con, "shared", [[tail, process, *_values(row)] for (tail, process), row in rows.items()])
+    book = book or default_book()
+    reader = EngineReader(shards, since_s=since_s, until_s=until_s)
+    loaded = reader.load(con)
+    price_calls(con, loaded, book)
+    columns = ", ".join(f"{name} {kind}" for name, kind in _SHARED if name not in _APART)
+    insert(con, "shared", [[n, *_values(row)] for n, row in loaded.kinds.items()], f"kind_id INTEGER, {columns}")
+    insert(con, "named", [[n, list(tags)] for n, tags in loaded.tags.items()], "text_id INTEGER, tags VARCHAR[]")
+    insert(con, "writers", [[n, name] for n, name in enumerate(loaded.processes)], "number INTEGER, process VARCHAR")
     con.execute(f"create temp table rarer ({', '.join(f'{name} {kind}' for name, kind in COLUMNS)})")
-    insert(con, "rarer", list(_odd(odd)))
+    insert(con, "rarer", list(_odd(loaded.odd, book)))
     names = ", ".join(
-        f"NULL::{kind} as {name}" if name in _RARE else f"s.{name}" if (name, kind) in _SHARED else name
-        for name, kind in COLUMNS[5:]
+        f"NULL::{kind} as {name}" if name in _RARE else _FROM.get(name, name) for name, kind in COLUMNS[5:]
     )
     con.execute(
         f"""create temp view calls as
         select c.id, make_timestamp((c.ts::DECIMAL(28, 6) * 1000000)::BIGINT) as started_at,
                make_timestamp((c.ts::DECIMAL(28, 6) * 1000000)::BIGINT)::DATE as day, c.ms::DOUBLE / 1000 as duration_s,
                c.first_ms / 1000 as first_token_s, {names}
-        from plain c join shards h on c.shard = h.shard
-        join shared s on s.tail_id = c.tail_id and s.process_id = h.process
+        from plain c join shards using (shard) join writers on number = shards.process join shared using (kind_id)
+        join named using (text_id) join costs k on k.shard = c.shard and k.place = c.place
         union all select {", ".join(name for name, _ in COLUMNS)} from rarer"""
     )
-    return con, reader.facts
+    return reader.facts
 
 
-def _odd(rows: Iterable[Row]) -> Iterator[list[Any]]:
+def _odd(rows: Iterable[Row], book: PriceBook) -> Iterator[list[Any]]:
     from datetime import UTC, datetime
 
     for row in rows:
@@ -81,4 +95,6 @@ def _odd(rows: Iterable[Row]) -> Iterator[list[Any]]:
         usage = call.tokens
         fees = None if usage.fees is None else json.dumps(dict(usage.fees))
         counts = [fees if name == "fees" else getattr(usage, name) for name, _ in COLUMNS[5 : 5 + len(Usage._fields)]]
-        yield [call.id, at, at.date(), call.duration_s, call.first_token_s, *counts, *_values(row)]
+        cells, costs = _values(row), priced(row, book)
+        cells = [*cells[:_TAGS_AT], list(call.tags), *cells[_TAGS_AT:], row.process, *costs]
+        yield [call.id, at, at.date(), call.duration_s, call.first_token_s, *counts, *cells]

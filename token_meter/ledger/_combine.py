@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from token_meter.ledger import _line
+from token_meter.ledger._lines import lines_of
 from token_meter.ledger._place import find_shards, replaced
-from token_meter.ledger._read import RunFacts, _lines, marks_beside, read_run
+from token_meter.ledger._read import RunFacts, marks_beside, read_run
 
 
 def combine(
@@ -41,7 +42,7 @@ def _distinct(sources: Iterable[Path]) -> Iterable[bytes]:
     seen: set[int] = set()
     written_in = b""
     found_marks = [_line.record("close", lost=1, mark=mark).rstrip(b"\n") for mark in marks_beside(sources)]
-    for lines in (found_marks, *map(_lines, sources)):
+    for lines in (found_marks, *map(lines_of, sources)):
         section = b""
         for line in lines:
             try:

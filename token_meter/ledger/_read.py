@@ -15,11 +15,10 @@ from token_meter.blind_spots import BlindSpot
 from token_meter.ledger import _line
 from token_meter.ledger._batch import CALL_LINE, WRONG, Keeper
 from token_meter.ledger._line import Row
+from token_meter.ledger._lines import lines_of
 from token_meter.ledger._place import find_shards, is_held, marks_in
 from token_meter.ledger._seen import SeenIds, split_id
 
-_CHUNK = 1 << 20
-_LONGEST_LINE = 1 << 20
 _IN_FLIGHT_SHOWN = 1_000
 _BLIND_SPOTS_SHOWN = 100
 _START_HEAD = re.compile(rb'\{"t":"start","v":[12],"id":"([0-9a-f]{16})-([0-9a-f]{1,8})","ts":\d{1,11}\.\d{6}(?=[,}])')
@@ -110,7 +109,7 @@ class RunReader:
         until_s: float | None = None,
     ) -> None:
         self._shards = list(shards)
-        self._merge = merge
+        self.is_merging = merge
         self._since_s = -math.inf if since_s is None else since_s
         self._until_s = math.inf if until_s is None else until_s
         self._seen = SeenIds()
@@ -135,11 +134,6 @@ class RunReader:
         for shard in self._shards:
             yield from self._rows(shard, keeper)
         yield from self._more()
-
-    @property
-    def is_merging(self) -> bool:
-        """Whether like calls become one row."""
-        return self._merge
 
     def _more(self) -> Iterator[Row]:
         """Rows that stand in no shard."""
@@ -179,7 +173,7 @@ class RunReader:
         waiting = 0
         slot = range(0)
         last, marks = b"", bytearray()
-        for line in _lines(shard):
+        for line in lines_of(shard):
             found = call_of(line)
             if found is None:
                 if line.startswith(b'{"t":"open"'):
@@ -194,8 +188,10 @@ class RunReader:
             if at not in slot or waiting >= keeper.most:
                 yield from keeper.release()
                 waiting, slot = 0, keeper.slot(at)
-            batch = find(tail, at)
-            if batch is None:  # do not mark the id of a torn line as seen: the whole line may follow
+            is_meant = not is_part or since_s <= float(second + fraction) < until_s
+            batch = find(tail, at) if is_meant else None
+            if batch is None and (is_meant or keeper.reader.shared(tail) is None):
+                # Do not mark the id of a torn line as seen: the whole line may follow.
                 self._skipped += 1
                 continue
             if prefix != last:
@@ -214,7 +210,7 @@ class RunReader:
                 self._ended = at
             if at < self._began or not self._began:
                 self._began = at
-            if is_part and not since_s <= float(second + fraction) < until_s:
+            if batch is None:
                 continue
             batch.ms += float(ms)
             several = batch.counts
@@ -225,7 +221,7 @@ class RunReader:
                     batch.id, batch.started_s, batch.first = prefix + b"-" + number, float(second + fraction), first
                 several[counts] = 1
                 waiting += 1
-            if not self._merge:
+            if not self.is_merging:
                 yield from keeper.release()
         yield from keeper.release()
 
@@ -295,23 +291,6 @@ def marks_beside(shards: Iterable[Path]) -> list[str]:
     """List the marks in the directories of *shards*, with the directory's name, so that none counts twice."""
     directories = dict.fromkeys(os.path.abspath(shard.parent) for shard in shards)
     return [f"{os.path.basename(path)}/{name}" for path in directories for name in marks_in(Path(path))]
-
-
-def _lines(shard: Path) -> Iterator[bytes]:
-    """Yield the lines without their line breaks. A last line without a break is included, because it may be whole."""
-    rest = b""
-    try:
-        with open(shard, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-                if len(rest) > _LONGEST_LINE:  # we never write such a line; the rest of it is skipped too
-                    yield b"too long"
-                    rest = b""
-    except OSError:
-        yield b"unreadable"
-    if rest:
-        yield rest
 
 
 def _context_of(line: bytes) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _rates
 from token_meter.prices import _validation as given
-from token_meter.prices._rate_card import EXACT, RateTable, bands_of
+from token_meter.prices._rate_card import EXACT, RateTable
 from token_meter.prices._uplifts import matches
 
 _OUT = ("output", "output_audio", "output_image")
@@ -80,7 +80,7 @@ class Listed:
             ("provider", provider.strip().lower()),
             ("model", model.strip().lower()),
             ("like", None if like is None else like.strip().lower()),
-            ("sheet", bands_of(_rates.rates_of(rates, where), bands)),
+            ("sheet", _rates.bands_of(_rates.rates_of(rates, where), bands)),
             ("factors", _factors(times, where)),
             ("until", None if last is None else last.isoformat()),
             ("until_s", float("inf") if last is None else _end_of(last)),

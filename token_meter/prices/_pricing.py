@@ -67,7 +67,8 @@ class Linear(NamedTuple):
 
     A call has to have a prompt of at most `up_to` tokens, a total that is the sum of prompt and output, and no tokens
     written to a cache. It may have output, tokens from a cache, or an output that is not known, as is said here.
-    `refusal`: why no call has a price.
+    `refusal`: why no call has a price. `per_token`: US dollars for one of the prompt, one of the output, and one from a
+    cache on top.
     """
 
     since: float
@@ -78,6 +79,8 @@ class Linear(NamedTuple):
     one_way: bool
     price: Callable[[Usage], Price]
     refusal: str | None = None
+    source: str | None = None
+    per_token: tuple[Decimal, ...] = ()
 
     def price_sum(self, usage: Usage, largest: int, last: float) -> Price | None:
         """What calls cost of which the sum, the *largest* prompt and the *last* departure are known; `None` where their
@@ -100,12 +103,13 @@ def linear(entry: Entry) -> Linear | None:
         return None
     if not isinstance(card, RateCard) or (bounds := card.linear()) is None:
         return None
-    up_to, output, cached, one_way = bounds
+    up_to, output, cached, one_way, each = bounds
 
     def price(usage: Usage) -> Price:
         return Price(card.cost_of_sum(usage), entry.source, None)
 
-    return Linear(entry.since, entry.until, min(up_to, entry.up_to), output, cached, one_way, price)
+    up_to = min(up_to, entry.up_to)
+    return Linear(entry.since, entry.until, up_to, output, cached, one_way, price, None, entry.source, each)
 
 
 def charged(usage: Usage, listed: Price) -> Price:

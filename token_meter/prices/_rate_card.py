@@ -6,7 +6,7 @@ another `calc_price`, and independent of the decimal context of the caller's thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from operator import add, lt
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -134,12 +134,9 @@ class RateCard:
         """
         prompts, completions, totals, cached, write, write_long, reasoning, *others = zip(*usages, strict=True)
         charges = others.pop(-2)
-        if (
-            self._images
-            or self._kinds
-            or charges.count(None) < len(charges)
-            or any(map(any, (write, write_long, *others)))
-        ):
+        if self._images or self._kinds or charges.count(None) < len(charges):
+            return None
+        if any(map(any, (write, write_long, *others))):
             return None
         if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
             return None
@@ -154,15 +151,16 @@ class RateCard:
         """The same of calls of text, of which the sum is known, and that they are `linear`."""
         return self._cost_in(self._base, usage)
 
-    def linear(self) -> tuple[float, bool, bool, bool] | None:
-        """Whose sum costs what they cost: calls up to which prompt; may they have output, or parts from the cache, and
-        may their output be unknown? `None`: each costs on its own.
+    def linear(self) -> tuple[float, bool, bool, bool, tuple[Decimal, ...]] | None:
+        """Which calls cost what their sum costs: those up to which prompt; may they have output, parts from a cache, an
+        output that is not known; and the dollars for a token sent, made, and cached on top. `None`: no calls.
         """
-        if self._images or self._kinds or self._base.input is None:
+        sent, made, cached = rates = (self._base.input, self._base.output, self._base.cached)
+        if self._images or self._kinds or sent is None:
             return None
         up_to = self._above[-1][0] if self._above else float("inf")
-        output, cached = self._base.output, self._base.cached
-        return up_to, output is not None, cached is not None, self._embeds or not output
+        each = tuple(_WIDE.divide(Decimal(rate or 0), self._base.divisor) for rate in rates)
+        return up_to, made is not None, cached is not None, self._embeds or not made, each
 
     def _band_of(self, prompt: int) -> _Band:
         for start, band in self._above:
@@ -293,8 +291,7 @@ def _band(rates: Mapping[str, Decimal], factor: Decimal | None) -> _Band:
     places = max((-int(rate.as_tuple().exponent) for rate in found.values()), default=0)
     scale = Decimal(10) ** max(places, 0)
     whole = {unit: int(_WIDE.multiply(rate, scale)) for unit, rate in found.items()}
-    text = whole.get("input")
-    write = whole.get("cache_write")
+    text, write = whole.get("input"), whole.get("cache_write")
     return _Band(
         divisor=scale * 1_000_000,
         input=text,
@@ -319,8 +316,3 @@ def _refuse(unit: str) -> NoReturn:
 def _contradict(part: str, total: str) -> NoReturn:
     msg = f"the counts contradict each other: more {part} than {total}"
     raise UnpriceableError(msg)
-
-
-def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
-    """Return rates and their bands in ascending order."""
-    return ((0, rates), *sorted(above, key=lambda band: band[0]))

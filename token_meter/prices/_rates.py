@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
-from token_meter.prices._rate_card import UNITS, RateTable, bands_of
+from token_meter.prices._rate_card import UNITS, RateTable
 from token_meter.prices._validation import rate_of
 
 STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
@@ -138,3 +138,8 @@ def start_of(start: int | str, where: str) -> int:
         msg = f"{where}: above must name a number of input tokens such as 272000, not {start!r}"
         raise ConfigError(msg)
     return int(text)
+
+
+def bands_of(rates: Mapping[str, Decimal], above: Iterable[tuple[int, Mapping[str, Decimal]]] = ()) -> RateTable:
+    """Return rates and their bands in ascending order."""
+    return ((0, rates), *sorted(above, key=lambda band: band[0]))

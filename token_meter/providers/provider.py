@@ -42,12 +42,10 @@ class Provider(NamedTuple):
     Attributes:
         id: its id in records and price books: `openai`, `anthropic`, ...
         hosts: its hosts; `*` matches any part of a name.
-        apis: its wire formats. Other services serve the same apis, so their paths count on any host, unless the api
-            needs a sign.
+        apis: its wire formats. Others serve the same, so their paths count on any host, unless an api needs a sign.
         free: paths on its hosts to which a POST costs nothing (files, token counts), without a leading version such as
             `v1/`; `*` matches any part of a segment, `**` any number of segments. Other methods than POST are free.
-        marks: names of request headers that only this provider's SDKs send, in lower case; after a colon and a space
-            the start of its value.
+        marks: request headers that only its SDKs send, in lower case; after a colon and a space the start of the value.
         gates: the gates of its SDKs.
         rpcs: its methods over gRPC.
         read_headers: adds what the answer's headers report to the reading of an answer from one of its hosts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from token_meter.providers import compatible
+from token_meter.providers import compatible, hosted
 from token_meter.providers.anthropic import ANTHROPIC
 from token_meter.providers.bedrock import AWS
 from token_meter.providers.cohere import COHERE
@@ -13,4 +13,4 @@ from token_meter.providers.openai import OPENAI
 from token_meter.providers.voyage import VOYAGE
 from token_meter.providers.xai import XAI
 
-ROWS = (OPENAI, ANTHROPIC, GOOGLE, AWS, MISTRAL, COHERE, OLLAMA, VOYAGE, XAI, *compatible.ROWS)
+ROWS = (OPENAI, ANTHROPIC, GOOGLE, AWS, MISTRAL, COHERE, OLLAMA, VOYAGE, XAI, *compatible.ROWS, *hosted.ROWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
 from token_meter.ledger import Row, RunFacts, RunReader
-from token_meter.prices import BY_MODEL
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._facts import notices_of, run_of
-from token_meter.report._grouping import EVERY_CALL, OTHER, day_of, file_of, keys_of, type_of
+from token_meter.report._grouping import EVERY_CALL, OTHER, file_of, keys_of, needs_of, type_of
+from token_meter.report._pricing import Pricing, priced_as
 from token_meter.report._summary import (
     NOTHING,
     By,
@@ -26,25 +26,11 @@ from token_meter.report._summary import (
     total_of,
 )
 from token_meter.report._sums import Linear, Sums, kind_of
-from token_meter.types import Call, Price, Usage
+from token_meter.types import Call, Usage
 
 T = TypeVar("T")
 _MOST_GROUPS = 50_000
 _MOST_MODELS = 1_000
-
-
-class Pricing(Protocol):
-    """A price book, as far as reports use it."""
-
-    @property
-    def version(self) -> str:
-        """The price data in use, for reports."""
-
-    def price(self, call: Call) -> Price:
-        """What a call costs. Never raises."""
-
-    def price_each(self, call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
-        """What calls like *call* cost with each of *usages*. Never raises."""
 
 
 @runtime_checkable
@@ -124,6 +110,13 @@ class _LeafKey(NamedTuple):
     try_: int
 
 
+class Spot(NamedTuple):
+    """A place for calls like *row*, in the group of this number of those that it belongs to."""
+
+    row: Row
+    number: int
+
+
 class Collector:
     """The sums of a report, while rows are added."""
 
@@ -159,50 +152,53 @@ class Collector:
     # For an engine that has sums.
 
     @property
-    def is_by_day(self) -> bool:
-        """Whether the group of a row depends on its time."""
-        return self.by == "day"
+    def needs(self) -> frozenset[str]:
+        """What groups depend on: `tags`, `process`, `day`."""
+        return needs_of(self.by)
 
     @property
+    def is_by_day(self) -> bool:
+        """Whether the group of a row depends on its time."""
+        return "day" in self.needs
+
     def is_cut(self) -> bool:
         """Whether groups or models were put together, so that the order of rows matters."""
         return len(self._groups) >= _MOST_GROUPS or len(self._models) >= _MOST_MODELS
 
-    def plan(self, rows: Mapping[T, Row]) -> tuple[list[tuple[Row, str]], dict[T, list[int]]]:
+    def plan(self, rows: Mapping[T, Row]) -> tuple[list[Spot], dict[T, list[int]]]:
         """Where calls like each of *rows* are added: places, and for each row the numbers of its places.
 
         Rows in one place are counted and priced alike, apart from their usages and times.
         """
-        places: list[tuple[Row, str]] = []
+        places: list[Spot] = []
         known: dict[tuple[Any, ...], int] = {}
         found: dict[T, list[int]] = {}
         for name, row in rows.items():
             call = row.call
-            for group in [""] if self.is_by_day else self._keys(row):
-                leaf = self._leaf_key(row, group)
+            for n, group in enumerate(self._keys(row)):
+                leaf = (group, kind_of(call), row.phase, row.attempt) if self.is_by_day else self._leaf_key(row, group)
                 key = (leaf, call.source, row.late, bool(call.attempt), call.is_success, call.certainty)
                 number = known.setdefault(key, len(places))
                 if number == len(places):
-                    places.append((row, group))
+                    places.append(Spot(row, n))
                 found.setdefault(name, []).append(number)
         return places, found
 
-    def begin(self, group: str, row: Row) -> None:
-        """Make the place for such rows, so that places stand in the order of their first rows."""
-        self._leaf(row, day_of(row) if self.is_by_day else group)
+    def leaf(self, spot: Spot, row: Row) -> Leaf:
+        """The sums of a place that a row of it belongs to; they stand in the order in which they are asked for."""
+        return self._leaf(row, list(self._keys(row))[spot.number])
 
-    def add_at(self, group: str, row: Row) -> None:
+    def add_at(self, spot: Spot, row: Row) -> None:
         """Add a row to one of its groups."""
-        prices = self.prices(row.call, (usage for usage, _ in usages_of(row)))
-        self._leaf(row, day_of(row) if self.is_by_day else group).add(row, prices)
+        self.leaf(spot, row).add(row, self.prices(row.call, (usage for usage, _ in usages_of(row))))
 
-    def add_sum(self, group: str, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
+    def add_sum(self, spot: Spot, row: Row, usage: Usage, largest: int, seconds: float) -> bool:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
         rule = self.linear(row.call)
-        price = rule and rule.price_sum(usage, largest, row.call.started_s + seconds)
+        price = None if rule is None else rule.price_sum(usage, largest, row.call.started_s + seconds)
         if price is None:
             return False
-        self._leaf(row, day_of(row) if self.is_by_day else group).add_sum(row, usage, price)
+        self.leaf(spot, row).add_sum(row, usage, price)
         return True
 
     def _leaf(self, row: Row, group: str) -> Leaf:
@@ -295,29 +291,6 @@ def _bounded(name: str, known: set[str], most: int) -> str:
         return OTHER
     known.add(name)
     return name
-
-
-def priced_as(book: Pricing, as_model: str) -> Callable[[Call, Iterable[Usage | None]], Iterator[Price]]:
-    """Return a function that prices calls as if *as_model* had answered: whose provider sells it, else its maker."""
-    provider, colon, model = as_model.partition(":")
-
-    def prices(call: Call, usages: Iterable[Usage | None]) -> Iterator[Price]:
-        call = call._replace(
-            request_model=model if colon else as_model, response_model=None, service_tier=None, processing=None
-        )
-        uncharged = [u if u is None or u.provider_cost is None else u._replace(provider_cost=None) for u in usages]
-        if colon:
-            yield from book.price_each(call._replace(host=None, base_url=None, provider=provider), uncharged)
-            return
-        there = book.price_each(call._replace(host=None, base_url=None, provider=BY_MODEL), uncharged)
-        for here, maker in zip(book.price_each(call, uncharged), there, strict=True):
-            if here.cost is not None or maker.cost is None:
-                hint = f"{here.reason}; or say who sells it: PROVIDER:{as_model}"
-                yield here if here.cost is not None or here.reason is None else here._replace(reason=hint)
-            else:
-                yield maker
-
-    return prices
 
 
 @cache

@@ -29,6 +29,10 @@ def day_of(row: Row) -> str:
 
 def keys_of(by: By) -> Callable[[Row], Iterable[str]]:
     """What rows a call belongs to: one; or one for each of its tags, and that of every call."""
+    first, comma, second = by.partition(",")
+    if comma:
+        outer, inner = keys_of(first), keys_of(second)
+        return lambda row: _pairs(outer(row), inner(row))
     if by == "tag":
         return lambda row: [*(row.call.tags or ("(no tag)",)), EVERY_CALL]
     kind, _, name = by.partition(":")
@@ -41,6 +45,15 @@ def keys_of(by: By) -> Callable[[Row], Iterable[str]]:
     return lambda row: (key(row),)
 
 
+def _pairs(outer: Iterable[str], inner: Iterable[str]) -> list[str]:
+    """Each row of the one with each of the other; what holds every call is that of both."""
+    firsts, seconds = list(outer), list(inner)
+    if EVERY_CALL not in (firsts[-1], seconds[-1]):
+        return [f"{first}, {second}" for first in firsts for second in seconds]
+    some = [[key for key in keys if key != EVERY_CALL] for keys in (firsts, seconds)]
+    return [*(f"{first}, {second}" for first in some[0] for second in some[1]), EVERY_CALL]
+
+
 _KEYS: Mapping[By, Callable[[Row], str]] = {
     "test": lambda row: row.context or OUTSIDE,
     "model": lambda row: row.call.model or "(no model)",
@@ -51,9 +64,15 @@ _KEYS: Mapping[By, Callable[[Row], str]] = {
 }
 
 
+def needs_of(by: By) -> frozenset[str]:
+    """What the rows of a report depend on, apart from what most calls share: `tags`, `process` and `day`."""
+    kinds = {part.partition(":")[0] for part in by.split(",")}
+    return frozenset(kinds & {"process", "day"} | ({"tags"} if kinds & {"tag", "label"} else set()))
+
+
 def type_of(by: By, name: str) -> GroupType:
     if by != "test":
-        kind: Any = by.partition(":")[0]
+        kind: Any = by.partition(",")[0].partition(":")[0]
         group_type: GroupType = kind
         return group_type
     if name.startswith("fixture:"):

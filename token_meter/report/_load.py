@@ -15,9 +15,10 @@ from typing import Any, get_args
 from token_meter._fees import Fees
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import read_run, renamed
-from token_meter.report._collect import Pricing, summarise
+from token_meter.report._collect import summarise
 from token_meter.report._commit_info import read_from_git
 from token_meter.report._json import READABLE, SCHEMA
+from token_meter.report._pricing import Pricing
 from token_meter.report._summary import (
     ZERO,
     By,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from token_meter.report._collect import Pricing, priced_as
+from token_meter.report._pricing import Pricing, priced_as
 from token_meter.report._summary import ZERO, Group, ModelLine, Summary, Totals, total_of
 from token_meter.types import Call, Usage
 

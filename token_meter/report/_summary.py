@@ -14,7 +14,7 @@ from token_meter.exceptions import ConfigError
 from token_meter.types import Usage
 
 By: TypeAlias = str
-"""One of `BY`, or `tag:NAME`."""
+"""One of `BY`, or `tag:NAME`; or two of them with a comma, such as `day,tag:customer`."""
 BY = ("test", "model", "file", "label", "tag", "process", "day")
 GroupType: TypeAlias = Literal[
     "test", "fixture", "outside", "label", "tag", "script", "model", "file", "process", "day"
@@ -25,7 +25,9 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 def is_by(text: object) -> bool:
     """Whether rows can be grouped by it. A tag's name is one word: it stands in the headings of every format."""
-    return isinstance(text, str) and (text in BY or re.fullmatch(r"tag:[\w.-]{1,60}", text) is not None)
+    parts = text.split(",") if isinstance(text, str) else []
+    are_known = all(part in BY or re.fullmatch(r"tag:[\w.-]{1,60}", part) for part in parts)
+    return 1 <= len(parts) <= 2 and are_known and len(set(parts)) == len(parts)
 
 
 def check_by(text: str) -> str:
@@ -36,7 +38,10 @@ def check_by(text: str) -> str:
     """
     if is_by(text):
         return text
-    msg = f"a report is by {', '.join(BY)} or tag:NAME, not {text!r}{suggestion(text, BY)}"
+    parts = text.split(",") if isinstance(text, str) else []
+    wrong = next((part for part in parts if len(parts) <= 2 and not is_by(part)), text)
+    meant = suggestion(wrong, BY)
+    msg = f"a report is by {', '.join(BY)} or tag:NAME, or by two of them (day,model), not {text!r}{meant}"
     raise ConfigError(msg)
 
 
@@ -296,7 +301,7 @@ class Summary:
     @property
     def what(self) -> str:
         """What a row is, in one word: `test`, `model`, the `customer` of `tag:customer`."""
-        return self.by.partition(":")[2] or self.by
+        return ", ".join(part.partition(":")[2] or part for part in self.by.split(","))
 
     @property
     def largest(self) -> tuple[Group, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from token_meter.ledger import Row
 from token_meter.ledger._batch import Batch, Keeper, counts_of
 from token_meter.report._accumulator import MOST_USAGES, Leaf
+from token_meter.report._grouping import needs_of
 from token_meter.report._summary import Kind
 from token_meter.types import Call, Price, Usage
 
@@ -151,8 +152,8 @@ class Sums(Keeper):
     def __init__(self, home: Home) -> None:
         super().__init__()
         self._home = home
-        self._parts = home.by.split(",")
-        self._has_tags = any(part.partition(":")[0] in ("tag", "label") for part in self._parts)
+        self._needs = needs_of(home.by)
+        self._has_tags = "tags" in self._needs
         self._places: dict[tuple[Any, ...], Place] = {}
         self._known: dict[tuple[bytes, bytes, bytes], Place] = {}
         self._rules: dict[tuple[Kind, int], Linear | None] = {}
@@ -188,7 +189,7 @@ class Sums(Keeper):
             if batch.counts:
                 yield batch.row(tail, self.reader)
         self._slotted.clear()
-        if "process" in self._parts:
+        if "process" in self._needs:
             self._known.clear()
 
     def end(self) -> None:
@@ -206,7 +207,7 @@ class Sums(Keeper):
         if rule is None:
             return None
         since, until = rule.since, rule.until
-        if "day" in self._parts:
+        if "day" in self._needs:
             since, until = max(since, at - at % _DAY_S), min(until, at - at % _DAY_S + _DAY_S)
         call, leaves = row.call, self._home.leaves(row)
         key = (*map(id, leaves), kind_of(call), call.source, row.late, bool(call.attempt), call.is_success,
@@ -224,7 +225,7 @@ class Sums(Keeper):
 
     def _goes_on(self, place: Place, at: int) -> bool:
         """Whether a refusal, which holds for an hour, holds in this one too."""
-        if place.rule.refusal is None or "day" in self._parts:
+        if place.rule.refusal is None or "day" in self._needs:
             return False
         rule = self._rule(place.shared.call, at)
         if rule is None or rule.refusal != place.rule.refusal:

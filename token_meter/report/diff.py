@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 
 from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
-from token_meter.report._collect import Pricing
 from token_meter.report._formatting import change_text, cost_text, counted, percent_text
+from token_meter.report._pricing import Pricing
 from token_meter.report._reprice import Repricer, is_priced_by
 from token_meter.report._rule_checks import checks_of
 from token_meter.report._rules import Rule, parse_rule
@@ -152,7 +152,7 @@ def compare(
     if base.by != head.by:
         msg = f"the base is grouped by {base.by} and the head by {head.by}; compare reports of one kind"
         raise ConfigError(msg)
-    if head.by == "tag":
+    if "tag" in head.by.split(","):
         msg = "by tag, a call with two tags is in two rows, whose sum is no total; compare by tag:NAME, or by label"
         raise ConfigError(msg)
     of_base = of_head = None

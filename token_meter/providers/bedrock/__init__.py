@@ -7,6 +7,15 @@ from token_meter.providers.bedrock.invoke import INVOKE_MODEL
 from token_meter.providers.bedrock.sdk import parts_of, read_operation
 from token_meter.providers.provider import Gate, Provider
 
+_ABOUT = (
+    "guardrails", "guardrails/*", "inference-profiles", "prompt-routers", "model-copy-jobs", "tagResource",
+    "untagResource", "listTagsForResource", "tags/**", "resource-policy", "use-case-for-model-access",
+    "create-foundation-model-agreement", "delete-foundation-model-agreement", "marketplace-model/**/registration",
+    "evaluation-jobs/batch-delete", "advanced-prompt-optimization-job/batch-delete", "**/stop", "**/cancel",
+    "automated-reasoning-policies", "automated-reasoning-policies/*/test-cases",
+    "automated-reasoning-policies/*/versions", "knowledgebases/*/datasources/**",
+)  # fmt: skip
+
 AWS = Provider(
     "aws",
     hosts=(
@@ -16,6 +25,8 @@ AWS = Provider(
         "bedrock-runtime-fips.*.amazonaws.com",
         "bedrock-agent-runtime.*.amazonaws.com",
         "bedrock-agent-runtime-fips.*.amazonaws.com",
+        "bedrock.*.amazonaws.com",
+        "bedrock-fips.*.amazonaws.com",
     ),
     apis=(CONVERSE, INVOKE_MODEL),
     # https://docs.aws.amazon.com/bedrock/latest/APIReference, 2026-11. A guardrail costs by units of text, a search in
@@ -24,6 +35,8 @@ AWS = Provider(
         "model/**/count-tokens",
         "sessions",
         "sessions/**",
+        # What names, lists and stops things. Jobs, deployments and reserved throughput are billed, elsewhere.
+        *_ABOUT,
     ),
     marks=(  # every SDK of AWS numbers its calls; Anthropic's has clients of its own for Bedrock
         "amz-sdk-invocation-id",

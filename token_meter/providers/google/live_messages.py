@@ -40,7 +40,7 @@ class Dialect:
         self._settings: Object = {}
         self._contents: list[Any] = []
         self._turn = 0
-        self._runs = self._shows = self._sounds = False
+        self._is_asked = self._runs = self._shows = self._sounds = False
         self._usage: Object | None = None
 
     def command(self, data: Any) -> SocketCommand | None:
@@ -61,6 +61,7 @@ class Dialect:
             return None
         if not self._asks(kind, inner):
             return None
+        self._is_asked = True
         contents, self._contents = self._contents, []
         return SocketCommand(self._request({**self._settings, "contents": contents}), joins=True)
 
@@ -93,18 +94,22 @@ class Dialect:
         content = said.get("serverContent")
         content = content if isinstance(content, dict) else {}
         shown = list(_shown(content, said.get("toolCall")))
-        self._sounds = self._sounds or _SOUND in message
+        shows = bool(shown) or _SOUND in message
         report = said.get("usageMetadata")
         if isinstance(report, dict) and is_report(usage := _as_elsewhere(report)):
             self._usage = usage if self._usage is None else _added(self._usage, usage)
-        elif not (shown or self._runs):
+        elif not (shows or self._runs):
             return None  # of the connection, or of what was heard
-        self._shows = self._shows or bool(shown)
-        event = self._event(content, shown)
-        if content.get("turnComplete") is not True:
+        self._shows = self._shows or shows
+        self._sounds = self._sounds or _SOUND in message or "outputTranscription" in content
+        # A report of no turn that is known is counted for itself.
+        is_over = content.get("turnComplete") is True or not (shows or self._runs or self._is_asked)
+        event = self._event(content, shown, is_over=is_over)
+        if not is_over:
             return self._goes_on(calls, event)
         told = calls.ended(str(self._turn), None, _framed(event))
         self._turn += 1
+        self._is_asked = self._is_asked and self._runs  # else that question has been answered now
         self._runs = self._shows = self._sounds = False
         self._usage = None
         return told
@@ -118,20 +123,23 @@ class Dialect:
         return running
 
     def _begin(self, calls: SocketCalls, event: Object) -> ObservedAttempt | None:
-        self._runs = True
+        self._runs, self._is_asked = True, False
         return calls.began(str(self._turn), None, _framed(event))
 
-    def _event(self, content: Object, shown: list[Object]) -> Object:
+    def _event(self, content: Object, shown: list[Object], *, is_over: bool) -> Object:
         """The event of `streamGenerateContent` that would say the same."""
         candidate: Object = {"content": {"parts": shown}}
         if "groundingMetadata" in content:
             candidate["groundingMetadata"] = content["groundingMetadata"]
         usage = self._usage
-        if content.get("turnComplete") is True:
-            if usage is not None and self._sounds and "candidatesTokensDetails" not in usage:
+        if is_over:
+            if usage is not None and self._shows and "candidatesTokensDetails" not in usage:
                 # Sound costs several times what text does.
-                spoken = {"modality": "AUDIO", "tokenCount": usage.get("candidatesTokenCount")}
-                usage = {**usage, "candidatesTokensDetails": [spoken]}
+                made = {
+                    "modality": "AUDIO" if self._sounds else "TEXT",
+                    "tokenCount": usage.get("candidatesTokenCount"),
+                }
+                usage = {**usage, "candidatesTokensDetails": [made]}
             # Of a turn that showed something, a report without its tokens is not the whole.
             if usage is not None and self._shows and not _tells_output(usage):
                 usage = {**usage, "candidatesTokenCount": 0}

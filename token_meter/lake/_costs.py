@@ -50,7 +50,8 @@ def price_calls(con: duckdb.DuckDBPyConnection, loaded: Loaded, book: PriceBook)
         where prompt_tokens <= up_to and coalesce(cache_write_tokens, 0) = 0
         and coalesce(cached_tokens, 0) <= prompt_tokens and (coalesce(cached_tokens, 0) = 0 or cached)
         and (completion_tokens is not null or one_way) and (coalesce(completion_tokens, 0) = 0 or output)
-        and total_tokens = prompt_tokens + coalesce(completion_tokens, 0)"""
+        and total_tokens = prompt_tokens + coalesce(completion_tokens, 0)
+        and coalesce(reasoning_tokens, 0) <= coalesce(completion_tokens, 0)"""
     )
     found = con.execute(
         f"""select list(struct_pack(shard, place)), kind_id, floor(ts / 900)::BIGINT * 900, {", ".join(COUNTS)}

@@ -134,12 +134,9 @@ class RateCard:
         """
         prompts, completions, totals, cached, write, write_long, reasoning, *others = zip(*usages, strict=True)
         charges = others.pop(-2)
-        if (
-            self._images
-            or self._kinds
-            or charges.count(None) < len(charges)
-            or any(map(any, (write, write_long, *others)))
-        ):
+        if self._images or self._kinds or charges.count(None) < len(charges):
+            return None
+        if any(map(any, (write, write_long, *others))):
             return None
         if None in prompts or None in completions or tuple(map(add, prompts, completions)) != totals:
             return None

@@ -102,7 +102,7 @@ def test_a_page_is_reached_by_the_keyboard_alone(site: Path, browser: Browser):
     browser.press("Tab")
     assert browser.value("document.activeElement.getAttribute('href')") == "#five-minutes"
     reached = []
-    for _ in range(12):
+    for _ in range(20):  # the page's own headings stand in the menu
         browser.press("Tab")
         reached.append(browser.value("document.activeElement.getAttribute('href')"))
 

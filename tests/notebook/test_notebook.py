@@ -134,8 +134,8 @@ def test_a_misspelt_option_says_so_and_runs_nothing(shown):
     assert "unrecognized arguments: --max-cots" in _error(shown["misspelt"])
 
 
-def test_a_wrong_limit_says_what_is_expected(shown):
-    assert "max_cost must be an amount of US dollars" in _error(shown["wrong"])
+def test_a_wrong_limit_says_what_is_expected_in_one_line(shown):
+    assert "UsageError: max_cost must be an amount of US dollars" in _error(shown["wrong"])
 
 
 def test_an_empty_cell_can_be_metered(shown):
@@ -169,8 +169,8 @@ def test_the_cells_of_the_page_run_and_show_what_it_says(page):
     """A cell that raises fails the fixture."""
     shown = {source.splitlines()[0]: outputs for source, outputs in page.items()}
 
-    assert "<b>roses</b> · 90 tokens" in _card(shown["%%meter roses --tag customer=ada"])
-    assert "0.0000414" in _card(shown["%%meter roses --tag customer=ada"])
+    assert "<b>roses</b> · 90 tokens" in _card(shown["%%meter roses --tag customer=ada --max-calls 5"])
+    assert "0.0000414" in _card(shown["%%meter roses --tag customer=ada --max-calls 5"])
     assert "<b>experiment</b>" in shown["experiment.stop()"][0].data["text/html"]
     assert "gpt-4o-mini" in shown["frame = experiment.to_frame()"][0].data["text/plain"]
     assert "image/png" in shown["experiment.plot()"][0].data

@@ -100,6 +100,9 @@ def test_an_unknown_variable_that_looks_like_ours_is_told(tmp_path):
     with pytest.raises(ConfigError, match="TOKEN_METER_DATADIR is not a setting of token_meter; did you mean"):
         told(tmp_path, TOKEN_METER_DATADIR="x")
 
+    with pytest.raises(ConfigError, match="did you mean 'TOKEN_METER_BUDGET_MAX_COST'"):
+        told(tmp_path, TOKEN_METER_BUDGET="5")  # its beginning is right, though another name is as near
+
     assert told(tmp_path, TOKEN_METER_ZQJXZQJXZQJXZQJXZQJX="x") is not None
 
 

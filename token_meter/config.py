@@ -230,7 +230,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Setting]:
             continue
         key = by_variable.get(variable)
         if key is None:
-            hint = suggestion(variable, by_variable)
+            hint = suggestion(variable, [known for known in by_variable if known.startswith(variable)] or by_variable)
             if hint:  # a variable without a similar name of ours belongs to another program
                 msg = f"environment variable {variable} is not a setting of token_meter{hint}"
                 raise ConfigError(msg)

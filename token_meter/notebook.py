@@ -8,6 +8,7 @@ from typing import Any
 
 from token_meter._meter import Meter, meter
 from token_meter._meter.card import card
+from token_meter.exceptions import ConfigError
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -40,11 +41,16 @@ class _Session:
     """The meter of a whole session, and the cells that have one of their own."""
 
     def __init__(self, shell: Any) -> None:
+        from IPython.core.error import UsageError
         from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
         def begin(line: str) -> None:
             """Meter this cell, and show what it uses while it runs."""
-            self._begin(parse_argstring(magic, line))
+            given = parse_argstring(magic, line)
+            try:
+                self._begin(given)
+            except ConfigError as wrong:  # one line, as for an unknown option, and no traceback through this package
+                raise UsageError(str(wrong)) from None
 
         magic: Any = begin
         for names, settings in reversed(_OPTIONS):

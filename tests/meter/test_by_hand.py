@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from token_meter import ConfigError, Meter, meter
+from token_meter import Budget, ConfigError, Meter, meter
 
 
 def _used(cb: Meter, tokens: int, model: str = "gpt-4o-mini") -> None:
@@ -149,6 +149,8 @@ async def _async_without_parentheses() -> None:
         (lambda cb: meter(max_token=5), "no argument 'max_token'; did you mean 'max_tokens'?"),
         (lambda cb: meter(max_price=5), "no argument 'max_price'; did you mean 'max_cost'?"),
         (lambda cb: meter(limit=5), "did you mean 'max_cost'?"),
+        (lambda cb: meter(budget=Budget("x", max_cost=1)), "did you mean 'budgets'?"),
+        (lambda cb: meter(budget="5"), "did you mean 'max_cost'?"),
         (lambda cb: meter(callbacks=[]), "did you mean 'handlers'?"),
         (lambda cb: meter(nonsense=5), "no argument 'nonsense'"),
         (lambda cb: meter("agent", 5), "5 needs one: max_cost=0.05"),  # type: ignore[call-arg]

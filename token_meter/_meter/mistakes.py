@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -53,7 +54,9 @@ else:
                 )  # a subclass; the error is its own
                 for name in settings:
                     if name not in known and not takes_any:
-                        meant = _MEANT_ARGUMENT.get(name)
+                        # `budget=Budget(...)` is not an amount: its nearest name is the one that is meant
+                        is_amount = isinstance(settings[name], str | int | float | Decimal)
+                        meant = _MEANT_ARGUMENT.get(name) if is_amount or name not in _MEANT_LIMIT else None
                         hint = f"; did you mean {meant!r}?" if meant else suggestion(name, known)
                         msg = f"meter() has no argument {name!r}{hint}"
                         raise TypeError(msg) from None

@@ -137,7 +137,7 @@ def _check_tags(by: str, summary: Any, paths: tuple[str, ...], runs: int | None,
                 names.update((tag.partition("=")[0], None) for tag in row.call.tags if "=" in tag)
             if name in names:
                 continue
-            known = f"there are {', '.join(sorted(names)[:20])}" if names else "no call has a tag NAME=VALUE"
+            known = f"calls have {', '.join(sorted(names)[:20])}" if names else "no call has a tag NAME=VALUE"
             msg = f"no call has a tag {name}=...{suggestion(name, tuple(names))}; {known}"
             raise ConfigError(msg)
 

@@ -11,6 +11,9 @@ from token_meter.cli._options import config_from, examples, wrapped
 from token_meter.cli._reading import period_of
 from token_meter.exceptions import ConfigError, LedgerError
 
+_NOT_WRITTEN = (".tsv", ".json", ".jsonl", ".xlsx", ".xls")
+"""Names of files that no export is."""
+
 
 @click.command(
     "export", epilog=examples("export --to calls", "export LEDGER --to costs.csv --format focus --since 2026-11-01")
@@ -50,6 +53,7 @@ def command(paths: tuple[str, ...], to: str, kind: str, since: str | None, until
         msg = "no recorded calls to export"
         raise LedgerError(msg)
     target, book = Path(to), book_of(config["prices"])
+    _check_name(to, target.suffix.lower(), kind)
     if target.is_dir() is (kind == "focus") and target.exists():
         msg = f"{to!r} is {'a directory' if target.is_dir() else 'a file'}; --format {kind} needs the other"
         raise ConfigError(msg)
@@ -66,3 +70,20 @@ def command(paths: tuple[str, ...], to: str, kind: str, since: str | None, until
         skipped = facts.skipped_records
     if skipped:
         click.echo(f"left out {counted(skipped, 'line')} that cannot be read", err=True)
+
+
+def _check_name(to: str, suffix: str, kind: str) -> None:
+    """Refuse a name that promises another kind of file than the one that would be written.
+
+    Raises:
+        ConfigError: the name ends so.
+    """
+    if kind == "focus" and suffix in _NOT_WRITTEN:
+        msg = f"--format focus writes *.csv or *.parquet, not {to!r}"
+        raise ConfigError(msg)
+    if kind == "parquet" and suffix in (".csv", *_NOT_WRITTEN):
+        msg = (
+            f"{to!r} is the name of a file, and --format parquet writes a directory; "
+            "costs by day as a file: --format focus; calls as CSV: token-meter query 'select * from calls' --csv"
+        )
+        raise ConfigError(msg)

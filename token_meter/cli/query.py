@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from token_meter.cli._options import config_from, examples, wrapped
-from token_meter.exceptions import LedgerError
+from token_meter.exceptions import ConfigError, LedgerError
 
 
 @click.command(
@@ -41,6 +42,9 @@ def command(sql: str, paths: tuple[str, ...], kind: str | None, **given: Any) ->
     from token_meter.report._formatting import terminal
 
     config = config_from(given)
+    if paths and os.path.exists(sql):  # unlike a Path, no error for a question that is longer than a name may be
+        msg = f"the question comes first, then {sql!r}: token-meter query SQL {sql}"
+        raise ConfigError(msg)
     places = paths or (config["data_dir"],)
     parquet = sorted(file for place in places for file in Path(place).glob("**/*.parquet"))
     try:

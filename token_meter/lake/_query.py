@@ -44,5 +44,6 @@ def query(
             answer = con.execute(sql)
             return [column[0] for column in answer.description or ()], answer.fetchall()
         except duckdb.Error as exc:
-            msg = f"the query cannot be answered: {str(exc).splitlines()[0]}"
+            views = "; its tables are calls, tags and costs_by_day" if "Table with name" in str(exc) else ""
+            msg = f"the query cannot be answered: {str(exc).splitlines()[0]}{views}"
             raise ConfigError(msg) from None

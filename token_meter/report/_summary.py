@@ -40,7 +40,9 @@ def check_by(text: str) -> str:
         return text
     parts = text.split(",") if isinstance(text, str) else []
     wrong = next((part for part in parts if len(parts) <= 2 and not is_by(part)), text)
-    meant = suggestion(wrong, BY)
+    # `customer` and `tags:customer` are what is tried first where `tag:customer` is meant.
+    name = wrong.rpartition(":")[2]
+    meant = suggestion(wrong, BY) or (f"; for a tag: 'tag:{name}'" if is_by(f"tag:{name}") else "")
     msg = f"a report is by {', '.join(BY)} or tag:NAME, or by two of them (day,model), not {text!r}{meant}"
     raise ConfigError(msg)
 

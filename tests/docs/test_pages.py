@@ -136,7 +136,8 @@ def walk(
     """A walk in a folder of its own; what it opened is closed at its end."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # pages have modules
-    monkeypatch.delenv("TOKEN_METER_PRICES", raising=False)
+    for variable in ("TOKEN_METER_PRICES", "OPENAI_BASE_URL"):  # the developer's own
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(_age, "today", lambda: _age.date(2026, 11, 28))
     (tmp_path / "pyproject.toml").write_text("")
     token_meter.configure()  # prices are looked up anew

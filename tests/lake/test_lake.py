@@ -297,6 +297,8 @@ def test_a_report_has_rows_of_two_levels_in_a_period(tmp_path: Path, engine: str
         (("report", "DATA", "--by", "tag:custmer"), "did you mean 'customer'?; calls have customer", 2),
         (("report", "DATA", "--by", "customer"), "for a tag: 'tag:customer'", 2),
         (("report", "DATA", "--by", "day,tags:customer"), "for a tag: 'tag:customer'", 2),
+        (("query", "", "DATA"), "it is empty", 2),
+        (("query", " ; /* all */", "DATA"), "it is empty", 2),
         (("query", "DATA", "select 1"), "the question comes first", 2),
         (("query", "select * from runs", "DATA"), "its tables are calls, tags and costs_by_day", 2),
         (("export", "DATA", "--to", "calls.csv"), "is the name of a file, and --format parquet writes a directory", 2),

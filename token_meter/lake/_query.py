@@ -41,7 +41,10 @@ def query(
             found = con.execute("select column_name from (describe calls)").fetchall()
             if ("cost_usd",) in found:  # not in exports of the first version
                 con.execute(_COSTS_BY_DAY)
-            answer = con.execute(sql)
+            answer: Any = con.execute(sql)
+            if answer is None:  # what DuckDB says to an empty text, `;` or a comment
+                msg = "the query cannot be answered: it is empty"
+                raise ConfigError(msg)
             return [column[0] for column in answer.description or ()], answer.fetchall()
         except duckdb.Error as exc:
             views = "; its tables are calls, tags and costs_by_day" if "Table with name" in str(exc) else ""

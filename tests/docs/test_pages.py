@@ -22,9 +22,10 @@ from click.testing import CliRunner
 
 import token_meter
 from tests.docs.pages import PAGES, Block, blocks, hidden_commands, reads, shows
-from tests.report.samples import write_sample
+from tests.report.samples import call, write_sample
 from tests.test_house import ROOT
 from token_meter.cli import main
+from token_meter.ledger import Ledger
 from token_meter.report import _age
 from token_meter.simulator import Simulator
 
@@ -161,8 +162,12 @@ def test_a_page_can_be_followed_from_top_to_bottom(walk: Walk, page: str) -> Non
 
 
 def _write_ledger() -> None:
-    """The ledger of the page on reports, of its day."""
+    """The ledger of the page on reports, of its day, and a call of a customer."""
     write_sample(Path("DIR"))
+    ledger, made = Ledger.create(Path("DIR")), call(tags=("customer=ada",))
+    ledger.start(made.id, made.request_model)
+    ledger.call(made)
+    ledger.close()
     for shard in Path("DIR").rglob("*.jsonl"):
         shard.rename(shard.with_name(re.sub(r"(\.pid\d+\.)", r"\g<1>20261120.", shard.name)))
 

@@ -32,7 +32,7 @@ COMMANDS = re.findall(
 )
 APP, CONF, COLLECTOR = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:3]
 CUSTOMERS = 3
-ASKED = int(os.environ.get("FLEET_REQUESTS", "36"))  # 10,000 were run by hand, 2026-11-27
+ASKED = int(os.environ.get("FLEET_REQUESTS", "36"))  # 10,000 passed by hand, 2026-11-27
 PATIENCE_S = 60 + ASKED / 10
 
 

@@ -218,7 +218,7 @@ def _shape(usage: Usage) -> tuple[int, ...] | None:
     is_sum = sent is not None and made is not None and total == sent + made and (cached or 0) <= sent
     if usage.reasoning_tokens and made is not None and usage.reasoning_tokens > made:  # counts that contradict
         return None
-    if not is_sum or written or any(usage[_PLAIN:]):
+    if not is_sum or written or (usage.reasoning_tokens or 0) > (made or 0) or any(usage[_PLAIN:]):
         return None
     return tuple([-1 if count is None else bool(count) for count in usage[:_PLAIN]])
 

@@ -43,7 +43,7 @@ def query(
                 con.execute(_COSTS_BY_DAY)
             answer: Any = con.execute(sql)
             if answer is None:  # what DuckDB says to an empty text, `;` or a comment
-                msg = "the query cannot be answered: it is empty"
+                msg = "the query is empty"
                 raise ConfigError(msg)
             return [column[0] for column in answer.description or ()], answer.fetchall()
         except duckdb.Error as exc:

@@ -251,6 +251,7 @@ def test_a_refusal_for_want_of_a_price_is_not_told_as_a_spent_limit(tm: Run, pro
         (["run", "--max-cost", "lots", "true"], 2, "must be an amount of US dollars such as 0.05"),
         (["run", "-f", "jsno", "true"], 2, "did you mean 'json'?"),
         (["run", "no-such-command-here"], 127, "command not found"),
+        (["run", "nowhere.py"], 127, "nowhere.py: no such file"),
         (["run", "--label", "x", "true"], 2, "--label must be KEY=VALUE"),
     ],
 )

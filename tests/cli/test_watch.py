@@ -43,12 +43,13 @@ def test_it_shows_models_tags_and_the_last_errors(tm: Run, ledger: str):
 
 
 def test_a_command_is_metered_and_its_output_stands_above(tm: Run, project: Path):
-    program = "from asking import ask\nask()\nprint('hello [bold]')\nask()\nraise SystemExit(4)"
+    program = "from asking import ask\nask()\nprint('hello [bold]')\nprint('1/2\\r2/2')\nask()\nraise SystemExit(4)"
 
     done = tm("watch", "--prices", "prices.toml", "--", sys.executable, "app.py", program=program, COLUMNS="80")
 
     assert done.returncode == 4
     assert done.stdout.index("hello [bold]") < done.stdout.index("2 calls")
+    assert ("\n2/2\n" in done.stdout, "1/2" in done.stdout) == (True, False), "a progress bar, as it came to stand"
     assert "ended" in done.stdout
     assert done.stdout.endswith("\n")
 

@@ -129,7 +129,9 @@ def _spawn(words: list[str], environment: dict[str, str]) -> int:
         try:
             child = subprocess.Popen(words, env=environment)
         except FileNotFoundError:
-            click.echo(f"token-meter run: {words[0]}: command not found", err=True)
+            is_missing = words[0].endswith(".py") and not os.path.exists(words[0])
+            what = "no such file" if is_missing else "command not found"
+            click.echo(f"token-meter run: {words[0]}: {what}", err=True)
             return _NOT_FOUND
         except OSError as error:
             click.echo(f"token-meter run: {words[0]}: {error.strerror}", err=True)

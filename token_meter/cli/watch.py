@@ -98,7 +98,8 @@ def _live(console: Console, watch: _Watch, every: float, words: list[str], place
 
             def pass_on() -> None:
                 for line in lines:
-                    console.print(Text(line.decode(errors="replace").rstrip("\r\n")))
+                    shown = line.decode(errors="replace").rstrip("\r\n").rpartition("\r")[2]  # a progress bar's last
+                    console.print(Text(shown))
 
             output = threading.Thread(target=pass_on, daemon=True)
             output.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from token_meter._fees import fees_of
@@ -37,6 +37,32 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     counts = {text_of(t.get("type")): numbers.count(t.get("count")) for t in objects(raw.get("grounding_tool_count"))}
     searches = counts.pop("google_search", None)
     return usage_of(raw, numbers, INTERACT)._replace(web_searches=searches, fees=fees_of(counts))
+
+
+_BILLED_STEPS = {"google_maps_call": "google_maps", "retrieval_call": "retrieval"}
+
+
+def _executed(events: Sequence[Object]) -> dict[str, Any]:
+    """Searches and other tools that the steps show; where the usage counts them, that count holds."""
+    found: dict[str, Any] = {}
+    queries: set[str] = set()
+    for event in events:
+        usage, holder = _locate_usage(event)
+        if isinstance(usage, dict) and usage.get("grounding_tool_count") is not None:
+            return {}
+        for step in (event.get("step"), event.get("delta"), *objects(holder.get("steps") or holder.get("outputs"))):
+            kind = text_of(step.get("type")) if isinstance(step, dict) else ""
+            if kind in _BILLED_STEPS:
+                found[_BILLED_STEPS[kind]] = None
+            elif kind == "google_search_call" and isinstance(step, dict):
+                found["google_search"] = None  # searched; unless it says by how many queries
+                given: Any = step.get("arguments")
+                asked = given.get("queries") if isinstance(given, dict) else None
+                queries |= {q for q in asked if isinstance(q, str) and q.strip()} if isinstance(asked, list) else set()
+    if queries:
+        del found["google_search"]
+        found["web_search"] = len(queries)
+    return found
 
 
 def _growing(event: Object) -> Iterator[ContentPart]:
@@ -107,6 +133,8 @@ INTERACTIONS = Api(
         optional_keys=("service_tier", "error"),
         usage_key=b'usage"',
         has_running_output=True,
+        fees=_executed,
+        fee_marks=(b'"google_search_call"', *(f'"{kind}"'.encode() for kind in _BILLED_STEPS)),
     ),
     paths=tuple(f"{version}/interactions" for version in _VERSIONS),
     retrieves=tuple(("GET", f"{version}/interactions/{{}}") for version in _VERSIONS),

@@ -277,6 +277,14 @@ STEPS = {
     "queries": ([searched(queries=["a", "b"]), searched(queries=["a"])], None, "0.0288", ()),
     "queries that are not told": ([searched()], None, "0.0008", ("google_search",)),
     "maps": ([{"type": "google_maps_call", "id": "m"}], None, "0.0008", ("google_maps",)),
+    "a search for enterprises": (
+        [{**searched(queries=["a"]), "search_type": "enterprise_web_search"}],
+        [],
+        "0.0008",
+        ("enterprise_web_search",),
+    ),
+    "a tool of tomorrow": ([{"type": "oracle_call", "id": "o"}], None, "0.0008", ("oracle",)),
+    "a store of files": ([{"type": "file_search_call", "id": "f"}], None, "0.0008", ()),
     "tools of the caller": ([{"type": "function_call", "id": "f", "name": "f", "arguments": {}}], None, "0.0008", ()),
     "a count in the usage": ([searched(queries=["a", "b"])], [{"type": "google_search", "count": 1}], "0.0148", ()),
 }

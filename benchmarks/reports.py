@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,12 +111,27 @@ def report(run: Path, *options: str) -> Run:
     return command("report", run, "-f", "json", "-o", os.devnull, *options)
 
 
+MONTH = (
+    "select date_trunc('month', day) as month, response_model, count(*) as calls, sum(total_tokens) as tokens,"
+    " sum(cost_usd) as cost from calls group by all order by all"
+)
+
+
+def many(parquet: Path, times: int = 100) -> Run:
+    """Ask a month by model of *parquet*, after its files stand there so many times: a million rows become a hundred."""
+    for path in sorted(parquet.rglob("part-*.parquet")):
+        for number in range(1, times):
+            shutil.copyfile(path, path.with_name(f"{path.stem}-{number}.parquet"))
+    return command("query", MONTH, parquet, "--csv")
+
+
 def _size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    """`python -m benchmarks.reports [CALLS] [--many]`: the last makes a hundred times the rows, 2 GB of files."""
+    calls = next((int(word) for word in sys.argv[1:] if word.isdigit()), 1_000_000)
     print(f"append a record {append_us():.1f} us")
     with tempfile.TemporaryDirectory() as folder:
         for starts in (False, True):
@@ -130,6 +146,8 @@ def main() -> None:
             if find_spec("duckdb"):
                 to = Path(folder, "parquet")
                 print(f"  export: {command('export', run, '--to', to)}, {_size_mb(to):.1f} MB", flush=True)
+                if starts and "--many" in sys.argv:
+                    print(f"  a hundred times that, a month by model: {many(to)}, {_size_mb(to):,.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

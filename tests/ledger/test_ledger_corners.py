@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ledger.helpers import a_call, a_shard, ids_of, rows_of
-from token_meter.ledger import Ledger, _batch, _line, _place, _write, combine, read_run, run_dirs
-from token_meter.ledger._read import _lines
+from token_meter.ledger import Ledger, _batch, _line, _lines, _place, _write, combine, read_run, run_dirs
 from token_meter.types import Usage
 
 
@@ -162,7 +161,7 @@ def test_a_file_that_cannot_be_read_is_one_skipped_line(tmp_path: Path) -> None:
     """A link to itself cannot be opened."""
     (tmp_path / "a.jsonl").symlink_to(tmp_path / "a.jsonl")
 
-    assert list(_lines(tmp_path / "a.jsonl")) == [b"unreadable"]
+    assert list(_lines.lines_of(tmp_path / "a.jsonl")) == [b"unreadable"]
 
 
 def test_a_call_that_was_dropped_is_not_in_flight(tmp_path: Path) -> None:

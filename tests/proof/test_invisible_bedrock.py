@@ -32,7 +32,7 @@ pytestmark = [
 OURS = [
     (over_botocore.SignedRequest, "__init__"), (over_botocore.SignedRequest, "headers"),
     (over_botocore.SignedRequest, "body"), (over_botocore, "_stand_in"), (over_botocore, "_tapped"),
-    (over_botocore, "_Tap"), (bedrock_sdk._OperationCall, "key"), (bedrock_sdk._OperationCall, "body"),
+    (over_botocore, "BodyTap"), (bedrock_sdk._OperationCall, "key"), (bedrock_sdk._OperationCall, "body"),
 ]  # fmt: skip
 """What a call passes in this transport, and at its gate."""
 ASK: dict[str, Any] = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "Which rose?"}]}]}

@@ -36,7 +36,7 @@ OWN = [
     (over_aiohttp.AiohttpRequest, "key"), (over_aiohttp.AiohttpRequest, "headers"), (over_aiohttp.AiohttpRequest, "body"),
     (over_aiohttp, "_stand_in"), (over_aiohttp, "ContentTap"), (over_requests.PreparedCall, "__init__"),
     (over_requests.PreparedCall, "headers"), (over_requests.PreparedCall, "body"), (over_requests, "_stand_in"),
-    (over_requests, "_Tap"), (google_sdk._BuiltCall, "key"), (google_sdk._BuiltCall, "body"),
+    (over_requests, "BodyTap"), (google_sdk._BuiltCall, "key"), (google_sdk._BuiltCall, "body"),
 ]  # fmt: skip
 """What a call passes in these transports."""
 

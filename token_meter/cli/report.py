@@ -18,7 +18,7 @@ from token_meter.cli.budget import budgets_of
     epilog=examples(
         "report --by model",
         "report --since 7d --by day",
-        "report --since 2026-11-01 --until 2026-12-01 --by day,tag:customer",
+        "report --since 2026-11-01 --by day,tag:customer",
         "report --as-model gpt-4o-mini",
         "report -f md:comment.md -f json:report.json --max-cost 0.50",
     ),

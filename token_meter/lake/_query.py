@@ -41,7 +41,10 @@ def query(
             found = con.execute("select column_name from (describe calls)").fetchall()
             if ("cost_usd",) in found:  # not in exports of the first version
                 con.execute(_COSTS_BY_DAY)
-            answer = con.execute(sql)
+            answer = con.execute(sql) if sql.strip(" \n;") else None
+            if answer is None:
+                msg = "the query is empty"
+                raise ConfigError(msg)
             return [column[0] for column in answer.description or ()], answer.fetchall()
         except duckdb.Error as exc:
             msg = f"the query cannot be answered: {str(exc).splitlines()[0]}"

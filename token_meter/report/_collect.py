@@ -126,6 +126,7 @@ class Collector:
         self._linear = getattr(book, "linear", None) if as_model is None else None
         self.prices = book.price_each if as_model is None else priced_as(book, as_model)
         self._leaves: dict[_LeafKey, Leaf] = {}
+        self._refused: dict[tuple[Kind, float], bool] = {}
         self._groups: set[str] = set()
         self._models: set[str] = set()
 
@@ -148,8 +149,6 @@ class Collector:
     def leaves(self, row: Row) -> list[Leaf]:
         """The sums that a row belongs to."""
         return [self._leaf(row, key) for key in self._keys(row)]
-
-    # For an engine that has sums.
 
     @property
     def needs(self) -> frozenset[str]:
@@ -196,10 +195,27 @@ class Collector:
         """Add calls of the *seconds* from the row's start by their sum; `False` where that has no price as a whole."""
         rule = self.linear(row.call)
         price = None if rule is None else rule.price_sum(usage, largest, row.call.started_s + seconds)
+        if price is None and rule is not None and self._is_refused(row.call, rule, seconds):
+            price = rule.price(usage)
         if price is None:
             return False
         self.leaf(spot, row).add_sum(row, usage, price)
         return True
+
+    def _is_refused(self, call: Call, rule: Linear, seconds: float) -> bool:
+        """Whether calls like this one have no price for one reason in all those seconds: a refusal holds an hour."""
+        if rule.refusal is None:
+            return False
+        key = (kind_of(call), call.started_s)
+        if key not in self._refused:
+            at: float = rule.until
+            while at < call.started_s + seconds:
+                later = self.linear(call._replace(started_s=at))
+                if later is None or later.refusal != rule.refusal:
+                    break
+                at = later.until
+            self._refused[key] = at >= call.started_s + seconds
+        return self._refused[key]
 
     def _leaf(self, row: Row, group: str) -> Leaf:
         key = self._leaf_key(row, group)

@@ -44,7 +44,7 @@ class LedgerSink:
         self.ledger.note("drop", id=id)
 
     def on_refused(self, field: str) -> None:
-        self.ledger.note("run", refused=field)
+        """Note nothing: the program has been told, and a service that refuses a customer's call has not failed."""
 
     def on_blind_spot(self, spot: BlindSpot) -> None:
         self.ledger.note("blind", **spot._asdict())

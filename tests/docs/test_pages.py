@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,12 @@ class Walk:
                     assert_same(shown, printed)
 
     def _python(self, text: str) -> str:
+        before = dict(self.names)
         with contextlib.redirect_stdout(io.StringIO()) as out, warnings.catch_warnings():
             warnings.simplefilter("ignore", token_meter.TokenMeterWarning)
             with contextlib.suppress(SystemExit):
                 exec(compile(text, "a page", "exec", dont_inherit=True), self.names)
+        close_clients(old for name, old in before.items() if self.names.get(name) is not old)
         return out.getvalue()
 
     def _command(self, command: str) -> str:
@@ -129,6 +131,13 @@ def assert_same(shown: str, printed: str) -> None:
         assert steady(printed) == steady(shown)
 
 
+def close_clients(values: Iterable[Any]) -> None:
+    """Close what a page leaves open, or takes the name of."""
+    for value in values:
+        if type(value).__name__ in ("OpenAI", "Client"):
+            value.close()
+
+
 @pytest.fixture
 def walk(
     openai_is_simulated: None, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,9 +152,7 @@ def walk(
     walk = Walk(simulator, monkeypatch)
     yield walk
     token_meter.configure()
-    for value in walk.names.values():
-        if type(value).__name__ in ("OpenAI", "Client"):
-            value.close()
+    close_clients(walk.names.values())
 
 
 @pytest.mark.parametrize("page", WALKED)

@@ -38,6 +38,10 @@ CALLS: dict[str, tuple[str, Any, Any, str]] = {
         GENERATE, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"googleSearch": {}}]},
         generated("gemini-3-flash-preview", ASKED), "0.0288",
     ),
+    "a router's model that no list has, and its charge": (
+        "https://openrouter.ai/api/v1/chat/completions", {"model": "acme/unlisted:online", **HELLO},
+        chat("acme/unlisted", usage={"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18, "cost": 0.03}), "0.03",
+    ),
 }  # fmt: skip
 
 
@@ -58,7 +62,7 @@ def test_a_limit_counts_fees_and_at_most_one_call_passes_it(url: str, asked: Any
 
     with (
         httpx.Client(transport=httpx.MockTransport(serve)) as client,
-        meter(max_cost="0.1", warn_at=None) as cb,
+        meter(max_cost="0.1", warn_at=None, on_unpriced="ignore") as cb,
         pytest.raises(BudgetExceededError),
     ):
         for _ in range(100):

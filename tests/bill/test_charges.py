@@ -85,6 +85,8 @@ def test_f144_a_charge_is_read_whole_by_the_dialect_of_its_host(
         ({"x-litellm-response-cost": "4.2e-05"}, None, "0.000042"),
         (CHARGED, {"cost": 0.0041}, "0.0041"),
         ({"x-litellm-response-cost": "None"}, None, None),
+        ({"x-litellm-response-cost": "0.0"}, None, None),
+        ({"x-litellm-response-cost": "0.0", "x-litellm-cache-key": "k"}, None, "0"),
         ({}, None, None),
     ],
 )

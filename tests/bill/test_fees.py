@@ -140,6 +140,7 @@ PERPLEXITY, GROQ, MOONSHOT = "https://api.perplexity.ai", "https://api.groq.com/
 XAI = "https://api.x.ai/v1"
 CHATS = {
     "a search model": (OPENAI, Row(chat("gpt-4o-search-preview"), "0.0285")),
+    "a snapshot of one of today": (OPENAI, Row(chat("gpt-5-search-api-2025-10-14"), "0.01225")),
     "its snapshot": (OPENAI, Row(chat("gpt-4o-search-preview-2025-03-11"), "0.0285")),
     "a search model at another provider": (
         AZURE, Row(chat("gpt-4o-search-preview"), "0.0035", ("search_model",)),
@@ -196,6 +197,23 @@ def test_a_server_tool_of_a_message_is_on_the_bill(row: Row) -> None:
     check(f"{ANTHROPIC}/messages", {"model": "m", "messages": [], "max_tokens": 9}, row)
 
 
+@pytest.mark.parametrize(
+    ("tool", "missing"),
+    [
+        ("web_search_20260209", ()), ("web_fetch_20260318", ()),
+        ("web_search_20250305", ("code_execution",)), ("code_execution_20260521", ("code_execution",)),
+    ],
+)  # fmt: skip
+def test_code_is_free_beside_claudes_newer_web_tools(tool: str, missing: tuple[str, ...]) -> None:
+    """They run it themselves, to filter what they find."""
+    asked = {
+        "model": "m",
+        "messages": [{"role": "user", "content": '"web_search_20260209"'}],
+        "tools": [{"type": tool}],
+    }
+    check(f"{ANTHROPIC}/messages", asked, Row(message(None, RUN), CLAUDE, missing))
+
+
 def test_code_that_is_run_in_a_streamed_message_is_on_the_bill() -> None:
     whole = message()
     events = [
@@ -226,6 +244,9 @@ GROUNDED = {
         "gemini-3-flash-preview", {"searchEntryPoint": {"renderedContent": "x"}}, "0.0008", ("google_search",)
     ),
     "maps": ("gemini-2.5-flash", {"groundingChunks": [{"maps": {"uri": "u"}}]}, "0.00055", ("google_maps",)),
+    "a store of files at the Gemini API": (
+        "gemini-2.5-flash", {"groundingChunks": [{"retrievedContext": {"text": "t", "fileSearchStore": "s"}}]}, "0.00055", ()
+    ),
     "data of one's own": (
         "gemini-2.5-flash", {"groundingChunks": [{"retrievedContext": {"uri": "u"}}]}, "0.00055", ("retrieval",)
     ),
@@ -246,6 +267,53 @@ def test_what_grounds_an_answer_of_gemini_is_on_the_bill(
             one["candidates"][0].pop("finishReason")
         body, method = [body, *ends], "streamGenerateContent?alt=sse"
     check(f"{GEMINI}/models/{model}:{method}", {"contents": []}, Row(body, cost, missing))
+
+
+def searched(**arguments: Any) -> dict[str, Any]:
+    return {"type": "google_search_call", "id": "g", "arguments": arguments}
+
+
+STEPS = {
+    "queries": ([searched(queries=["a", "b"]), searched(queries=["a"])], None, "0.0288", ()),
+    "queries that are not told": ([searched()], None, "0.0008", ("google_search",)),
+    "maps": ([{"type": "google_maps_call", "id": "m"}], None, "0.0008", ("google_maps",)),
+    "a search for enterprises": (
+        [{**searched(queries=["a"]), "search_type": "enterprise_web_search"}],
+        [],
+        "0.0008",
+        ("enterprise_web_search",),
+    ),
+    "a tool of tomorrow": ([{"type": "oracle_call", "id": "o"}], None, "0.0008", ("oracle",)),
+    "a store of files": ([{"type": "file_search_call", "id": "f"}], None, "0.0008", ()),
+    "tools of the caller": ([{"type": "function_call", "id": "f", "name": "f", "arguments": {}}], None, "0.0008", ()),
+    "a count in the usage": ([searched(queries=["a", "b"])], [{"type": "google_search", "count": 1}], "0.0148", ()),
+}
+
+
+@pytest.mark.parametrize(("steps", "counted", "cost", "missing"), STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_the_steps_of_an_interaction_show_is_on_the_bill(
+    steps: Any, counted: Any, cost: str, missing: tuple[str, ...], streamed: bool
+) -> None:
+    usage = {
+        "total_input_tokens": 1000,
+        "total_output_tokens": 100,
+        "total_tokens": 1100,
+        "grounding_tool_count": counted,
+    }
+    whole = {
+        "id": "i",
+        "object": "interaction",
+        "model": "gemini-3-flash-preview",
+        "status": "completed",
+        "usage": usage,
+    }
+    body: Any = {**whole, "steps": [*steps, {"type": "model_output", "content": [{"type": "text", "text": "hi"}]}]}
+    if streamed:
+        shown = [{"event_type": "step.start", "index": n, "step": step} for n, step in enumerate(steps)]
+        body = [*shown, {"event_type": "interaction.completed", "interaction": whole}]
+    asked = {"model": "gemini-3-flash-preview", "input": "x", "stream": streamed}
+    check(f"{GEMINI}/interactions", asked, Row(body, cost, missing))
 
 
 @pytest.mark.parametrize(("model", "cost"), [("tts-1", "0.00018"), ("tts-1-hd", "0.00036"), ("tts-1-1106", "0.00018")])
@@ -290,6 +358,15 @@ def test_a_tool_that_bedrock_ran_is_named(kind: str | None, missing: tuple[str, 
     }
     url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.amazon.nova-lite-v1%3A0/converse"
     check(url, {"messages": []}, Row(body, "0.000084", missing))
+
+
+def test_tokens_of_images_have_a_rate_of_their_own_at_cohere() -> None:
+    body = {
+        "id": "x",
+        "embeddings": {"float": [[0.1]]},
+        "meta": {"billed_units": {"image_tokens": 1000, "input_tokens": 0}},
+    }
+    check("https://api.cohere.com/v2/embed", {"model": "embed-v4.0", "images": ["x"]}, Row(body, "0.00047"))
 
 
 def test_speech_that_is_billed_by_tokens_stays_unmeasured() -> None:

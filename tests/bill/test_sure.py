@@ -272,6 +272,7 @@ ROWS = {
     "of an embedding": Row(*cohere({"tokens": {"input_tokens": 5}}, EMBED), certainty="estimated"),
     "searches": Row(*cohere({"billed_units": {**BILLED["billed_units"], "search_units": 2}}), ("search_units",)),
     "no searches": Row(*cohere({"billed_units": {**BILLED["billed_units"], "search_units": 0}})),
+    "images by their tokens": Row(*cohere({"billed_units": {"input_tokens": 5, "image_tokens": 100}}, EMBED)),
     "images by the piece": Row(*cohere({"billed_units": {"input_tokens": 5, "images": 1}}, EMBED), ("images",)),
     # Guardrails.
     "a guardrail that was asked for": Row(*converse(GUARD), ("guardrail",)),

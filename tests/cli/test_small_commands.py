@@ -129,7 +129,11 @@ def test_prices_as_lines_as_json_and_as_a_table():
 
 @pytest.mark.parametrize(
     ("text", "code", "said"),
-    [('hosts = {"127.0.0.1" = "openai"}\n', 0, "ok, 0 overrides; reports will say: genai-prices"), ("x = 1\n", 2, "x")],
+    [
+        ('hosts = {"127.0.0.1" = "openai"}\n', 0, "ok, 0 overrides; reports will say: genai-prices"),
+        ("x = 1\n", 2, "x"),
+        ('fees = {web_serch = "8"}\n', 0, "no answer is known to show 'web_serch'; did you mean 'web_search'?"),
+    ],
 )
 def test_a_file_of_prices_can_be_checked(tmp_path, text, code, said):
     """Before it is used."""

@@ -63,6 +63,7 @@ LITELLM = litellm(
     zero={"input_cost_per_token": 0, "output_cost_per_token": 0},
     thinking={"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "output_cost_per_reasoning_token": 4e-06},
     beside={"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "input_cost_per_request": 0.01},
+    unit={"input_cost_per_token": 2.5, "output_cost_per_token": 10},
     heard={"input_cost_per_second": 0.0001, "output_cost_per_second": 0, "mode": "audio_transcription"},
 ) | {
     "sample_spec": {"input_cost_per_token": 0.0, "litellm_provider": "one of them", "max_tokens": "a number"},
@@ -113,6 +114,7 @@ LITELLM_ROWS: dict[str, tuple[str, Usage, str | None, dict[str, Any]]] = {
     "noise at the end": ("noisy", K, "0.00014", {}),
     "0 may be a missing price": ("zero", K, None, {}),
     "two rates of output": ("thinking", K, None, {}),
+    "a price per 1M tokens for one per token": ("unit", K, None, {}),
     "a charge for each request": ("beside", K, None, {}),
     "by the second": ("heard", Usage(audio_seconds=30.0), "0.003", {"api": "transcriptions"}),
     "a vendor's name before it": ("qwen9", K, "0.0012", {"base_url": QWEN}),
@@ -237,6 +239,12 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "no price at all": (litellm(m={"mode": "chat"}), "it has no price per token"),
     "genai: a negative rate": (genai(m={"input_mtok": -1}), "m at openai: input_mtok must be at least 0, not -1"),
+    "genai: a rate of another unit": (genai(m={"input_mtok": 2_500_000}), "2500000 is more than 10000"),
+    "genai: a pattern that is none": (
+        [{**GENAI[0], "models": [{"id": "m", "match": {"or": [{"regex": "(("}]}, "prices": {"input_mtok": 1}}]}],
+        "m at openai: '((' is no pattern",
+    ),
+    "a rate of another unit alone": (litellm(m={"input_cost_per_token": 2.5}), "it has no price per token"),
     "genai: a rate in words": (genai(m={"input_mtok": "cheap"}), "does not understand its rows"),
     "genai: a model twice": ([{**GENAI[0], "models": GENAI[0]["models"] * 2}], "it has gpt-5 at openai twice"),
     "genai: another currency": (genai(m={"input_mtok": 1, "currency": "EUR"}), "m at openai is priced in 'EUR'"),

@@ -18,7 +18,7 @@ from token_meter.budget.amounts import Amounts, shown
 from token_meter.budget.assumed import Least, used_by
 from token_meter.budget.excess import Assumed, Excess
 from token_meter.budget.foresight import CallForecast
-from token_meter.budget.worth import Worth, worth_of
+from token_meter.budget.worth import Worth, says_its_charge, worth_of
 from token_meter.context.stack import CONTEXT_STACK, SUSPENDED, push, remove
 from token_meter.exceptions import BudgetExceededError, BudgetWarning, UnpricedModelError
 from token_meter.types import Call, Price, Usage
@@ -181,7 +181,8 @@ class MeterBudget:
                 self._refuse_unpriced(forecast, worth.reason, enforced)
                 worth = worth._replace(cost=None)
             elif worth.reason is not None:
-                worth = Worth(Decimal(0))  # on_unpriced='ignore': such a call reserves nothing
+                # on_unpriced='ignore': such a call reserves nothing, unless its answer says what it cost.
+                worth = Worth(None if says_its_charge(forecast, self._meter.price_of) else Decimal(0))
         model = forecast.endpoint.route.model or forecast.model
         least = None if is_suspended else Least(worth.least, forecast.tokens or 0, model, forecast.tokens is not None)
         return Ask(self.account, wanted._replace(cost=worth.cost), enforced, least, forecast.remedy)

@@ -30,6 +30,15 @@ class Worth(NamedTuple):
     least: Decimal = Decimal(0)
 
 
+_A_CHARGE = Usage(provider_cost=Decimal("0.000001"))
+
+
+def says_its_charge(forecast: CallForecast, price: Callable[[Call], Price]) -> bool:
+    """Whether a charge in the answer would be believed: then its end tells what the call cost, without a price."""
+    is_read = forecast.endpoint.route.api.is_metered
+    return is_read and price(forecast.as_call(_A_CHARGE, None)).cost == _A_CHARGE.provider_cost
+
+
 def worth_of(forecast: CallForecast, price: Callable[[Call], Price]) -> Worth:
     """What the call may cost."""
     api = forecast.endpoint.route.api

@@ -89,6 +89,7 @@ def check(file: str) -> None:
     from token_meter._text import suggestion
     from token_meter.exceptions import ConfigError
     from token_meter.prices import BY_MODEL, PriceBook, known_providers, unknown_providers, unreached_providers
+    from token_meter.prices._listing import unknown_fees
     from token_meter.report._formatting import counted
 
     book = PriceBook.from_file(file)
@@ -99,6 +100,8 @@ def check(file: str) -> None:
     for provider in unreached_providers(book):
         hint = suggestion(provider, known_providers())
         click.echo(f"note: overrides of {provider!r} count where hosts, or a program, names it as paid{hint}", err=True)
+    for name, hint in unknown_fees(book).items():
+        click.echo(f"note: fees: no answer is known to show {name!r}{hint}", err=True)
     click.echo(f"{file}: ok, {counted(len(book.overrides), 'override')}; reports will say: {book.version}")
 
 

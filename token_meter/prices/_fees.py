@@ -101,6 +101,8 @@ INCLUDED = frozenset({
     ("perplexity", "citation_tokens"), ("perplexity", "search_queries"), ("google", "input_video_tokens"),
 })  # fmt: skip
 """What is part of another fee or rate, unless the model has a row of its own: searches of a request, video of text."""
+WITHOUT_RATE = ("code_interpreter", "shell", "code_execution", "image_generation", "google_maps", "retrieval")
+"""Fees that answers show, and that have no published rate: a price book may give them one."""
 SEARCHES = ("web_search", "web_search_preview", "search_model", "google_search")
 """The fees that `PriceBook(web_search=...)` sets."""
 MINIS_SEARCH = ("gpt-4o-mini*", "gpt-4.1-mini*")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -18,7 +19,7 @@ from typing import Any
 
 from token_meter.exceptions import ConfigError
 from token_meter.prices import _public
-from token_meter.prices._litellm import is_litellm, rows_of
+from token_meter.prices._litellm import MOST, is_litellm, rows_of
 from token_meter.prices._rate_card import RateTable
 from token_meter.prices._validation import rate_of
 
@@ -249,9 +250,10 @@ def snapshot_of(raw: Any) -> Any:
 
 
 def _check_providers(rows: list[Any]) -> None:
-    """What genai-prices' own reading lets pass: a name that stands twice, a rate below 0, another currency."""
+    """What genai-prices' own reading lets pass: a name that stands twice, a rate that cannot be, another currency."""
     seen: set[tuple[str, str]] = set()
     for provider in rows:
+        _check_rates({**provider, "models": []}, str(provider.get("id")))
         for model in provider["models"] if isinstance(provider["models"], list) else ():
             pair = str(provider.get("id")), str(model.get("id")) if isinstance(model, dict) else ""
             if pair in seen:
@@ -271,10 +273,24 @@ def _check_rates(value: Any, where: str) -> None:
             msg = f"{where} is priced in {value['currency']!r}; prices are US dollars: convert it, or take it out"
             raise ConfigError(msg)
         for key, inner in value.items():
-            if isinstance(inner, (int, float)) and inner < 0:
+            if isinstance(inner, (int, float)) and not inner >= 0:
                 msg = f"{where}: {key} must be at least 0, not {inner}"
                 raise ConfigError(msg)
+            if isinstance(inner, (int, float)) and key.endswith("_mtok") and inner > MOST:
+                msg = f"{where}: {key} is in US dollars per 1M tokens, and {inner} is more than {MOST}"
+                raise ConfigError(msg)
+            if key in ("regex", "api_pattern") and isinstance(inner, str):
+                _check_pattern(inner, where)
             _check_rates(inner, where)
     elif isinstance(value, list):
         for inner in value:
             _check_rates(inner, where)
+
+
+def _check_pattern(pattern: str, where: str) -> None:
+    """Look at a pattern now, which genai-prices compiles at the first look-up of any model."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        msg = f"{where}: {pattern!r:.80} is no pattern ({error})"
+        raise ConfigError(msg) from None

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from token_meter._text import suggestion
 from token_meter.prices import _overlay, _public
 from token_meter.prices._book import PriceBook
 from token_meter.prices._by_model import BY_MODEL, MAKERS
+from token_meter.prices._fees import FEES, WITHOUT_RATE
 from token_meter.prices._hosts import HOSTS, STATES_DOLLARS
 from token_meter.prices._lists import BUILT_IN, Sources
 from token_meter.prices._lookup import published
@@ -139,6 +141,13 @@ def unreached_providers(book: PriceBook) -> list[str]:
         return []
     own = {row.provider for row in book.overrides} | {row.provider for row in book._terms.sources.rows}
     return sorted(own - {*known_providers(), *HOSTS.values(), *said})
+
+
+def unknown_fees(book: PriceBook) -> dict[str, str]:
+    """Fees of a book that no answer is known to show, but are written like one that is: a slip, and what was meant."""
+    known = {*WITHOUT_RATE, *(fee.name for fee in FEES)}
+    hints = {name: suggestion(name, known, alike=0.8) for name in book._terms.fees or () if name not in known}
+    return {name: hint for name, hint in hints.items() if hint}
 
 
 def nearest(model: str, provider: str = "openai", *, book: PriceBook | None = None, n: int = 3) -> list[str]:

@@ -15,6 +15,8 @@ from token_meter.exceptions import ConfigError
 from token_meter.prices._rate_card import RateTable
 
 _ROUND = Context(prec=12)
+MOST = 10_000
+"""US dollars per 1M tokens that no model costs: a greater rate has another unit."""
 _UNITS = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
@@ -131,6 +133,8 @@ def _tiers(name: str, row: Mapping[str, Any]) -> dict[tuple[str, str], RateTable
     base = found.get(("", ""), {}).get(0, {})
     if not any(base.values()):  # a 0 may be a missing price
         return {}
+    if any(rate > MOST for bands in found.values() for rates in bands.values() for rate in rates.values()):
+        return {}  # such as a price per 1M tokens under the name of one per token
     return {pair: tuple(sorted(bands.items())) for pair, bands in found.items() if 0 in bands}
 
 

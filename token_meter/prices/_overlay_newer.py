@@ -11,6 +11,21 @@ LITELLM = "litellm 1.110.2, model_prices_and_context_window.json (secondary)"
 
 CORRECTIONS: tuple[Row, ...] = (
     Row(
+        "cohere",
+        ("embed-v4.0",),
+        "https://cohere.com/pricing as read in developer.puter.com/tutorials/cohere-api-pricing (2026-06)",
+        "2026-11-27",
+        rates={"input_image": "0.47"},
+        adds=True,
+    ),
+    Row(
+        "openai",
+        ("gpt-5-search-api-20*",),
+        "https://developers.openai.com/api/docs/models/gpt-5-search-api: its snapshot, which the public list lacks",
+        "2026-11-27",
+        rates={"input": "1.25", "cached_input": "0.125", "output": "10"},
+    ),
+    Row(
         "openai",
         ("gpt-5.5-pro", "gpt-5.5-pro-20*"),
         f"{LITELLM}: above 272,000 tokens, which the public list has lost",

@@ -5,6 +5,8 @@ A request that holds the mark of a row is asked; all others pay a search of thei
 
 from __future__ import annotations
 
+import re
+
 from token_meter._fees import fees_of
 from token_meter.providers.fees import UNKNOWN_LIFE
 from token_meter.types import Usage
@@ -32,6 +34,23 @@ def asked_images(usage: Usage, request: bytes) -> Usage:
     return with_open(usage, "image input") if usage.input_image_tokens is None else usage
 
 
+_READS_THE_WEB = re.compile(rb'"web_(?:search|fetch)_(20\d{6})"')
+_SINCE = b"20260209"
+
+
+def free_code(usage: Usage, request: bytes) -> Usage:
+    """*usage* without the code that Anthropic runs free of charge: beside its web tools of 2026-02-09 or later.
+
+    "When one of those tools is in your request, there are no additional charges for code execution", what Claude runs
+    itself among it (https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool, 2026-11).
+    """
+    counts = dict(usage.fees or ())
+    if "code_execution" in counts and any(day >= _SINCE for day in _READS_THE_WEB.findall(request)):
+        del counts["code_execution"]
+        return usage._replace(fees=fees_of(counts))
+    return usage
+
+
 def with_open(usage: Usage, name: str) -> Usage:
     """*usage* with something that is billed, and nothing tells how much."""
     return usage._replace(fees=fees_of({**dict(usage.fees or ()), name: None}))
@@ -39,3 +58,4 @@ def with_open(usage: Usage, name: str) -> Usage:
 
 LIVES = tuple((mark, asked_lives) for mark in (LONGER_LIFE, LONGEST_LIFE))
 OF_CHATS = (*LIVES, (SOUND, asked_sound))
+WITH_WEB_TOOLS = tuple((mark, free_code) for mark in (b'"web_search_2', b'"web_fetch_2'))

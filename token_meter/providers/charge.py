@@ -39,14 +39,16 @@ def charge_of(raw: Object, numbers: NumberReader) -> Decimal | None:
 def read_charge(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) -> Reading:
     """Add the charge that LiteLLM's proxy states in a header (docs.litellm.ai, proxy/cost_tracking, 2026-11).
 
-    Of a stream the head comes before the answer has cost anything: its last chunk says it, as `usage.cost`.
+    Of a stream the head comes before the answer has cost anything: its last chunk says it, as `usage.cost`. A 0 is
+    known where the answer comes from the proxy's cache; else it may be a model that the proxy has no price for
+    (BerriAI/litellm#13790, #30725).
     """
     said = headers.get("x-litellm-response-cost")
     if said is None or not is_number(said) or "event-stream" in headers.get("content-type", ""):
         return reading
     usage = reading.usage or Usage()
     charged = numbers.dollars(said)
-    if charged is None or usage.provider_cost is not None:
+    if charged is None or usage.provider_cost is not None or not (charged or headers.get("x-litellm-cache-key")):
         return reading
     return reading._replace(usage=usage._replace(provider_cost=charged))
 

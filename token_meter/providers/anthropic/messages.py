@@ -9,7 +9,7 @@ from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
 from token_meter.providers.anthropic.usage import as_it_grows, usage_of
 from token_meter.providers.api import Api
-from token_meter.providers.asked import LIVES
+from token_meter.providers.asked import LIVES, WITH_WEB_TOOLS
 from token_meter.wire.format import Format, UsageLocation
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects, text_of
@@ -84,7 +84,7 @@ MESSAGES = Api(
     ),
     rules=_rules,
     paths=("v1/messages",),
-    asked_fees=LIVES,
+    asked_fees=(*LIVES, *WITH_WEB_TOOLS),
     is_chat=True,
     needs_sign=True,
 )

@@ -37,7 +37,8 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
             if ground.get("googleMapsWidgetContextToken"):
                 found["google_maps"] = 1
             for chunk in objects(ground.get("groundingChunks")):
-                found.update({_CHUNKS.get(kind, f"grounding by {kind}"): 1 for kind in chunk if kind not in _SEARCHED})
+                kinds = [kind for kind in chunk if kind not in _SEARCHED and not _is_of_a_file_store(chunk[kind])]
+                found.update({_CHUNKS.get(kind, f"grounding by {kind}"): 1 for kind in kinds})
                 is_searched = is_searched or "web" in chunk
             if ground.get("retrievalQueries"):
                 found["retrieval"] = 1
@@ -46,6 +47,15 @@ def grounding(events: Sequence[Object]) -> dict[str, Any]:
     elif is_searched:
         found["google_search"] = None  # grounded, and it does not say by how many queries
     return found
+
+
+def _is_of_a_file_store(source: Any) -> bool:
+    """Whether a source is a file of the Gemini API's own store: its search costs tokens alone.
+
+    Source: https://ai.google.dev/gemini-api/docs/file-search, 2026-11; only files of such a store name it (the SDK's
+    types, google-genai 3.6).
+    """
+    return isinstance(source, dict) and bool(source.get("fileSearchStore"))
 
 
 ENTERPRISE_MARKS = (b'"enterpriseWebSearch"', b'"enterprise_web_search"')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from token_meter._fees import fees_of
@@ -39,6 +39,42 @@ def _usage(raw: Object, numbers: NumberReader) -> Usage:
     return usage_of(raw, numbers, INTERACT)._replace(web_searches=searches, fees=fees_of(counts))
 
 
+_WITHOUT_FEE = frozenset({
+    "function_call", "mcp_server_tool_call", "url_context_call", "code_execution_call", "file_search_call",
+    "tool_search_call", "processing_call",
+})  # fmt: skip
+"""Steps that cost their tokens alone: of the caller, or so on Google's price page (2026-11)."""
+
+
+def _executed(events: Sequence[Object]) -> dict[str, Any]:
+    """Searches and other tools that the steps show; where the usage counts them, that count holds."""
+    found: dict[str, Any] = {}
+    queries: set[str] = set()
+    for event in events:
+        usage, holder = _locate_usage(event)
+        if isinstance(usage, dict) and usage.get("grounding_tool_count"):
+            return {}
+        for step in objects([event.get("step"), event.get("delta"), *_steps(holder)]):
+            kind = text_of(step.get("type"))
+            if not kind.endswith("_call") or kind in _WITHOUT_FEE:
+                continue
+            if kind == "google_search_call" and step.get("search_type") == "enterprise_web_search":
+                kind = "enterprise_web_search"
+            elif kind == "google_search_call":
+                given: Any = step.get("arguments")
+                asked = given.get("queries") if isinstance(given, dict) else None
+                queries |= {q for q in asked if isinstance(q, str) and q.strip()} if isinstance(asked, list) else set()
+            found[kind.removesuffix("_call")] = None
+    if queries:
+        del found["google_search"]
+        found["web_search"] = len(queries)
+    return found
+
+
+def _steps(interaction: Object) -> list[Object]:
+    return list(objects(interaction.get("steps") or interaction.get("outputs")))
+
+
 def _growing(event: Object) -> Iterator[ContentPart]:
     """The parts of an event of a stream."""
     slot, delta, step = index_of(event, 0), event.get("delta"), event.get("step")
@@ -54,7 +90,7 @@ def _growing(event: Object) -> Iterator[ContentPart]:
 
 def _finished(interaction: Object) -> Iterator[ContentPart]:
     """The parts of a whole interaction."""
-    for slot, step in enumerate(objects(interaction.get("steps") or interaction.get("outputs"))):
+    for slot, step in enumerate(_steps(interaction)):
         yield from _step(step, slot)
 
 
@@ -107,6 +143,8 @@ INTERACTIONS = Api(
         optional_keys=("service_tier", "error"),
         usage_key=b'usage"',
         has_running_output=True,
+        fees=_executed,
+        fee_marks=(b'_call"',),
     ),
     paths=tuple(f"{version}/interactions" for version in _VERSIONS),
     retrieves=tuple(("GET", f"{version}/interactions/{{}}") for version in _VERSIONS),

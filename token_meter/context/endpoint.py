@@ -51,7 +51,8 @@ class EndpointCache(dict[Key, Endpoint | None]):
             shown = host if port is None else f"{host}:{port}"
             loopback = host in _LOOPBACK or host.startswith("127.")
             base = f"{scheme}://{shown}{route.prefix}"
-            endpoint = Endpoint(route, shown, base, loopback, route.api.needs_sign, _header_readers(route, host, base))
+            needs_sign = route.api.needs_sign and not PROVIDERS.is_signed(route.api, host, {})
+            endpoint = Endpoint(route, shown, base, loopback, needs_sign, _header_readers(route, host, base))
         if len(self) >= _LIMIT:
             self.clear()
         self[key] = endpoint

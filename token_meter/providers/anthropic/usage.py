@@ -42,6 +42,8 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     long, is_odd = _long_lived(raw, numbers)
     usage = _tokens_of(raw, numbers, long)
     outs, tools = raw.get("output_tokens_details"), raw.get("server_tool_use")
+    if not (outs or tools or is_odd) and raw.keys() <= _USUAL:
+        return usage  # nothing beside the tokens: so are most
     searches, fees = usage_fees(raw, numbers)
     if searches is None and isinstance(tools, dict):
         searches = count(tools.get("web_search_requests"))

@@ -71,8 +71,8 @@ def test_a_sink_gets_back_what_it_said_at_departure(simulator: Simulator) -> Non
     assert sink.seen == (("gpt-4o-mini", "first gpt-4o-mini"), ("closed", ""))
 
 
-def test_a_refusal_is_on_record(simulator: Simulator, tmp_path: Path) -> None:
-    """What never left is no call, but the run knows that a limit was hit."""
+def test_a_refusal_is_told_to_the_program_alone(simulator: Simulator, tmp_path: Path) -> None:
+    """What never left is no call, and a service whose customers have limits is no run that failed."""
     with meter(ledger=tmp_path / "data", max_calls=1, warn_at=None), client_of(simulator) as client:
         client.chat.completions.create(**ASK)
         with pytest.raises(BudgetExceededError):
@@ -80,5 +80,5 @@ def test_a_refusal_is_on_record(simulator: Simulator, tmp_path: Path) -> None:
 
     reader = read_run(tmp_path / "data")
     assert sum(row.calls for row in reader) == 1
-    assert reader.facts.run["refused"] == "calls"
+    assert "refused" not in reader.facts.run
     assert reader.facts.in_flight == 0

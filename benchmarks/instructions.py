@@ -128,21 +128,24 @@ def child(folder: Path) -> None:
         print(f"{kind:<20} {counts[kind]:>12,} {added:>12,} {added / counts[kind]:>7.2%}", flush=True)
 
 
-def main() -> None:
-    """Start the child, whose hash seed is fixed: the order of sets is part of the work."""
+def in_callgrind(module: str, *words: str) -> None:
+    """Run *module* in the hands of callgrind, with the folder of its counts and *words*.
+
+    The hash seed is fixed: the order of sets is part of the work.
+    """
     if shutil.which("valgrind") is None or shutil.which("vgdb") is None:
         sys.exit("valgrind, which counts the instructions, is not installed here: nothing was counted.")
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--vgdb-prefix={folder}/pipe",
             f"--callgrind-out-file={folder}/count.%p", f"--log-file={folder}/log.%p",
-            sys.executable, "-m", "benchmarks.instructions", folder,
+            sys.executable, "-m", module, "--child", folder, *words,
         ]  # fmt: skip
         subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        child(Path(sys.argv[1]))
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]))
     else:
-        main()
+        in_callgrind("benchmarks.instructions")

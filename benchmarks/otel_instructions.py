@@ -6,11 +6,7 @@ As `benchmarks.instructions`: they repeat where times do not.
 from __future__ import annotations
 
 import gc
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -18,7 +14,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from benchmarks.instructions import Transport, calls, each, started
+from benchmarks.instructions import Transport, calls, each, in_callgrind, started
 from token_meter import meter
 
 _SHORT, _LONG = 64, 128  # multiples of the number of bodies that are read together
@@ -55,21 +51,8 @@ def child(folder: Path) -> None:
         least = least or found
 
 
-def main() -> None:
-    """Start the child, whose hash seed is fixed."""
-    if shutil.which("valgrind") is None or shutil.which("vgdb") is None:
-        sys.exit("valgrind, which counts the instructions, is not installed here: nothing was counted.")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--vgdb-prefix={folder}/pipe",
-            f"--callgrind-out-file={folder}/count.%p", f"--log-file={folder}/log.%p",
-            sys.executable, "-m", "benchmarks.otel_instructions", folder,
-        ]  # fmt: skip
-        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
-
-
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        child(Path(sys.argv[1]))
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]))
     else:
-        main()
+        in_callgrind("benchmarks.otel_instructions")

@@ -8,11 +8,8 @@ from __future__ import annotations
 import gc
 import io
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.instructions import each, started
+from benchmarks.instructions import each, in_callgrind, started
 
 Work = Callable[[int], None]
 SAID = "A pink rose stands for thanks. " * 20
@@ -260,21 +257,8 @@ def child(folder: Path, names: Sequence[str]) -> None:
         print(f"{name:<20} {counts[name]:>12,} {added:>12,} {added / counts[name]:>7.2%}", flush=True)
 
 
-def main() -> None:
-    """Start the child."""
-    if shutil.which("valgrind") is None or shutil.which("vgdb") is None:
-        sys.exit("valgrind, which counts the instructions, is not installed here: nothing was counted.")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--vgdb-prefix={folder}/pipe",
-            f"--callgrind-out-file={folder}/count.%p", f"--log-file={folder}/log.%p",
-            sys.executable, "-m", "benchmarks.sdk_instructions", "--child", folder, *sys.argv[1:],
-        ]  # fmt: skip
-        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), sys.argv[3:])
     else:
-        main()
+        in_callgrind("benchmarks.sdk_instructions", *sys.argv[1:])

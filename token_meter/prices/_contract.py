@@ -123,7 +123,10 @@ class Terms(NamedTuple):
             hour = call.started_s - call.started_s % 3600
             found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, str(exc)), free=False)
         found = self._with_fees(found, call, provider, spelled)
-        return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+        if by_model:
+            why = "by the model's name" if call.provider == BY_MODEL else f"{BY_MODEL} as hosts says"
+            found = found._replace(source=f"{found.source}, {why}")
+        return found
 
     def _with_fees(self, entry: Entry, call: Call, provider: str, spelled: str) -> Entry:
         """*entry* with what its model costs beside tokens."""

@@ -26,7 +26,7 @@ VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
 WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoints of usage and costs
-TABLE = ("providers/test_table.py",)
+TABLE = ("providers/test_table.py", "providers/test_native.py")
 LEAVES = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 """For a guest that keeps connections until the interpreter ends."""
 

@@ -26,9 +26,10 @@ VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
 WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoints of usage and costs
-TABLE = ("providers/test_table.py",)
+TABLE = ("providers/test_table.py", "providers/test_native.py")
 LEAVES = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 """For a guest that keeps connections until the interpreter ends."""
+GRPC = ("-k", "generativeai or vertexai")
 
 
 class Row(NamedTuple):
@@ -61,6 +62,8 @@ ROWS = (
         "mistralai==1.5.* cohere==5.13.* ollama==0.4.* groq==0.13.* huggingface_hub==0.28.* voyageai==0.3.* together==1.4.*",
         TABLE,
     ),
+    Row("Google's gRPC newest", "google-generativeai google-cloud-aiplatform", TABLE[:1], options=GRPC),
+    Row("Google's gRPC older", "google-generativeai==0.8.0 google-cloud-aiplatform==1.70.*", TABLE[:1], options=GRPC),
     Row("litellm newest", "litellm", ("guests",), options=LEAVES),
     Row("litellm 1.74", "litellm==1.74.*", ("guests",), options=LEAVES),
     Row("guests", "openai", ("guests",), "guests"),

@@ -21,6 +21,9 @@ from token_meter._failures import internal_errors
 
 XAI = "/xai_api.Chat/GetCompletion"
 GEMINI = "/google.ai.generativelanguage.v1beta.GenerativeService"
+VERTEX = "/google.cloud.aiplatform.{}.PredictionService"
+PLACES = {"v1": "us-central1", "v1beta1": "global", "v1beta": "eu"}
+"""Where the models are that are asked by each version of Vertex's service."""
 USAGE = {
     "prompt_tokens": 107, "completion_tokens": 33, "reasoning_tokens": 10, "total_tokens": 150,
     "cached_prompt_text_tokens": 50, "cost_in_usd_ticks": "12600000",
@@ -39,7 +42,9 @@ def _xai(text: str, part: str, *, is_last: bool = True, **more: Any) -> dict[str
 
 def _gemini(**more: Any) -> dict[str, Any]:
     content = {"parts": [{"text": "Pink Peace"}], "role": "model"}
-    counts = {"promptTokenCount": 107, "candidatesTokenCount": 43, "totalTokenCount": 150}
+    counts = {
+        "promptTokenCount": 107, "candidatesTokenCount": 43, "totalTokenCount": 150, "cachedContentTokenCount": 50,
+    }  # fmt: skip
     return {"candidates": [{"content": content, "finishReason": "STOP"}], "usageMetadata": counts, **more}
 
 
@@ -51,6 +56,10 @@ ANSWERS = {
     ],
     f"{GEMINI}/GenerateContent": [_gemini(modelVersion="gemini-2.5-flash")],
     f"{GEMINI}/StreamGenerateContent": [_gemini(usageMetadata={"promptTokenCount": 107}), _gemini()],
+    f"{GEMINI}/EmbedContent": [{"embedding": {"values": [0.1]}}],
+    f"{VERTEX.format('v1')}/StreamGenerateContent": [_gemini(usageMetadata={"promptTokenCount": 107}), _gemini()],
+    **{f"{VERTEX.format(version)}/GenerateContent": [_gemini()] for version in PLACES},
+    f"{VERTEX.format('v1')}/Predict": [{"predictions": [{"embeddings": {"statistics": {"token_count": 7}}}] * 2}],
     "/xai_api.Image/GenerateImage": [{"images": []}],
     f"{GEMINI}/CountTokens": [{"totalTokens": 3}],
 }
@@ -97,10 +106,10 @@ class Server(grpc.GenericRpcHandler):
 class Message:
     """A request as Google's libraries have it: its class is around the message."""
 
-    def __init__(self, model: str | None, **more: Any) -> None:
+    def __init__(self, attribute: str, model: str, **more: Any) -> None:
         self._pb = Struct()
         self._pb.update(more)
-        self.model = model
+        setattr(self, attribute, model)
 
 
 def _bytes(message: Any) -> bytes:
@@ -114,8 +123,14 @@ def _callable(channel: Any, method: str) -> Any:
 
 
 def _request(method: str) -> Any:
+    say = {"contents": [{"parts": [{"text": "Which rose?"}]}]}
     if method.startswith(GEMINI):
-        return Message("models/gemini-2.5-flash", contents=[{"parts": [{"text": "Which rose?"}]}])
+        return Message("model", "models/gemini-2.5-flash", **say)
+    if "aiplatform" in method:
+        place = f"projects/p/locations/{PLACES[method.split('.')[3]]}/publishers/google/models"
+        if method.endswith("/Predict"):
+            return Message("endpoint", f"{place}/text-embedding-005", instances=[{"content": "rose"}])
+        return Message("model", f"{place}/gemini-3.5-flash", **say)
     found = Struct()
     found.update(ASK)
     return found

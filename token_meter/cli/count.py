@@ -110,6 +110,8 @@ def _row(name: str, source: IO[bytes], model: str | None, kind: str | None, pric
         if kind not in (None, "text"):
             msg = f"{name} contains no {kind} request; expected a JSON object, the body of one"
             raise click.ClickException(msg)
+        if kind is None and name.lower().endswith(".json"):
+            click.echo(f"{_visible(name)} holds no request that is known, and counts as a text", err=True)
         count = count_stream(_text(chain((head,), iter(lambda: source.read(_CHUNK), b""))), model)
         return _Row(name, count.tokens, count.encoding, ("unknown encoding",) if count.approximate else ())
     from token_meter.ci.harness import book_of

@@ -118,7 +118,8 @@ class GrpcSeam(ModuleSeam):
             row, match = found
             message = args[0] if args else kwargs["request"]
             path = method if row.path is None else row.path(match, message)
-            call = RpcCall(owner, row, ("POST", "https", row.host, None, path), message)
+            host = row.host if row.host_of is None else row.host_of(match, message)
+            call = RpcCall(owner, row, ("POST", "https", host, None, path), message)
         except Exception:
             self._runtime.internal_error("grpc")
             return None

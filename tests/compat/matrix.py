@@ -69,6 +69,7 @@ ROWS = (
     Row("litellm newest", "litellm", ("guests",), options=LEAVES),
     Row("litellm 1.74", "litellm==1.74.*", ("guests",), options=LEAVES),
     Row("guests", "openai", ("guests",), "guests"),
+    Row("llama-index newest", "llama-index-llms-openai", ("guests",)),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 

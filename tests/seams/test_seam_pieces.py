@@ -379,7 +379,7 @@ async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
 
 
 class Theirs:
-    """Somebody who patches `Owner.ask` as most do: keeps what stood there, calls it, and puts it back by assignment."""
+    """Patches `Owner.ask` as most packages do: keeps what stood there, calls it, and puts it back by assignment."""
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
@@ -399,22 +399,28 @@ ORDERS = {
     "theirs on top of ours, undone while off": ("on patch off undo", "seen(real)"),
     "theirs on top of ours, undone while on": ("on patch undo off", "seen(real)"),
     "two of theirs round ours, undone in the other order": ("patch on patch off undo_last", "seen(theirs(real))"),
+    "theirs before ours, undone while a program keeps ours": ("patch on keep undo", "seen(real)"),
+    "theirs before ours, undone while off and a program keeps ours": ("patch on keep off undo", "seen(real)"),
+    "theirs before ours, undone and off while a program keeps ours": ("patch on keep undo off", "seen(real)"),
 }
+LIBRARY = "class Owner:\n    def ask(self):\n        return 'real'"
 
 
 @pytest.mark.parametrize(("order", "read"), ORDERS.values(), ids=ORDERS.keys())
 def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(order: str, read: str):
     """Ours is put back when another package's restoring removed it, and never twice: a wrapper may still call it."""
 
-    class Owner:
-        def ask(self) -> str:
-            return "real"
-
-    switch = Patch(Owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
+    library: dict[str, Any] = {"__name__": "library"}
+    exec(LIBRARY, library)
+    owner = library["Owner"]
+    switch = Patch(owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
     others: list[Theirs] = []
+    kept: list[Any] = []
     for step in [*order.split(), "on"]:
         if step == "patch":
-            others.append(Theirs(Owner))
+            others.append(Theirs(owner))
+        elif step == "keep":
+            kept.append(owner.ask)
         elif step == "undo":
             others.pop(0).undo()
         elif step == "undo_last":
@@ -422,4 +428,4 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
         else:
             getattr(switch, step)()
 
-    assert Owner().ask() == read
+    assert owner().ask() == read

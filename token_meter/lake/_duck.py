@@ -22,20 +22,29 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY = "200MB"
-_NUMBER = "(?:null|[0-9]+)"
-_HEAD = (
-    r'\{"t":"call","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]+\.[0-9]+,"ms":[0-9]+\.[0-9]+,'
-    r'"first_ms":(?:null|[0-9]+\.[0-9]+),' + ",".join(f'"{name}":{_NUMBER}' for name in COUNTS)
-)
-_START = r'\{"t":"start","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]+\.[0-9]+(?:,.*)?\}'
+_OURS = '{"t":"call","v":2,"id":"'
+_ID = "[0-9a-f]{16}-(?:0|[1-9a-f][0-9a-f]{0,7})"
+_START = r'\{"t":"start","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]{1,11}\.[0-9]{6}(?:,.*)?\}'
 _LINES = (
     "read_csv(?, columns={'line':'VARCHAR'}, delim='\x1f', quote='', escape='', comment='', header=false,"
-    " auto_detect=false, filename=true, max_line_size=2097152, new_line='\\n', nullstr='\x1e', strict_mode=false)"
+    " auto_detect=false, filename=true, max_line_size=2097152, buffer_size=8388608, new_line='\\n', nullstr='\x1e',"
+    " strict_mode=false)"
 )
-_COMMON = ',"api":'
-_TAGS, _BEHIND = ',"tags":[', '],"src":'
-_CUT = "\x1f"
-_FIRST_COUNT = 7
+_FIELDS = {"id": "VARCHAR", "ts": "DECIMAL(18,6)", "ms": "DECIMAL(18,3)", "first_ms": "DECIMAL(18,3)"} | dict.fromkeys(
+    COUNTS, "BIGINT"
+)
+_WRITTEN = (
+    f"""concat('{_OURS}', h.id, '","ts":', h.ts::VARCHAR, ',"ms":', h.ms::VARCHAR, """
+    + ", ".join(f"""',"{name}":', coalesce(h.{name}::VARCHAR, 'null')""" for name in ("first_ms", *COUNTS))
+    + ")"
+)
+"""The line up to its counts, written again from what was read of it: no other text has it."""
+_BOUNDS = f"""least(h.ts, h.ms, h.first_ms) >= 0 and h.ts < 1e11 and greatest(h.ms, h.first_ms) < 1e12
+and coalesce(least({", ".join(f"h.{name}" for name in COUNTS)}), 0) >= 0
+and coalesce(greatest({", ".join(f"h.{name}" for name in COUNTS)}), 0) < 1000000000000000000"""
+"""Those of the plain reader for this form."""
+_BEFORE_COMMON, _TAGS, _BEHIND = ',"api":', ',"tags":[', '],"src":'
+_LONGEST_LINE = 1 << 20
 _THREADS = 4
 _AT_ONCE = 48_000_000
 """Bytes of files that are taken apart together."""
@@ -84,11 +93,11 @@ def load_lines(con: duckdb.DuckDBPyConnection, shards: list[Path]) -> None:
     """
     counts = "".join(f", {name} BIGINT" for name in COUNTS)
     con.execute(
-        f"""create temp table kinds (kind_id INTEGER, kind VARCHAR);
+        f"""create temp table kinds (kind_id INTEGER, head VARCHAR, rest VARCHAR);
         create temp table texts (text_id INTEGER, text VARCHAR);
         create temp table others (shard INTEGER, place BIGINT, line VARCHAR, started VARCHAR);
         create temp table plain (shard INTEGER, place BIGINT, id VARCHAR, kind_id INTEGER, text_id INTEGER,
-        ts DECIMAL(18, 6), ms DECIMAL(18, 3), first_ms DOUBLE{counts})"""
+        ts DECIMAL(18, 6), ms DECIMAL(18, 3), first_ms DECIMAL(18, 3){counts})"""
     )
     some: list[Path] = []
     first = 1
@@ -100,51 +109,41 @@ def load_lines(con: duckdb.DuckDBPyConnection, shards: list[Path]) -> None:
             except Exception as exc:
                 raise NotEqualError(str(exc).splitlines()[0]) from exc
             some, first = [], n + 1
+    if _one(con, f"select max(strlen(line)) > {_LONGEST_LINE} from others"):
+        msg = "a line is longer than those that we write"
+        raise NotEqualError(msg)
 
 
 def _load(con: duckdb.DuckDBPyConnection, shards: list[Path], first: int) -> None:
-    counts = ", ".join(
-        f"try_cast(substr(x[{_FIRST_COUNT + n}], {len(name) + 4}) as BIGINT) as {name}" for n, name in enumerate(COUNTS)
-    )
-    sound = " and ".join(f"length(x[{_FIRST_COUNT + n}]) <= {len(name) + 21}" for n, name in enumerate(COUNTS))
+    """Each of these steps splits or parses a text once; slices of a text, and patterns, take many times as long."""
+    fields = ", ".join(f'"{name}":"{kind}"' for name, kind in _FIELDS.items())
     con.execute(
         f"""create temp table parsed as
-        with a as (select list_position(?, filename) + {first - 1} as shard, line, instr(line, '{_COMMON}') as pos
-                   from {_LINES}),
-        b as (select *, pos > 0 and line[-1:] = '}}'
-              and regexp_full_match(substr(line, 1, pos - 1), '{_HEAD}') as is_call from a),
-        c as (select *, case when is_call then string_split(substr(line, 1, pos - 1), ',') end as x from b),
-        d as (select *, is_call and length(x[3]) between 24 and 31 and length(x[3]) - instr(x[3], '-') <= 9
-              and instr(x[3], '-') = 23 and length(x[4]) between 13 and 23 and instr(reverse(x[4]), '.') = 7
-              and length(x[5]) <= 22 and instr(reverse(x[5]), '.') = 4
-              and (x[6] = '"first_ms":null' or (length(x[6]) <= 28 and instr(reverse(x[6]), '.') = 4))
-              and {sound} as is_plain from c),
-        e as (select *, case when is_plain then substr(line, pos) end as tail, instr(tail, '{_TAGS}') as t,
-              instr(tail, '{_BEHIND}') as s from d)
-        select shard, case when not is_plain or is_plain is null then line end as line,
-               case when t > 0 and s > t then substr(tail, 1, t - 1) || '{_CUT}' || substr(tail, s + {len(_BEHIND)})
-                    else tail end as kind,
-               case when t > 0 and s > t then substr(tail, t + {len(_TAGS)}, s - t - {len(_TAGS)})
-                    when tail is not null then '' end as text,
-               substr(x[3], 7, length(x[3]) - 7) as id,
-               try_cast(substr(x[4], 6) as DECIMAL(18, 6)) as ts, try_cast(substr(x[5], 6) as DECIMAL(18, 3)) as ms,
-               try_cast(substr(x[6], 12) as DOUBLE) as first_ms, {counts}
-        from e""",
+        with a as (select list_position(?, filename) + {first - 1} as shard, line,
+                   string_split(line, '{_BEFORE_COMMON}') as p from {_LINES}),
+        b as (select shard, line, p[2] as tail, case when len(p) = 2 and strlen(line) <= {_LONGEST_LINE}
+              and starts_with(line, '{_OURS}') and ends_with(line, '}}') then p[1] end as head from a),
+        c as (select *, try(json_transform(concat(head, '}}'), '{{{fields}}}')) as h,
+              string_split(tail, '{_TAGS}') as q from b),
+        d as (select *, string_split(q[2], '{_BEHIND}') as r from c),
+        e as (select *, coalesce(head = {_WRITTEN} and {_BOUNDS} and regexp_full_match(h.id, '{_ID}')
+              and len(q) = 2 and len(r) = 2, false) as is_plain from d)
+        select shard, case when not is_plain then line end as line, q[1] as head, r[2] as rest, r[1] as text, h.* from e""",
         [[str(s) for s in shards], [str(s) for s in shards]],
     )
-    for what in ("kind", "text"):
+    for what, columns in (("kind", "head, rest"), ("text", "text")):
         con.execute(
-            f"""insert into {what}s select (select count(*) from {what}s) + row_number() over (), {what} from
-            (select distinct {what} from parsed where {what} is not null) anti join {what}s using ({what})"""
+            f"""insert into {what}s select (select count(*) from {what}s) + row_number() over (), {columns} from
+            (select distinct {columns} from parsed where line is null) anti join {what}s using ({columns})"""
         )
     con.execute(
-        f"""insert into plain select shard, p.rowid, id, kind_id, text_id, ts, ms, first_ms, {", ".join(COUNTS)}
-        from parsed p join kinds using (kind) join texts using (text)"""
+        f"""insert into plain select shard, p.rowid, {", ".join(_FIELDS).replace("id,", "id, kind_id, text_id,", 1)}
+        from parsed p join kinds using (head, rest) join texts using (text) where line is null"""
     )
     con.execute(
-        f"""insert into others select shard, rowid, line, case when line is not null
+        f"""insert into others select shard, rowid, line, case when starts_with(line, '{{"t":"start"')
         and regexp_full_match(line, '{_START}') then split_part(line, '"', 10) end
-        from parsed where kind is null; drop table parsed"""
+        from parsed where line is not null; drop table parsed"""
     )
 
 

@@ -156,16 +156,15 @@ class EngineReader:
         insert(con, "shards", [[n + 1, names.index(process)] for n, process in enumerate(processes)])
         reader = LineReader("")
         kinds, tags, whole = {}, {}, {}
-        for kind_id, kind in con.execute("select kind_id, kind from kinds order by kind_id").fetchall():
-            head, cut, rest = kind.encode("ascii").partition(b"\x1f")
-            whole[kind_id] = head, rest
-            row = reader.kind(head[1:], rest) if cut else None
+        for kind_id, before, behind in con.execute("select kind_id, head, rest from kinds order by kind_id").fetchall():
+            head, rest = whole[kind_id] = b'"api":' + before.encode("utf-8"), behind.encode("utf-8")
+            row = reader.kind(head, rest)
             if row is not None:
                 kinds[kind_id] = row
         found = con.execute("select text_id, text from texts order by text_id")
         while some := found.fetchmany(2_000):
             for text_id, text in some:
-                names_of = reader.tags(text.encode("ascii"))
+                names_of = reader.tags(text.encode("utf-8"))
                 if names_of is not None:
                     tags[text_id] = names_of
         insert(con, "good_kinds", [[kind] for kind in kinds], "kind_id INTEGER")
@@ -178,7 +177,7 @@ class EngineReader:
             "select distinct kind_id, text from bad join texts using (text_id)"
         ).fetchall():
             head, rest = whole[kind_id]
-            tail = head + b',"tags":[' + text.encode("ascii") + b'],"src":' + rest if rest else head
+            tail = b"," + head + b',"tags":[' + text.encode("utf-8") + b'],"src":' + rest
             if reader.shared(tail) is not None:
                 msg = "a record has its fields in an order of its own"
                 raise NotEqualError(msg)

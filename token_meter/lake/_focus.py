@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from token_meter.lake._duck import NotEqualError, database, is_installed
+from token_meter.lake._duck import NotEqualError, database, insert, is_installed
 from token_meter.lake._export import write_parquet
-from token_meter.lake._rows import EngineReader, insert
+from token_meter.lake._rows import EngineReader
 from token_meter.ledger import read_run
 from token_meter.report import summarise
 

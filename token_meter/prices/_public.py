@@ -45,6 +45,11 @@ unread = 0
 """How many lists in files were named and are not read yet: the first price by one of them takes its time."""
 
 
+_without_rate: dict[tuple[str, str, str, str], tuple[object, float, float]] = {}
+"""Tiers without a rate, by list and time: a long ledger asks for each hour again, and an answer takes a millisecond."""
+_KEPT = 1_000
+
+
 def snapshot() -> object:
     """Return the current price data, and load it if necessary. An update replaces the object."""
     global _get_snapshot
@@ -124,8 +129,15 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
             answer: PriceCalculation = found.calc(counts, model, provider, None, when, context)
             return answer
 
-    answer = calculate(Counts())
-    if context is not None and not _has_variant(answer, context, when):
+    place = (provider, model, tier, processing)
+    of, since, until = _without_rate.get(place, (None, 0.0, 0.0))
+    is_refused = of is found and since <= at_s < until
+    answer = None if is_refused else calculate(Counts())
+    if answer is None or (context is not None and not _has_variant(answer, context, when)):
+        if answer is not None:
+            if len(_without_rate) >= _KEPT:
+                _without_rate.clear()
+            _without_rate[place] = (found, *_valid(answer.model, at_s))
         word = f"tier {tier}" if tier else processing
         msg = f"{word} has no rate for {model} at {provider}"
         raise UnpriceableError(msg)

@@ -32,7 +32,7 @@ CHANGES = [
     (rb'"model":"[^"]+"', b'"model":7'), (rb'"model":', b'"model":"x","model":'), (rb'"api":', b'"api":"x","api":'),
     (rb'"host":"', b'"host":"[],\\"api\\":'), (rb'"certainty":"\w+"', b'"certainty":"guessed"'), (rb'"src":"\w+"', b'"src":"dreamt"'),
     (rb'"outcome":"\w+"', b'"outcome":"paused"'), (rb'"outcome":"\w+",', b""), (rb'"status":\d+', b'"status":"ok"'),
-    (rb'\}$', b',"new_field":{"tags":["a"],"api":"z"}}'), (rb'\}$', b',"id":"00000000000000ff-1","ts":3}'), (rb'\}$', b',"late":true}'),
+    (rb'\}$', b',"new_field":{"tags":["a"],"api":"z"}}'), (rb'\}$', b',"id":"00000000000000ff-1","ts":1795200000}'), (rb'\}$', b',"late":true}'),
     (rb'\}$', b"} "), (rb'\}$', b"}}"), (rb'\}$', b""), (rb"^", b" "), (rb"^", b"\xef\xbb\xbf"), (rb"^", b"\t"),
     (rb'"tags":\[[^\]]*\]', b'"tags":[]'), (rb'"tags":\[[^\]]*\]', b'"tags":["a",7,null]'), (rb'"tags":\[[^\]]*\],', b""),
     (rb'"tags":\[[^\]]*\]', b'"tags":["],\\"src\\":"]'), (rb'"tags":\[', b'"tags":[,'), (rb'"tags":\[', '"tags":["ä=ö",'.encode()),

@@ -32,17 +32,20 @@ def price_calls(con: duckdb.DuckDBPyConnection, loaded: Loaded, book: PriceBook)
     """Make the tables `priced`, of the calls of `plain` with their day, `cost_usd` and `price_id`, and `prices`, of who
     says so and which parts have no price. A call whose price is not known has no cost there, which is not 0.
     """
-    bounds = con.execute("select floor(min(ts))::BIGINT, floor(max(ts))::BIGINT from plain").fetchone()
-    began, ended = bounds or (None, None)
     said: dict[tuple[Any, ...], int] = {}
+    alike: dict[Any, list[int]] = {}
+    for kind_id, row in loaded.kinds.items():
+        key = row.call._replace(id="", attempt=0, streamed=False, error=None, status=None)
+        alike.setdefault(key, []).append(kind_id)
     rates: list[list[Any]] = []
-    if began is not None:
-        known: dict[Any, list[list[Any]]] = {}
-        for kind_id, row in loaded.kinds.items():
-            key = row.call._replace(id="", attempt=0, streamed=False, error=None, status=None)
-            if key not in known:
-                known[key] = _periods(book, row.call, began, ended, said)
-            rates += ([kind_id, *period] for period in known[key])
+    for call, kinds in alike.items():
+        found = con.execute(
+            f"""select distinct floor(ts / {_HOUR_S})::BIGINT from plain
+            where kind_id in (select unnest(?)) order by all""",
+            [kinds],
+        ).fetchall()
+        periods = _periods(book, call, [hour for (hour,) in found], said)
+        rates += ([kind_id, *period] for kind_id in kinds for period in periods)
     insert(con, "rates", rates, _RATES)
     con.execute(
         f"""create table priced as select c.*, {_PRICED},
@@ -92,26 +95,25 @@ def priced(row: Row, book: PriceBook) -> list[Any]:
     return cells_of(book.price(row.call))
 
 
-def _periods(book: PriceBook, call: Call, began: int, ended: int, said: dict[tuple[Any, ...], int]) -> list[list[Any]]:
-    """The rates that hold for calls like *call* from *began* to *ended*, where its price is one of rates per token, or
-    where it has none.
-    """
-    at = began
+def _periods(book: PriceBook, call: Call, hours: list[int], said: dict[tuple[Any, ...], int]) -> list[list[Any]]:
+    """The rates that hold for calls like *call* in these *hours*, where its price is one of rates per token or none."""
     found: list[list[Any]] = []
-    while at <= ended:
-        rule = book.linear(call._replace(started_s=float(at)))
-        if rule is None or not at < rule.until or (not rule.per_token and rule.refusal is None):
-            at = at - at % _HOUR_S + _HOUR_S
-            continue
-        until = int(min(rule.until, _NEVER))
-        each = [rate * _SCALE for rate in rule.per_token]
-        if all(rate == int(rate) <= _SCALE for rate in each):
-            words = [rule.source, ()] if each else cells_of(rule.price(Usage(1, 1, 2)))[1:]
-            bounds = [int(min(rule.up_to, _NEVER)), rule.output, rule.cached, rule.one_way]
-            period = [*bounds, *(map(int, each) if each else (None, None, None)), _numbered(said, words)]
-            if found and found[-1][1:] == [at, *period]:  # a refusal holds for an hour, and then again
-                found[-1][1] = until
-            else:
-                found.append([at, until, *period])
-        at = until
+    at = 0
+    for hour in hours:
+        at = max(at, hour * _HOUR_S)
+        while at < hour * _HOUR_S + _HOUR_S:
+            rule = book.linear(call._replace(started_s=float(at)))
+            if rule is None or not at < rule.until or (not rule.per_token and rule.refusal is None):
+                break
+            until = int(min(rule.until, _NEVER))
+            each = [rate * _SCALE for rate in rule.per_token]
+            if all(rate == int(rate) <= _SCALE for rate in each):
+                words = [rule.source, ()] if each else cells_of(rule.price(Usage(1, 1, 2)))[1:]
+                bounds = [int(min(rule.up_to, _NEVER)), rule.output, rule.cached, rule.one_way]
+                period = [*bounds, *(map(int, each) if each else (None, None, None)), _numbered(said, words)]
+                if found and found[-1][1:] == [at, *period]:  # a refusal holds for an hour, and then again
+                    found[-1][1] = until
+                else:
+                    found.append([at, until, *period])
+            at = until
     return found

@@ -231,5 +231,14 @@ def insert(con: duckdb.DuckDBPyConnection, table: str, values: list[list[Any]], 
     if columns:
         con.execute(f"create temp table {table} ({columns})")
     for at in range(0, len(values), 10_000):
-        some = [list(column) for column in zip(*values[at : at + 10_000], strict=True)]
+        some = [[_sound(cell) for cell in column] for column in zip(*values[at : at + 10_000], strict=True)]
         con.execute(f"insert into {table} select {', '.join('unnest(?)' for _ in some)}", some)
+
+
+def _sound(cell: Any) -> Any:
+    """A name may hold half a letter, which a ledger can say and a table cannot."""
+    if isinstance(cell, list):
+        return [_sound(part) for part in cell]
+    if isinstance(cell, str) and not cell.isascii():
+        return cell.encode("utf-8", "replace").decode("utf-8")
+    return cell

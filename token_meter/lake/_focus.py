@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from token_meter.prices import PriceBook
     from token_meter.report import Summary
 
-_LONG = 20_000_000
+_LONG = 60_000_000
 _NO_LABEL = "(no label)"
 _OTHER = "(other)"
 _MONEY, _MOMENT, _COUNT = "DECIMAL(38, 12)", "TIMESTAMP", "BIGINT"

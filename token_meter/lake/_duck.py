@@ -24,7 +24,7 @@ from token_meter.ledger._batch import LineReader
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "200MB"
+MEMORY = "160MB"
 _OURS = '{"t":"call","v":2,"id":"'
 _ID = "[0-9a-f]{16}-(?:0|[1-9a-f][0-9a-f]{0,7})"
 _START = r'\{"t":"start","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]{1,11}\.[0-9]{6}(?:,.*)?\}'

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +13,7 @@ from token_meter.lake._duck import Lines, NotEqualError, database, insert
 from token_meter.ledger import COUNTS, Row, RunFacts, RunReader
 from token_meter.ledger._batch import Keeper
 from token_meter.ledger._seen import split_id, value_of
+from token_meter.report._sums import kind_of
 from token_meter.types import Usage
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ class EngineReader:
         return names
 
     def _sums(self, con: duckdb.DuckDBPyConnection, collector: Collector, loaded: Loaded) -> None:
-        """Sums by place and day, of calls with the same counts above 0; where a place has few usages, one by one."""
+        """Sums by place and span of time, of calls with the same counts above 0; where a place has few usages, one by
+        one.
+        """
         needs = collector.needs
         key = ["kind_id", *(["text_id"] if "tags" in needs else []), *(["process"] if "process" in needs else [])]
         found = con.execute(f"select distinct {', '.join(key)} from plain join shards using (shard)")
@@ -183,53 +186,76 @@ class EngineReader:
             f"(case when {name} is null then 0 when {name} = 0 then 1 else 2 end) * {3**n}"
             for n, name in enumerate(COUNTS)
         )
+        bounds = con.execute(f"select floor(min(ts) / {_DAY_S}), floor(max(ts) / {_DAY_S}) from plain").fetchone()
+        spans = _spans(collector, rows, *map(int, bounds)) if rows and bounds else {}
+        of_day = [[day, span] for span, days in spans.items() for day in range(span, span + days)]
+        insert(con, "spans", of_day, "day INTEGER, span INTEGER")
         con.execute(
-            f"""create temp table used as select plan.place, floor(c.ts / {_DAY_S})::INTEGER as day,
+            f"""create temp table used as select plan.place, span,
             floor(c.ts / {_SLOT_S})::INTEGER as slot, process, ms, ({shape})::SMALLINT as shape,
             coalesce(prompt_tokens is not null and completion_tokens is not null
             and total_tokens = prompt_tokens + completion_tokens and coalesce(cached_tokens, 0) <= prompt_tokens
             and coalesce(reasoning_tokens, 0) <= completion_tokens
             and coalesce(cache_write_tokens, 0) = 0, false) as is_sum,
             c.shard::BIGINT << 40 | c.place as stands_at, {counts}
-            from plain c join shards using (shard) join plan using ({", ".join(key)})"""
+            from plain c join shards using (shard) join plan using ({", ".join(key)})
+            join spans on day = floor(c.ts / {_DAY_S})::INTEGER"""
         )
         con.execute("drop table plain")
-        by = "place, day" if collector.is_by_day else "place"
+        by = "place, span" if collector.is_by_day else "place"
         con.execute(  # a bit for each hash: more bits than that are more usages than that, and cost less to count
             f"""create temp table wide as select {by} from used group by {by}
             having bit_count(bit_or(1::UBIGINT << (hash({counts}) & 63))) > {_MOST_USAGES}"""
         )
-        for place, day, processes in con.execute(
-            f"select place, max(day), list(distinct process) from used group by {by} order by min(stands_at)"
+        for place, span, processes in con.execute(
+            f"select place, max(span), list(distinct process) from used group by {by} order by min(stands_at)"
         ).fetchall():  # rows of a report stand in the order in which the plain reader meets them
             spot = places[place]
             who = loaded.processes[processes[0]]
-            leaf = collector.leaf(spot, _at(spot.row, float(day * _DAY_S), 1, 0.0, who))
+            leaf = collector.leaf(spot, _at(spot.row, float(span * _DAY_S), 1, 0.0, who))
             leaf.processes.update(loaded.processes[n] for n in processes)
         if collector.is_cut():
             msg = "there are more groups than a report has"
             raise NotEqualError(msg)
         summed = con.execute(
-            f"""select place, day, shape, any_value(process), count(*), sum(ms)::DOUBLE / 1000,
+            f"""select place, span, shape, any_value(process), count(*), sum(ms)::DOUBLE / 1000,
             max(prompt_tokens), {sums} from used semi join wide using ({by}) where is_sum
-            group by place, day, shape order by day, place, shape"""
+            group by place, span, shape order by span, place, shape"""
         )
         done = []
         while some := summed.fetchmany(5_000):
-            for place, day, form, process, calls, duration_s, largest, *counted in some:
-                row = _at(places[place].row, float(day * _DAY_S), calls, duration_s, loaded.processes[process])
-                if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, _DAY_S):
-                    done.append([place, day, form])
-        insert(con, "done", done, "place INTEGER, day INTEGER, shape INTEGER")
+            for place, span, form, process, calls, duration_s, largest, *counted in some:
+                row = _at(places[place].row, float(span * _DAY_S), calls, duration_s, loaded.processes[process])
+                seconds = spans[span] * _DAY_S
+                if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, seconds):
+                    done.append([place, span, form])
+        insert(con, "done", done, "place INTEGER, span INTEGER, shape INTEGER")
         single = con.execute(
             f"""select place, slot, any_value(process), count(*), sum(ms)::DOUBLE / 1000, {counts}
-            from used left join done using (place, day, shape) where done.place is null or not is_sum
+            from used left join done using (place, span, shape) where done.place is null or not is_sum
             group by place, slot, {counts} order by min(stands_at)"""
         )
         while some := single.fetchmany(5_000):
             for place, slot, process, calls, duration_s, *counted in some:
                 row = _at(places[place].row, float(slot * _SLOT_S), calls, duration_s, loaded.processes[process])
                 collector.add_at(places[place], row._replace(call=row.call._replace(usage=usage_of(counted))))
+
+
+def _spans(collector: Collector, rows: Mapping[Any, Row], first: int, last: int) -> dict[int, int]:
+    """The days on which spans of time begin in which prices hold, as far as is known, with how many days each has."""
+    starts = set(range(first, last + 1)) if collector.is_by_day else {first}
+    end_s = (last + 1) * _DAY_S
+    for call in {} if collector.is_by_day else {kind_of(row.call): row.call for row in rows.values()}.values():
+        at_s, before = float(first * _DAY_S), None
+        while at_s < end_s:
+            rule = collector.linear(call._replace(started_s=at_s))
+            price = None if rule is None else (rule.refusal or rule.since,)
+            if price != before and at_s > first * _DAY_S:
+                starts |= {int(at_s // _DAY_S), math.ceil(at_s / _DAY_S)}
+            before = price
+            at_s = rule.until if rule is not None and rule.until > at_s else at_s - at_s % _DAY_S + _DAY_S
+    known = sorted(day for day in starts if day <= last)
+    return {day: until - day for day, until in pairwise([*known, last + 1])}
 
 
 def usage_of(counts: list[Any]) -> Usage | None:

@@ -169,14 +169,16 @@ def test_a_number_that_nobody_can_mean_is_no_report(key: str, number: str) -> No
 
 def test_money_is_exact_in_any_decimal_context() -> None:
     """Nor do limits of many digits, which are no money, stop a report."""
-    summary = summary_of(row(prompt=123_456_789, completion=0))
-    summary = replace(summary, checks=check_limits(summary, [Limit.of("run", "tokens", "9" * 30)]))
     with localcontext() as context:
         context.prec = 2
 
+        summary = summary_of(row(prompt=123_000_000, completion=0), row(n=1, prompt=456_789, completion=0))
+        summary = replace(summary, checks=check_limits(summary, [Limit.of("run", "tokens", "9" * 30)]))
         texts = [render(summary, kind) for kind in ("json", "github-output")]
+        change = json.loads(render(compare(summary_of(), summary), "json"), parse_float=Decimal)["delta"]["total"]
 
     assert ['"cost": 123.456789' in texts[0], "cost=123.456789\n" in texts[1]] == [True, True]
+    assert change == Decimal("123.456789")
     assert loads(texts[0]).checks[0].limit == int("9" * 30)
 
 

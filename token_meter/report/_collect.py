@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
+from token_meter._money import exactly
 from token_meter.ledger import Row, RunFacts, RunReader
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
 from token_meter.report._by import By, check_by
@@ -44,6 +45,7 @@ class RowSource(Protocol):
         """Add every call."""
 
 
+@exactly
 def summarise(
     rows: Iterable[Row] | RowSource,
     *,

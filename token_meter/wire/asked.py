@@ -9,6 +9,8 @@ from token_meter.wire.readers import read_request
 _FIRST = b'{"model"'
 _KEY = b'"model"'
 _around = re.compile(rb'(?:\{|[^{]{2})"model": ?"([^"\\]{1,200})"(?:, ?"\w+"|\}\Z)').match
+_FAR = 64 * 1024
+"""Bytes in front of an end that are looked through: an upload may have millions."""
 _LIMIT = 256
 _known: dict[bytes, str] = {}
 """Models by what stands around them; of a request it holds the model, the next key and two bytes before it."""
@@ -22,7 +24,7 @@ def asked_model(content: bytes) -> str | None:
     that of an object inside it: an exception has the same model between the same neighbours, in an object behind its
     own model. To read each request as a whole takes five times as long as this, and thirty with a long prompt.
     """
-    around = _around(content, 0 if content.startswith(_FIRST) else content.rfind(_KEY) - 2)
+    around = _around(content, 0 if content.startswith(_FIRST) else content.rfind(_KEY, -_FAR) - 2)
     if around is None:
         return read_request(content).model
     try:

@@ -100,5 +100,5 @@ class Patches:
             patch.off()
 
     def is_whole(self) -> bool:
-        """Whether every patched name still refers to our function directly."""
-        return all(patch.is_on for patch in self._patches.values())
+        """Whether every name that is patched by now still refers to our function directly."""
+        return all(patch.is_on for patch in self._patches.values() if patch._is_wanted)

@@ -30,7 +30,8 @@ WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoi
 TABLE = ("providers/test_table.py", "providers/test_native.py")
 LEAVES = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 """For a guest that keeps connections until the interpreter ends."""
-GRPC = ("-k", "generativeai or vertexai")
+GAPIC = ("-k", "generativeai or vertexai or gapic")
+GRPC = ("providers/test_table.py", "providers/test_gapic.py")
 
 
 class Row(NamedTuple):
@@ -64,8 +65,8 @@ ROWS = (
         "cerebras-cloud-sdk==1.23.* perplexityai==0.20.* xai-sdk==1.0.*",
         TABLE,
     ),
-    Row("Google's gRPC newest", "google-generativeai google-cloud-aiplatform", TABLE[:1], options=GRPC),
-    Row("Google's gRPC older", "google-generativeai==0.8.0 google-cloud-aiplatform==1.70.*", TABLE[:1], options=GRPC),
+    Row("Google's gRPC newest", "google-generativeai google-cloud-aiplatform", GRPC, options=GAPIC),
+    Row("Google's gRPC older", "google-generativeai==0.8.0 google-cloud-aiplatform==1.70.*", GRPC, options=GAPIC),
     Row("litellm newest", "litellm", ("guests",), options=LEAVES),
     Row("litellm 1.74", "litellm==1.74.*", ("guests",), options=LEAVES),
     Row("guests", "openai", ("guests",), "guests"),

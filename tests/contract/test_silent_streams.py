@@ -170,7 +170,7 @@ BY_HAND: dict[str, Callable[[str], bytes]] = {
 
 @pytest.mark.parametrize("options", ["chunk=5,words=4", "line=crlf,words=4", "compress=gzip"])
 @pytest.mark.parametrize("way", BY_HAND)
-def test_stream_usage_asks_and_hides_whoever_carries_the_call(simulator, way, options):
+def test_stream_usage_asks_and_hides_over_each_library(simulator, way, options):
     """What a program reads by hand has the lines that it has without."""
     url = f"{simulator.url}/__opt/{options}/v1/chat/completions"
     bare = BY_HAND[way](url)

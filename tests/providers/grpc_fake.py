@@ -72,10 +72,11 @@ ANSWERS = {
 
 
 class Server(grpc.GenericRpcHandler):
-    """Answers each method; fails by the code that a request names."""
+    """Answers each method; fails by the code that a request names, and so many times at first as `overloaded` says."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.overloaded = 0
         self._server = grpc.server(ThreadPoolExecutor(4), handlers=(self,))
         port = self._server.add_insecure_port("127.0.0.1:0")
         local = self._server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
@@ -90,6 +91,9 @@ class Server(grpc.GenericRpcHandler):
 
         def many(request: Any, context: Any) -> Iterator[Any]:
             self.asked.append(method)
+            if self.overloaded:
+                self.overloaded -= 1
+                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
             if code := dict(context.invocation_metadata()).get("fails"):
                 context.abort(grpc.StatusCode[code], "no")
             for answer in ANSWERS[method]:

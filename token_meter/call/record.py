@@ -14,7 +14,7 @@ from token_meter.call.doubts import believed, is_cut, served_tier
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Call, Certainty, Outcome, Reading, Source, Usage
-from token_meter.wire import read_answer, read_body
+from token_meter.wire import asked_model, read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def call_of(
     asked, listener, is_shown = route.model, attempt.events_out, attempt.is_shown
     if asked is None and (is_shown or model is None or request.rfind(b"router") >= 0):  # it chooses, for a fee
         asked = attempt.request_says().model
+    elif asked is None and scope.names_asked:
+        asked = asked_model(request)
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (
         attempt._id or new_id() if listener is None else listener.run_id,
@@ -84,13 +86,9 @@ def call_of(
         (attempt._ended or perf_counter()) - attempt._t0,
         endpoint.host,
         api.name,
-        asked,
-        model,
-        usage,
-        certainty,
-        end,
-        http,
-        name,
+        asked, model,
+        usage, certainty,
+        end, http, name,
         tier,
         attempt._first_token_s,
         attempt.attempt if is_shown else 0,

@@ -211,7 +211,7 @@ class Call(NamedTuple):
         attempt: 0 for the first request, 1 for the SDK's first retry, …
         streamed: the answer was a stream.
         tags: the labels of the meters that count the call.
-        source: `live`, `replay` or `mock`.
+        source: `live`, `replay` or `mock`; only found out where single calls are seen, else `live`.
         processing: `batch` if the caller has recorded the call as part of a batch.
         provider: the provider's id, from the host; `None` for an unknown host, and before the call is priced.
         price: cost and source by the price book of the meter that shows the call; `None` before it is priced.

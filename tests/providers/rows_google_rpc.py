@@ -112,6 +112,11 @@ async def streamed(make: Make, server: Any) -> None:
     await drain(await make(server, True).generate_content_async(QUESTION, stream=True))
 
 
+async def retried(make: Make, server: Any) -> None:
+    server.overloaded = 1
+    await asked(make, server)
+
+
 def cells(make: Make) -> dict[str, Cell]:
     return {
         "sync": Cell("read", partial(sync, make)),
@@ -127,6 +132,7 @@ ROWS = (
     Row("google-generativeai", "gRPC", "google.generativeai", None, GENERATIVEAI_PLACE, {
         **cells(generativeai),
         "cached": Cell("read", partial(asked, generativeai), cached=50),
+        "retried": Cell("read", partial(retried, generativeai), failed=1),
         "embeddings": Cell("estimated", generativeai_embeds, None, 0),
     }),
     Row("vertexai", "gRPC", "vertexai.generative_models", None, VERTEXAI_PLACE, {

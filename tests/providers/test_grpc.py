@@ -46,9 +46,9 @@ def test_grok_is_read_with_its_own_charge(found: dict[str, Any], colour: str, wa
     assert (float(told["cost"]), told["is_complete"], told["blind"]) == (0.00126, True, [])
 
 
-@pytest.mark.parametrize("way", ["with_call", "future"])
-def test_each_way_of_a_blocking_call_counts_once(found: dict[str, Any], way: str) -> None:
-    assert found[f"sync {way}"]["calls"] == [GROK]
+@pytest.mark.parametrize("way", ["sync with_call", "sync future", "async waited"])
+def test_each_way_of_a_call_counts_once(found: dict[str, Any], way: str) -> None:
+    assert found[way]["calls"] == [GROK]
 
 
 @COLOURS

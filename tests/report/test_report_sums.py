@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.report.samples import NOW, FlatBook, call, row, summary_of, write_sam
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger, Row, read_run
 from token_meter.prices import DEFAULT_BOOK
+from token_meter.prices._pricing import Linear
 from token_meter.report import (
     Limit,
     check_limits,
@@ -31,7 +33,7 @@ from token_meter.report import (
 from token_meter.report._collect import OTHER
 from token_meter.report._formatting import change_text, cost_sentence, percent_text
 from token_meter.report._summary import Totals
-from token_meter.types import Usage
+from token_meter.types import Call, Price, Usage
 
 GROUPS = [
     ("test", "tests/test_a.py::test_one", "test"),
@@ -111,6 +113,38 @@ def test_merged_rows_cost_what_their_calls_cost() -> None:
 
     assert merged.totals.cost == one_by_one.totals.cost == 2
     assert merged.totals.tokens == one_by_one.totals.tokens
+
+
+class _LaterBook(FlatBook):
+    """A book that has prices from a moment on; before it says no, for an hour each."""
+
+    since = 1_795_219_200.0  # 2026-11-21T00:00:00Z
+
+    def price(self, call: Call) -> Price:
+        """By the flat rates, if the call is late enough."""
+        return super().price(call) if call.started_s >= self.since else Price(None, None, "not listed yet")
+
+    def linear(self, call: Call) -> Linear:
+        """The same of a sum."""
+        hour = call.started_s - call.started_s % 3600
+        if hour < self.since:
+            no = self.price(call)
+            return Linear(hour, hour + 3600, inf, True, True, True, lambda _: no, no.reason)
+        cost = super().price
+        return Linear(self.since, inf, inf, True, True, True, lambda usage: cost(call._replace(usage=usage)))
+
+
+def test_a_refusal_ends_when_there_is_a_price(tmp_path: Path) -> None:
+    """Long before, in the hour before, and from that moment on, however many calls are added up together."""
+    ledger = Ledger.create(tmp_path)
+    for n in range(120):
+        ledger.call(call(n, prompt=100 + n, completion=10, started_s=_LaterBook.since + 600 * (n - 60)))
+    ledger.close()
+    together = summarise(read_run(tmp_path), by="model", book=_LaterBook()).totals
+    one_by_one = summarise(list(read_run(tmp_path, merge=False)), by="model", book=_LaterBook()).totals
+
+    assert (together.cost, together.unpriced) == (one_by_one.cost, one_by_one.unpriced)
+    assert together.unpriced == 60
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**6), st.integers(0, 10**5)), max_size=30))

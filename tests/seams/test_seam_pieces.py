@@ -22,7 +22,7 @@ from token_meter.call.stream_usage import UsageChunkFilter, body_with_usage, is_
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.context.threads import ThreadSeam
 from token_meter.patching.import_hook import ImportHook
-from token_meter.patching.patch import Patch
+from token_meter.patching.patch import Patch, Patches
 from token_meter.runtime.hub import HUB
 from token_meter.transports import gates, httpx_body, httpx_decoding, websockets
 from token_meter.transports.httpx import HttpxRequest, _was_sent
@@ -259,6 +259,27 @@ def test_every_seam_knows_whether_it_is_whole():
             assert not HUB._http.is_whole()
         finally:
             httpx2.Client.send = under  # type: ignore[method-assign]
+
+
+def test_a_name_that_is_patched_no_more_is_nothing_that_a_seam_lacks():
+    """Under another package's wrapper a seam may have chosen another method than without."""
+
+    class Connection:
+        def send(self):
+            """Send."""
+
+        def send_raw(self):
+            """Send."""
+
+    patches = Patches()
+    patches.put(Connection, "send_raw", lambda original: lambda self: original(self))
+    patches.undo()
+    Connection.send_raw = Connection.send
+    patches.put(Connection, "send", lambda original: lambda self: original(self))
+    assert patches.is_whole()
+
+    Connection.send = Connection.send_raw
+    assert not patches.is_whole()
 
 
 def test_seams_that_are_off_patch_nothing_that_comes_later():

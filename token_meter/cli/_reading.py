@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from token_meter.config import Config
 
-_LONG = 20_000_000
+_LONG = 60_000_000
 """Bytes of a ledger from which on an engine is started."""
 _MORE = "; more: --last N, --since DATE, --all"
 

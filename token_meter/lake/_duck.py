@@ -10,35 +10,53 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from token_meter.exceptions import ConfigError
-from token_meter.ledger import COUNTS
+from token_meter.ledger import COUNTS, Row
+from token_meter.ledger._batch import LineReader
 
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY = "200MB"
-_NUMBER = "(?:null|[0-9]+)"
-_HEAD = (
-    r'\{"t":"call","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]+\.[0-9]+,"ms":[0-9]+\.[0-9]+,'
-    r'"first_ms":(?:null|[0-9]+\.[0-9]+),' + ",".join(f'"{name}":{_NUMBER}' for name in COUNTS)
-)
-_START = r'\{"t":"start","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]+\.[0-9]+(?:,.*)?\}'
+MEMORY = "160MB"
+_OURS = '{"t":"call","v":2,"id":"'
+_ID = "[0-9a-f]{16}-(?:0|[1-9a-f][0-9a-f]{0,7})"
+_START = r'\{"t":"start","v":[12],"id":"[0-9a-f]+-[0-9a-f]+","ts":[0-9]{1,11}\.[0-9]{6}(?:,.*)?\}'
+_NULL = "\x1e"
 _LINES = (
     "read_csv(?, columns={'line':'VARCHAR'}, delim='\x1f', quote='', escape='', comment='', header=false,"
-    " auto_detect=false, filename=true, max_line_size=2097152, new_line='\\n', nullstr='\x1e', strict_mode=false)"
+    " auto_detect=false, filename=true, max_line_size=2097152, buffer_size=8388608, new_line='\\n',"
+    f" nullstr='{_NULL}', strict_mode=true)"
 )
-_COMMON = ',"api":'
-_TAGS, _BEHIND = ',"tags":[', '],"src":'
-_CUT = "\x1f"
-_FIRST_COUNT = 7
+_NUMBERS = ("ts", "ms", "first_ms", *COUNTS)
+_SPEC = ", ".join(f'"{name}":"{"BIGINT" if name in COUNTS else "DOUBLE"}"' for name in _NUMBERS)
+_DECIMALS = {"ts": 6, "ms": 3, "first_ms": 3}
+_EXACT = ", ".join(
+    f"try_cast(h.{name} as DECIMAL(18, {_DECIMALS[name]})) as {name}" if name in _DECIMALS else f"h.{name} as {name}"
+    for name in ("id", *_NUMBERS)
+)
+_WRITTEN = (
+    f"""concat('{_OURS}', id, '","ts":', ts::VARCHAR, ',"ms":', ms::VARCHAR, """
+    + ", ".join(f"""',"{name}":', coalesce({name}::VARCHAR, 'null')""" for name in ("first_ms", *COUNTS))
+    + ")"
+)
+"""The line up to its counts, written again from what was read of it: no other text has it."""
+_BOUNDS = f"""least(ts, ms, first_ms) >= 0 and ts < 1e11 and greatest(ms, first_ms) < 1e12
+and coalesce(least({", ".join(COUNTS)}), 0) >= 0
+and coalesce(greatest({", ".join(COUNTS)}), 0) < 1000000000000000000"""
+"""Those of the plain reader for this form."""
+_BEFORE_COMMON, _TAGS, _BEHIND = ',"api":', ',"tags":[', '],"src":'
+_LONGEST_LINE = 1 << 20
 _THREADS = 4
-_AT_ONCE = 48_000_000
-"""Bytes of files that are taken apart together."""
+_LOADERS = 2
+_AT_ONCE = 24_000_000
+"""Bytes of files, at least, that are taken apart together; each loader has so many in memory, or one file."""
 
 
 class NotEqualError(Exception):
@@ -75,97 +93,152 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             con.close()
 
 
-def load_lines(con: duckdb.DuckDBPyConnection, shards: list[Path]) -> None:
-    """Make the tables `plain` (calls), `kinds` and `texts` (what they share: what stands around their tags, and the
-    tags), and `others` (lines that are no plain call). Some files are read at a time, so that memory is bounded.
+class Lines:
+    """The lines of a ledger, as tables: `plain` (calls), `kinds` and `texts` (the numbers of what they share, which is
+    what stands around their tags, and the tags), and `others` (the rest, which is left to the plain reader).
 
-    Raises:
-        NotEqualError: a line cannot be taken apart as the plain reader would.
+    Attributes:
+        kinds: what stands around the tags of calls, as rows without tags, time and process, by number.
+        tags: sets of tags, by number.
     """
-    counts = "".join(f", {name} BIGINT" for name in COUNTS)
-    con.execute(
-        f"""create temp table kinds (kind_id INTEGER, kind VARCHAR);
-        create temp table texts (text_id INTEGER, text VARCHAR);
-        create temp table others (shard INTEGER, place BIGINT, line VARCHAR, started VARCHAR);
-        create temp table plain (shard INTEGER, place BIGINT, id VARCHAR, kind_id INTEGER, text_id INTEGER,
-        ts DECIMAL(18, 6), ms DECIMAL(18, 3), first_ms DOUBLE{counts})"""
-    )
-    some: list[Path] = []
-    first = 1
-    for n, shard in enumerate(shards, 1):
-        some.append(shard)
-        if n == len(shards) or sum(path.stat().st_size for path in some) > _AT_ONCE:
-            try:
-                _load(con, some, first)
-            except Exception as exc:
-                raise NotEqualError(str(exc).splitlines()[0]) from exc
-            some, first = [], n + 1
 
-
-def _load(con: duckdb.DuckDBPyConnection, shards: list[Path], first: int) -> None:
-    counts = ", ".join(
-        f"try_cast(substr(x[{_FIRST_COUNT + n}], {len(name) + 4}) as BIGINT) as {name}" for n, name in enumerate(COUNTS)
-    )
-    sound = " and ".join(f"length(x[{_FIRST_COUNT + n}]) <= {len(name) + 21}" for n, name in enumerate(COUNTS))
-    con.execute(
-        f"""create temp table parsed as
-        with a as (select list_position(?, filename) + {first - 1} as shard, line, instr(line, '{_COMMON}') as pos
-                   from {_LINES}),
-        b as (select *, pos > 0 and line[-1:] = '}}'
-              and regexp_full_match(substr(line, 1, pos - 1), '{_HEAD}') as is_call from a),
-        c as (select *, case when is_call then string_split(substr(line, 1, pos - 1), ',') end as x from b),
-        d as (select *, is_call and length(x[3]) between 24 and 31 and length(x[3]) - instr(x[3], '-') <= 9
-              and instr(x[3], '-') = 23 and length(x[4]) between 13 and 23 and instr(reverse(x[4]), '.') = 7
-              and length(x[5]) <= 22 and instr(reverse(x[5]), '.') = 4
-              and (x[6] = '"first_ms":null' or (length(x[6]) <= 28 and instr(reverse(x[6]), '.') = 4))
-              and {sound} as is_plain from c),
-        e as (select *, case when is_plain then substr(line, pos) end as tail, instr(tail, '{_TAGS}') as t,
-              instr(tail, '{_BEHIND}') as s from d)
-        select shard, case when not is_plain or is_plain is null then line end as line,
-               case when t > 0 and s > t then substr(tail, 1, t - 1) || '{_CUT}' || substr(tail, s + {len(_BEHIND)})
-                    else tail end as kind,
-               case when t > 0 and s > t then substr(tail, t + {len(_TAGS)}, s - t - {len(_TAGS)})
-                    when tail is not null then '' end as text,
-               substr(x[3], 7, length(x[3]) - 7) as id,
-               try_cast(substr(x[4], 6) as DECIMAL(18, 6)) as ts, try_cast(substr(x[5], 6) as DECIMAL(18, 3)) as ms,
-               try_cast(substr(x[6], 12) as DOUBLE) as first_ms, {counts}
-        from e""",
-        [[str(s) for s in shards], [str(s) for s in shards]],
-    )
-    for what in ("kind", "text"):
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self._turn = Lock()
+        self._reader = LineReader("")
+        self.kinds: dict[int, Row] = {}
+        self.tags: dict[int, tuple[str, ...]] = {}
+        counts = "".join(f", {name} BIGINT" for name in COUNTS)
         con.execute(
-            f"""insert into {what}s select (select count(*) from {what}s) + row_number() over (), {what} from
-            (select distinct {what} from parsed where {what} is not null) anti join {what}s using ({what})"""
+            f"""create table kinds (kind_id INTEGER, head VARCHAR, rest VARCHAR);
+            create table texts (text_id INTEGER, text VARCHAR);
+            create table others (shard INTEGER, place BIGINT, line VARCHAR, started VARCHAR);
+            create table plain (shard INTEGER, place BIGINT, id VARCHAR, kind_id INTEGER, text_id INTEGER,
+            ts DECIMAL(18, 6), ms DECIMAL(18, 3), first_ms DECIMAL(18, 3){counts})"""
         )
-    con.execute(
-        f"""insert into plain select shard, p.rowid, id, kind_id, text_id, ts, ms, first_ms, {", ".join(COUNTS)}
-        from parsed p join kinds using (kind) join texts using (text)"""
-    )
-    con.execute(
-        f"""insert into others select shard, rowid, line, case when line is not null
-        and regexp_full_match(line, '{_START}') then split_part(line, '"', 10) end
-        from parsed where kind is null; drop table parsed"""
-    )
 
+    def load(self, shards: list[Path]) -> None:
+        """Fill the tables. Some files are read at a time, so that memory is bounded.
 
-def other_lines(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[int, bytes]]:
-    """The lines that are no plain call, in order, with the number of their shard; starts where no call ended them."""
-    found = con.execute(
-        "select shard, coalesce(line, '') from others where started is null or started not in (select id from plain)"
-        " order by shard, place"
-    )
-    while rows := found.fetchmany(1_000):
-        for shard, line in rows:
-            yield shard, line.encode("utf-8")
+        Raises:
+            NotEqualError: a line cannot be taken apart as the plain reader would.
+        """
+        groups: dict[int, list[Path]] = {}
+        size = _AT_ONCE
+        for n, shard in enumerate(shards, 1):
+            if size >= _AT_ONCE:
+                first, size = n, 0
+            groups.setdefault(first, []).append(shard)
+            size += shard.stat().st_size
+        with ThreadPoolExecutor(_LOADERS) as pool:  # what keeps the order of lines runs on one core
+            try:
+                for _ in pool.map(self._load, groups.keys(), groups.values()):
+                    pass
+            except Exception as exc:
+                pool.shutdown(cancel_futures=True)
+                raise NotEqualError(str(exc).splitlines()[0]) from exc
+        if _one(self._con, f"select max(strlen(line)) > {_LONGEST_LINE} from others"):
+            msg = "a line is longer than those that we write"
+            raise NotEqualError(msg)
 
+    def _load(self, first: int, shards: list[Path]) -> None:
+        """Each of these steps splits or parses a text once; slices of a text, and patterns, take many times as long."""
+        con = self._con.cursor()
+        names = [str(shard) for shard in shards]
+        con.execute(
+            f"""create temp table parsed as
+            with a as (select list_position(?, filename) + {first - 1} as shard, coalesce(line, '{_NULL}') as line,
+                       string_split(line, '{_BEFORE_COMMON}') as p from {_LINES}),
+            b as (select shard, line, p[2] as tail, case when len(p) = 2 and strlen(line) <= {_LONGEST_LINE}
+                  and starts_with(line, '{_OURS}') and ends_with(line, '}}') then p[1] end as head from a),
+            c as (select *, try(json_transform(head || '}}', '{{"id":"VARCHAR",{_SPEC}}}')) as h,
+                  string_split(tail, '{_TAGS}') as q from b),
+            d as (select shard, line, head, q, string_split(q[2], '{_BEHIND}') as r, {_EXACT} from c),
+            e as (select *, coalesce(head = {_WRITTEN} and {_BOUNDS} and regexp_full_match(id, '{_ID}')
+                  and len(q) = 2 and len(r) = 2, false) as is_plain from d)
+            select shard, case when not is_plain then line end as line, q[1] as head, r[2] as rest, r[1] as text,
+            id, {", ".join(_NUMBERS)} from e""",
+            [names, names],
+        )
+        with self._turn:
+            is_ours = self._share(con)
+            con.execute(
+                f"""insert into plain select shard, p.rowid, id, kind_id, text_id, {", ".join(_NUMBERS)}
+                from parsed p join kinds using (head, rest) join texts using (text) where line is null"""
+            )
+            con.execute(
+                f"""insert into others with a as (select shard, rowid as place, line, case when
+                starts_with(line, '{{"t":"start"') and strlen(line) <= {_LONGEST_LINE}
+                and regexp_full_match(line, '{_START}') then split_part(line, '"', 10) end as started
+                from parsed where line is not null) select * from a where started is null or started not in
+                (select id from plain where shard between {first} and {first + len(shards) - 1})"""
+            )
+            if not is_ours:  # the plain reader gets the whole line
+                con.execute(
+                    f"""insert into others select shard, p.rowid,
+                    concat({_WRITTEN}, '{_BEFORE_COMMON}', head, '{_TAGS}', text, '{_BEHIND}', rest), null from parsed p
+                    anti join plain c on c.shard = p.shard and c.place = p.rowid where line is null"""
+                )
+        con.execute("drop table parsed")
 
-def has_duplicates(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether one id stands in two lines."""
-    if not _one(con, "select count(*) > count(distinct hash(id)) from plain"):  # a third of the memory
-        return False
-    return bool(_one(con, "select count(*) > count(distinct id) from plain"))
+    def _share(self, con: duckdb.DuckDBPyConnection) -> bool:
+        """Give numbers to what calls share, parsed once for each text by the plain reader's code; return whether it
+        understands them all.
+        """
+        new = "select distinct {0} from parsed anti join {1} using ({0}) where line is null"
+        is_ours = True
+        for head, rest in con.execute(new.format("head, rest", "kinds")).fetchall():
+            row = self._reader.kind(b'"api":' + head.encode("utf-8"), rest.encode("utf-8"))
+            if row is None:
+                is_ours = False
+            else:
+                con.execute("insert into kinds values (?, ?, ?)", [len(self.kinds), head, rest])
+                self.kinds[len(self.kinds)] = row
+        texts = con.execute(new.format("text", "texts"))
+        while some := [text for (text,) in texts.fetchmany(10_000)]:
+            read = [self._reader.tags(text.encode("utf-8")) for text in some]
+            found = [(text, tags) for text, tags in zip(some, read, strict=True) if tags is not None]
+            is_ours = is_ours and len(found) == len(some)
+            numbered = range(len(self.tags), len(self.tags) + len(found))
+            self.tags.update(zip(numbered, (tags for _, tags in found), strict=True))
+            insert(self._con.cursor(), "texts", [[n, text] for n, (text, _) in zip(numbered, found, strict=True)])
+        return is_ours
+
+    def others(self) -> Iterator[tuple[int, bytes]]:
+        """The lines that are no plain call, in order, with the number of their shard; starts, if they have no end."""
+        found = self._con.execute(
+            "select shard, line from others where started is null or started not in"
+            " (select id from plain) order by shard, place"
+        )
+        while rows := found.fetchmany(1_000):
+            for shard, line in rows:
+                yield shard, line.encode("utf-8")
+
+    def has_duplicates(self) -> bool:
+        """Whether one id stands in two lines."""
+        if not _one(self._con, "select count(*) > count(distinct hash(id)) from plain"):  # a third of the memory
+            return False
+        return bool(_one(self._con, "select count(*) > count(distinct id) from plain"))
 
 
 def _one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
     found = con.execute(sql).fetchone()
     return found[0] if found else None
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: str, values: list[list[Any]], columns: str = "") -> None:
+    """Insert many rows, by columns: one by one takes a millisecond each. With *columns*, make the table first."""
+    if columns:
+        con.execute(f"create temp table {table} ({columns})")
+    for at in range(0, len(values), 10_000):
+        some = [[_sound(cell) for cell in column] for column in zip(*values[at : at + 10_000], strict=True)]
+        con.execute(f"insert into {table} select {', '.join('unnest(?)' for _ in some)}", some)
+
+
+def _sound(cell: Any) -> Any:
+    """A name may hold half a letter, which a ledger can say and a table cannot."""
+    if isinstance(cell, list):
+        return [_sound(part) for part in cell]
+    if isinstance(cell, str) and not cell.isascii():
+        return cell.encode("utf-8", "replace").decode("utf-8")
+    return cell

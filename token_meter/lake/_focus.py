@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from token_meter.lake._duck import NotEqualError, database, is_installed
+from token_meter.lake._duck import NotEqualError, database, insert, is_installed
 from token_meter.lake._export import write_parquet
-from token_meter.lake._rows import EngineReader, insert
+from token_meter.lake._rows import EngineReader
 from token_meter.ledger import read_run
 from token_meter.report import parts_of, summarise
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from token_meter.prices import PriceBook
     from token_meter.report import Summary
 
-_LONG = 20_000_000
+_LONG = 60_000_000
 _NO_LABEL = "(no label)"
 _OTHER = "(other)"
 _MONEY, _MOMENT, _COUNT = "DECIMAL(38, 12)", "TIMESTAMP", "BIGINT"

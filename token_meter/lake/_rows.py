@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from token_meter.lake._duck import NotEqualError, database, has_duplicates, load_lines, other_lines
+from token_meter.lake._duck import Lines, NotEqualError, database, insert
 from token_meter.ledger import COUNTS, Row, RunFacts, RunReader
-from token_meter.ledger._batch import CALL_LINE, LineReader
+from token_meter.ledger._batch import Keeper
+from token_meter.ledger._seen import split_id, value_of
+from token_meter.report._sums import kind_of
 from token_meter.types import Usage
 
 if TYPE_CHECKING:
@@ -27,28 +30,35 @@ _DAY_S = 86_400
 class _Facts(RunReader):
     """The plain reader, for the lines that the engine leaves to it."""
 
-    def read(self, con: duckdb.DuckDBPyConnection, shards: list[Path]) -> Iterator[Row]:
-        """Give the calls in other forms; facts come from the rest."""
-        number = 0
-        for number_of_line, line in other_lines(con):
-            if number_of_line != number:
-                number = number_of_line
-                shard = shards[number - 1]
-                self._section, self._process, self._shard = b"", shard.name, shard
-            form = CALL_LINE.fullmatch(line)
-            if form is not None and LineReader(self._process).shared(form[form.re.groups]) is None:
-                self._skipped += 1  # the plain reader takes it for one of ours that is torn
-                continue
-            row = self._other(line)
-            if row is not None:
-                yield row
+    def __init__(self, shards: list[Path]) -> None:
+        super().__init__(shards, merge=False)
+        self.names: dict[int, str] = {}
 
-    def add(self, began: int | None, ended: int | None, skipped: int) -> None:
-        """Add what the engine found."""
-        self._skipped += skipped
-        if began is not None and ended is not None:
-            self._began = min(self._began or began, began)
-            self._ended = max(self._ended, ended)
+    def read(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
+        """Give the calls in other forms; facts come from the rest."""
+        for number, some in groupby(lines, itemgetter(0)):
+            yield from self._rows(self._shards[number - 1], (line for _, line in some), Keeper())
+            self.names[number] = self._process
+
+    def add(self, con: duckdb.DuckDBPyConnection, odd: list[Row]) -> None:
+        """Add what the engine found: times, and that calls have ended.
+
+        Raises:
+            NotEqualError: what the plain reader would say depends on the order of lines.
+        """
+        times = [row.call.started_s for row in odd]
+        for bound in con.execute("select min(ts)::DOUBLE, max(ts)::DOUBLE from plain").fetchone() or ():
+            times += [] if bound is None else [bound]
+        started = {_spelled(*id_): id_ for id_ in self._in_flight}
+        spelled = (id_.encode("utf-8", "replace") == b"-".join(found) for id_, found in started.items())
+        if any(at_s < _DAY_S for at_s in times) or not all(spelled):
+            msg = "a record has a time or an id that we never write"
+            raise NotEqualError(msg)
+        if times:
+            self._began, self._ended = min(map(int, times)), max(self._ended, *map(int, times))
+        insert(con, "started", [[id_] for id_ in started], "id VARCHAR")
+        for (id_,) in con.execute("select id from started semi join plain using (id)").fetchall():
+            del self._in_flight[started[id_]]
 
 
 class Loaded(NamedTuple):
@@ -58,14 +68,12 @@ class Loaded(NamedTuple):
         kinds: what stands around the tags of calls, as rows without tags, time and process, by number.
         tags: sets of tags, by number.
         processes: who wrote, by number.
-        skipped: how many lines are no records.
         odd: calls in other forms.
     """
 
     kinds: dict[int, Row]
     tags: dict[int, tuple[str, ...]]
     processes: list[str]
-    skipped: int
     odd: list[Row]
 
 
@@ -81,7 +89,7 @@ class EngineReader:
         self._is_part = since_s is not None or until_s is not None
         self._since_s = -math.inf if since_s is None else since_s
         self._until_s = math.inf if until_s is None else until_s
-        self._reader = _Facts(self._shards, merge=False)
+        self._reader = _Facts(self._shards)
 
     @property
     def facts(self) -> RunFacts:
@@ -100,94 +108,57 @@ class EngineReader:
 
     def load(self, con: duckdb.DuckDBPyConnection) -> Loaded:
         """Make the table `plain` of the calls in the form that we write; return what they share, and other calls."""
-        load_lines(con, self._shards)
-        processes = self._processes(con)
-        loaded = self._parts(con, processes)
-        if has_duplicates(con):
+        lines = Lines(con)
+        lines.load(self._shards)
+        if lines.has_duplicates():
             msg = "a record stands in the ledger twice"
             raise NotEqualError(msg)
-        odd = list(islice(self._reader.read(con, self._shards), _MOST_ODD + 1))
+        odd = list(islice(self._reader.read(lines.others()), _MOST_ODD + 1))
         if len(odd) > _MOST_ODD:
             msg = "too many calls have counts of the rarer kinds"
             raise NotEqualError(msg)
         con.execute("create temp table odd (id VARCHAR)")
-        insert(con, "odd", [[row.call.id] for row in odd])
+        insert(con, "odd", [[_spelled(*split_id(row.call.id))] for row in odd])
         if con.execute("select 1 from plain semi join odd using (id) limit 1").fetchone():
             msg = "a record stands in the ledger in two forms"
             raise NotEqualError(msg)
-        known = con.execute("select floor(min(ts))::BIGINT, floor(max(ts))::BIGINT from plain").fetchone()
-        began, ended = known or (None, None)
-        self._reader.add(began, ended, loaded.skipped)
+        processes = self._processes(con)
+        self._reader.add(con, odd)
         if self._is_part:
             con.execute("delete from plain where ts::DOUBLE < ? or ts::DOUBLE >= ?", [self._since_s, self._until_s])
         is_meant = (self._since_s <= row.call.started_s < self._until_s for row in odd)
-        return loaded._replace(odd=[row for row, is_in in zip(odd, is_meant, strict=True) if is_in])
+        meant = [row for row, is_in in zip(odd, is_meant, strict=True) if is_in]
+        return Loaded(lines.kinds, lines.tags, processes, meant)
 
     def _processes(self, con: duckdb.DuckDBPyConnection) -> list[str]:
-        """Who wrote each shard. In a file that was combined there are several, and a line's place tells which."""
-        found = con.execute(
-            "select shard, count(*), count(distinct line), min(place) from others"
-            ' where line like \'{"t":"open"%\' group by shard'
-        ).fetchall()
-        if len(found) != len(self._shards) or any(lines > 1 for _, _, lines, _ in found):
-            msg = "a file holds the records of several processes"
+        """Who wrote, and the table `shards` of who wrote which. In a file that was combined there are several, and a
+        line's place tells which.
+        """
+        con.execute(
+            """create temp table opened as select shard, count(distinct line) as times, min(place) as place
+            from others where starts_with(line, '{"t":"open"') group by shard"""
+        )
+        strange = con.execute(
+            """select 1 from (select shard, min(place) as place from plain group by shard) c
+            left join opened o using (shard) where o.times is null or o.times > 1 or c.place < o.place limit 1"""
+        ).fetchone()
+        sections = con.execute(
+            """select count(distinct line) from others where starts_with(line, '{"t":"open"')"""
+        ).fetchone()
+        if strange or sections != (self._reader.facts.processes,):
+            msg = "a file holds the records of several processes, or begins in its middle"
             raise NotEqualError(msg)
-        first = con.execute(
-            'select min(o.place) from others o where line like \'{"t":"open"%\' group by shard'
-        ).fetchall()
-        calls = con.execute("select shard, min(place) from plain group by shard order by shard").fetchall()
-        places = {shard: place for shard, _, _, place in found}
-        if len(first) != len(self._shards) or any(place < places[shard] for shard, place in calls):
-            msg = "a file begins in its middle"
-            raise NotEqualError(msg)
-        probe = _Facts(self._shards, merge=False)
-        names = []
-        for _, line in con.execute(
-            'select shard, min(line) from others where line like \'{"t":"open"%\' group by shard order by shard'
-        ).fetchall():
-            probe._other(line.encode())
-            names.append(probe._process)
+        found = con.execute("select distinct shard from plain").fetchall()
+        writers = {shard: self._reader.names[shard] for (shard,) in found}
+        names = list(dict.fromkeys(writers.values()))
+        con.execute("create temp table shards (shard INTEGER, process INTEGER)")
+        insert(con, "shards", [[shard, names.index(name)] for shard, name in writers.items()])
         return names
 
-    def _parts(self, con: duckdb.DuckDBPyConnection, processes: list[str]) -> Loaded:
-        """What calls share, parsed once for each text; lines of which it is no record are taken away."""
-        names = list(dict.fromkeys(processes))
-        con.execute("create temp table shards (shard INTEGER, process INTEGER)")
-        insert(con, "shards", [[n + 1, names.index(process)] for n, process in enumerate(processes)])
-        reader = LineReader("")
-        kinds, tags, whole = {}, {}, {}
-        for kind_id, kind in con.execute("select kind_id, kind from kinds order by kind_id").fetchall():
-            head, cut, rest = kind.encode("ascii").partition(b"\x1f")
-            whole[kind_id] = head, rest
-            row = reader.kind(head[1:], rest) if cut else None
-            if row is not None:
-                kinds[kind_id] = row
-        found = con.execute("select text_id, text from texts order by text_id")
-        while some := found.fetchmany(2_000):
-            for text_id, text in some:
-                names_of = reader.tags(text.encode("ascii"))
-                if names_of is not None:
-                    tags[text_id] = names_of
-        insert(con, "good_kinds", [[kind] for kind in kinds], "kind_id INTEGER")
-        insert(con, "good_texts", [[text] for text in tags], "text_id INTEGER")
-        con.execute(
-            """create temp table bad as select p.shard, p.place, p.kind_id, p.text_id from plain p
-            where kind_id not in (select kind_id from good_kinds) or text_id not in (select text_id from good_texts)"""
-        )
-        for kind_id, text in con.execute(
-            "select distinct kind_id, text from bad join texts using (text_id)"
-        ).fetchall():
-            head, rest = whole[kind_id]
-            tail = head + b',"tags":[' + text.encode("ascii") + b'],"src":' + rest if rest else head
-            if reader.shared(tail) is not None:
-                msg = "a record has its fields in an order of its own"
-                raise NotEqualError(msg)
-        skipped = con.execute("select count(*) from bad").fetchone()
-        con.execute("delete from plain where (shard, place) in (select (shard, place) from bad)")
-        return Loaded(kinds, tags, names, skipped[0] if skipped else 0, [])
-
     def _sums(self, con: duckdb.DuckDBPyConnection, collector: Collector, loaded: Loaded) -> None:
-        """Sums by place and day, of calls with the same counts above 0; where a place has few usages, one by one."""
+        """Sums by place and span of time, of calls with the same counts above 0; where a place has few usages, one by
+        one.
+        """
         needs = collector.needs
         key = ["kind_id", *(["text_id"] if "tags" in needs else []), *(["process"] if "process" in needs else [])]
         found = con.execute(f"select distinct {', '.join(key)} from plain join shards using (shard)")
@@ -210,58 +181,81 @@ class EngineReader:
             [[*parts, n] for parts, some in plan.items() for n in some],
             ", ".join(f"{name} INTEGER" for name in [*key, "place"]),
         )
-        counts, sums = ", ".join(COUNTS), ", ".join(f"sum({name})::BIGINT" for name in COUNTS)
+        counts, sums = ", ".join(COUNTS), ", ".join(f"sum({name})" for name in COUNTS)
         shape = " + ".join(
             f"(case when {name} is null then 0 when {name} = 0 then 1 else 2 end) * {3**n}"
             for n, name in enumerate(COUNTS)
         )
+        bounds = con.execute(f"select floor(min(ts) / {_DAY_S}), floor(max(ts) / {_DAY_S}) from plain").fetchone()
+        spans = _spans(collector, rows, *map(int, bounds)) if rows and bounds else {}
+        of_day = [[day, span] for span, days in spans.items() for day in range(span, span + days)]
+        insert(con, "spans", of_day, "day INTEGER, span INTEGER")
         con.execute(
-            f"""create temp table used as select plan.place, floor(c.ts / {_DAY_S})::INTEGER as day,
+            f"""create temp table used as select plan.place, span,
             floor(c.ts / {_SLOT_S})::INTEGER as slot, process, ms, ({shape})::SMALLINT as shape,
             coalesce(prompt_tokens is not null and completion_tokens is not null
             and total_tokens = prompt_tokens + completion_tokens and coalesce(cached_tokens, 0) <= prompt_tokens
             and coalesce(reasoning_tokens, 0) <= completion_tokens
             and coalesce(cache_write_tokens, 0) = 0, false) as is_sum,
             c.shard::BIGINT << 40 | c.place as stands_at, {counts}
-            from plain c join shards using (shard) join plan using ({", ".join(key)})"""
+            from plain c join shards using (shard) join plan using ({", ".join(key)})
+            join spans on day = floor(c.ts / {_DAY_S})::INTEGER"""
         )
         con.execute("drop table plain")
-        by = "place, day" if collector.is_by_day else "place"
-        con.execute(
+        by = "place, span" if collector.is_by_day else "place"
+        con.execute(  # a bit for each hash: more bits than that are more usages than that, and cost less to count
             f"""create temp table wide as select {by} from used group by {by}
-            having count(distinct hash({counts})) > {_MOST_USAGES}"""
+            having bit_count(bit_or(1::UBIGINT << (hash({counts}) & 63))) > {_MOST_USAGES}"""
         )
-        for place, day, processes in con.execute(
-            f"select place, max(day), list(distinct process) from used group by {by} order by min(stands_at)"
+        for place, span, processes in con.execute(
+            f"select place, max(span), list(distinct process) from used group by {by} order by min(stands_at)"
         ).fetchall():  # rows of a report stand in the order in which the plain reader meets them
             spot = places[place]
             who = loaded.processes[processes[0]]
-            leaf = collector.leaf(spot, _at(spot.row, float(day * _DAY_S), 1, 0.0, who))
+            leaf = collector.leaf(spot, _at(spot.row, float(span * _DAY_S), 1, 0.0, who))
             leaf.processes.update(loaded.processes[n] for n in processes)
         if collector.is_cut():
             msg = "there are more groups than a report has"
             raise NotEqualError(msg)
         summed = con.execute(
-            f"""select place, day, shape, any_value(process), count(*), sum(ms)::DOUBLE / 1000,
+            f"""select place, span, shape, any_value(process), count(*), sum(ms)::DOUBLE / 1000,
             max(prompt_tokens), {sums} from used semi join wide using ({by}) where is_sum
-            group by place, day, shape order by day, place, shape"""
+            group by place, span, shape order by span, place, shape"""
         )
         done = []
         while some := summed.fetchmany(5_000):
-            for place, day, form, process, calls, duration_s, largest, *counted in some:
-                row = _at(places[place].row, float(day * _DAY_S), calls, duration_s, loaded.processes[process])
-                if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, _DAY_S):
-                    done.append([place, day, form])
-        insert(con, "done", done, "place INTEGER, day INTEGER, shape INTEGER")
+            for place, span, form, process, calls, duration_s, largest, *counted in some:
+                row = _at(places[place].row, float(span * _DAY_S), calls, duration_s, loaded.processes[process])
+                seconds = spans[span] * _DAY_S
+                if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, seconds):
+                    done.append([place, span, form])
+        insert(con, "done", done, "place INTEGER, span INTEGER, shape INTEGER")
         single = con.execute(
             f"""select place, slot, any_value(process), count(*), sum(ms)::DOUBLE / 1000, {counts}
-            from used left join done using (place, day, shape) where done.place is null or not is_sum
+            from used left join done using (place, span, shape) where done.place is null or not is_sum
             group by place, slot, {counts} order by min(stands_at)"""
         )
         while some := single.fetchmany(5_000):
             for place, slot, process, calls, duration_s, *counted in some:
                 row = _at(places[place].row, float(slot * _SLOT_S), calls, duration_s, loaded.processes[process])
                 collector.add_at(places[place], row._replace(call=row.call._replace(usage=usage_of(counted))))
+
+
+def _spans(collector: Collector, rows: Mapping[Any, Row], first: int, last: int) -> dict[int, int]:
+    """The days on which spans of time begin in which prices hold, as far as is known, with how many days each has."""
+    starts = set(range(first, last + 1)) if collector.is_by_day else {first}
+    end_s = (last + 1) * _DAY_S
+    for call in {} if collector.is_by_day else {kind_of(row.call): row.call for row in rows.values()}.values():
+        at_s, before = float(first * _DAY_S), None
+        while at_s < end_s:
+            rule = collector.linear(call._replace(started_s=at_s))
+            price = None if rule is None else (rule.refusal or rule.since,)
+            if price != before and at_s > first * _DAY_S:
+                starts |= {int(at_s // _DAY_S), math.ceil(at_s / _DAY_S)}
+            before = price
+            at_s = rule.until if rule is not None and rule.until > at_s else at_s - at_s % _DAY_S + _DAY_S
+    known = sorted(day for day in starts if day <= last)
+    return {day: until - day for day, until in pairwise([*known, last + 1])}
 
 
 def usage_of(counts: list[Any]) -> Usage | None:
@@ -277,10 +271,8 @@ def _at(shared: Row, start_s: float, calls: int, duration_s: float, process: str
     return shared._replace(call=call, calls=calls, duration_s=duration_s, process=process)
 
 
-def insert(con: duckdb.DuckDBPyConnection, table: str, values: list[list[Any]], columns: str = "") -> None:
-    """Insert many rows, by columns: one by one takes a millisecond each. With *columns*, make the table first."""
-    if columns:
-        con.execute(f"create temp table {table} ({columns})")
-    for at in range(0, len(values), 10_000):
-        some = [list(column) for column in zip(*values[at : at + 10_000], strict=True)]
-        con.execute(f"insert into {table} select {', '.join('unnest(?)' for _ in some)}", some)
+def _spelled(prefix: bytes, number: bytes) -> str:
+    """An id as we write it: ids of which the numbers are equal are one."""
+    value = value_of(number)
+    text = number if value < 0 else b"%x" % value
+    return (prefix + b"-" + text).decode("utf-8", "replace")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from token_meter._defaults import default_book
 from token_meter.lake._costs import price_calls, priced
-from token_meter.lake._rows import EngineReader, insert
+from token_meter.lake._duck import insert
+from token_meter.lake._rows import EngineReader
 from token_meter.ledger import COUNTS, Row, RunFacts
 from token_meter.types import Usage
 
@@ -36,7 +37,10 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("cost_usd", "DECIMAL(38, 12)"), ("price_source", "VARCHAR"), ("missing", "VARCHAR[]"),
 )  # fmt: skip
 """Names and types, version 1."""
-_FROM = {"process": "writers.process"}
+_FROM = {
+    "duration_s": "ms::DOUBLE / 1000 as duration_s", "first_token_s": "first_ms::DOUBLE / 1000 as first_token_s",
+    "process": "writers.process",
+}  # fmt: skip
 _TAGS_AT = [name for name, _ in _SHARED].index("tags")
 
 
@@ -72,15 +76,12 @@ def make_table(
     con.execute(f"create temp table rarer ({', '.join(f'{name} {kind}' for name, kind in COLUMNS)})")
     insert(con, "rarer", list(_odd(loaded.odd, book)))
     names = ", ".join(
-        f"NULL::{kind} as {name}" if name in _RARE else _FROM.get(name, name) for name, kind in COLUMNS[5:]
+        f"NULL::{kind} as {name}" if name in _RARE else _FROM.get(name, name) for name, kind in COLUMNS[3:]
     )
     con.execute(
-        f"""create temp view calls as
-        select c.id, make_timestamp((c.ts::DECIMAL(28, 6) * 1000000)::BIGINT) as started_at,
-               make_timestamp((c.ts::DECIMAL(28, 6) * 1000000)::BIGINT)::DATE as day, c.ms::DOUBLE / 1000 as duration_s,
-               c.first_ms / 1000 as first_token_s, {names}
-        from plain c join shards using (shard) join writers on number = shards.process join shared using (kind_id)
-        join named using (text_id) join costs k on k.shard = c.shard and k.place = c.place
+        f"""create temp view calls as select id, started_at, day, {names}
+        from priced join shards using (shard) join writers on number = shards.process join shared using (kind_id)
+        join named using (text_id) join prices using (price_id)
         union all select {", ".join(name for name, _ in COLUMNS)} from rarer"""
     )
     return reader.facts

@@ -132,7 +132,7 @@ class RunReader:
     def rows(self, keeper: Keeper) -> Iterator[Row]:
         """Give the rows that *keeper* releases, and the calls that are written in another form."""
         for shard in self._shards:
-            yield from self._rows(shard, keeper)
+            yield from self._rows(shard, lines_of(shard), keeper)
         yield from self._more()
 
     def _more(self) -> Iterator[Row]:
@@ -163,7 +163,7 @@ class RunReader:
             blind_spots=tuple(self._blind.values()),
         )
 
-    def _rows(self, shard: Path, keeper: Keeper) -> Iterator[Row]:
+    def _rows(self, shard: Path, lines: Iterable[bytes], keeper: Keeper) -> Iterator[Row]:
         """Give the rows of one shard. This loop runs a million times: what is common is inline, the rest in methods."""
         self._section, self._process, self._shard = b"", shard.name, shard
         keeper.reader.process = self._process
@@ -173,7 +173,7 @@ class RunReader:
         waiting = 0
         slot = range(0)
         last, marks = b"", bytearray()
-        for line in lines_of(shard):
+        for line in lines:
             found = call_of(line)
             if found is None:
                 if line.startswith(b'{"t":"open"'):

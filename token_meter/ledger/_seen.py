@@ -27,7 +27,7 @@ class SeenIds:
         marks = self._marks.get(prefix)
         if marks is None:
             marks = self._marks[prefix] = bytearray()
-        n = _value(number)
+        n = value_of(number)
         if not 0 <= n < len(marks):
             if n < 0 or n > len(marks) + _SLACK:  # a huge number in a file from outside must not allocate memory
                 key = hash((prefix, number))
@@ -42,12 +42,13 @@ class SeenIds:
 
     def __contains__(self, id_: tuple[bytes, bytes]) -> bool:
         prefix, number = id_
-        n = _value(number)
+        n = value_of(number)
         marks = self._marks.get(prefix, b"")
         return (0 <= n < len(marks) and bool(marks[n])) or hash(id_) in self._odd
 
 
-def _value(number: bytes) -> int:
+def value_of(number: bytes) -> int:
+    """The number of an id; -1 if it is none."""
     try:
         return int(number, 16)
     except ValueError:

@@ -45,6 +45,11 @@ unread = 0
 """How many lists in files were named and are not read yet: the first price by one of them takes its time."""
 
 
+_refused: dict[tuple[str, str, str, str], tuple[object, float, float, str]] = {}
+"""Why names and tiers have no price, by list and time: a long ledger asks for each hour again, which takes its time."""
+_KEPT = 1_000
+
+
 def snapshot() -> object:
     """Return the current price data, and load it if necessary. An update replaces the object."""
     global _get_snapshot
@@ -104,20 +109,31 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     from genai_prices import Usage as Counts
 
     found: Any = snapshot() if data is None else data
+    place = (provider, model, tier, processing)
+    of, since, until, reason = _refused.get(place, (None, 0.0, 0.0, ""))
+    if of is found and since <= at_s < until:
+        raise UnpriceableError(reason)
+
+    def refusal(text: str, since: float = -math.inf, until: float = math.inf) -> UnpriceableError:
+        if len(_refused) >= _KEPT:
+            _refused.clear()
+        _refused[place] = found, since, until, text
+        return UnpriceableError(text)
+
     # `calc` caches every name for ever, so it must not be called with a name that has no price.
     try:
         priced = found.find_provider(None, provider, None).find_model(model, all_providers=found.providers)
     except LookupError:
         msg = f"provider {provider} has no price list"
-        raise UnpriceableError(msg) from None
+        raise refusal(msg) from None
     if priced is None:
         msg = f"{provider} has no price for {model}"
-        raise UnpriceableError(msg)
+        raise refusal(msg)
     when = datetime.fromtimestamp(at_s, UTC)
     context = {_context_of(provider, tier): tier} if tier else {"processing": processing} if processing else None
     if tier and processing:
         msg = f"tier {tier} has no rate in a {processing}"
-        raise UnpriceableError(msg)
+        raise refusal(msg)
 
     def calculate(counts: Counts) -> PriceCalculation:
         with localcontext(EXACT):
@@ -128,7 +144,7 @@ def look_up(provider: str, model: str, *, tier: str, processing: str, at_s: floa
     if context is not None and not _has_variant(answer, context, when):
         word = f"tier {tier}" if tier else processing
         msg = f"{word} has no rate for {model} at {provider}"
-        raise UnpriceableError(msg)
+        raise refusal(msg, *_valid(answer.model, at_s))
 
     def ask(usage: Usage, api: str) -> Decimal:
         check_covered(answer.model_price, usage)

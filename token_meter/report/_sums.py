@@ -227,7 +227,7 @@ class Sums(Keeper):
         """Whether a refusal, which holds for an hour, holds in this one too."""
         if place.rule.refusal is None or "day" in self._needs:
             return False
-        rule = self._rule(place.shared.call, at)
+        rule = self._rule(place.shared.call._replace(started_s=float(at)), at)
         if rule is None or rule.refusal != place.rule.refusal:
             return False
         place.since, place.until = rule.since, rule.until

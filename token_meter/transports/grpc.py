@@ -227,8 +227,10 @@ class Messages:
                 call._interceptors_task.add_done_callback(self._intercepted)
             elif hasattr(call, "_call"):
                 self.follow(call._call)
-            else:
+            elif hasattr(call, "_cython_call"):
                 call._cython_call.add_done_callback(over)
+            else:  # an interceptor has waited for the answer, or gives one of its own
+                self._attempt.abandoned()
         except Exception:
             self._runtime.internal_error("grpc")
             self._attempt.abandoned()

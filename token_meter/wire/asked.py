@@ -9,7 +9,7 @@ from token_meter.wire.readers import read_request
 
 _FIRST, _KEY = b'{"model"', b'"model"'
 _named = re.compile(rb'(?<!\\)"model": ?"([^"\\]{1,200})"').match
-_is_plain = re.compile(rb'"model": ?"[^"]+"(?:, ?"\w+": ?[\w.+-]+)*\}').fullmatch  # numbers and the like, no words
+_is_plain = re.compile(rb'"model": ?"[^"]+"(?:, ?"\w++": ?[\w.+-]++)*+\}').fullmatch  # numbers and the like, no words
 _SHORT = 64
 _FAR = 64 * 1024
 """Bytes in front of an end that are looked through: an upload may have millions."""

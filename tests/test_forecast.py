@@ -87,6 +87,35 @@ def test_the_shape_tells_the_api(request_: dict[str, Any], low: int) -> None:
     assert estimate_cost(request_, prices=BOOK).low == low
 
 
+SAID = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("request_", "api", "source"),
+    [
+        ({"model": "claude-sonnet-4-6", "system": "Be brief.", "messages": SAID}, "messages", "genai-prices"),
+        ({"model": "claude-sonnet-4-6", "messages": SAID}, "chat", "by the model's name"),
+        ({"model": "gemini-2.5-flash", "contents": [{"parts": [{"text": "hi"}]}]}, "generate_content", "genai-prices"),
+        ({"modelId": "amazon.nova-pro-v1:0", "messages": [{"content": [{"text": "hi"}]}]}, "converse", "genai-prices"),
+        ({"model": "deepseek/deepseek-chat", "messages": SAID}, "chat", "by the model's name"),
+    ],
+)
+def test_any_providers_request_has_its_price(request_: dict[str, Any], api: str, source: str) -> None:
+    """Who is paid follows from the api, or from the model's name; the source says so."""
+    estimate = estimate_cost(request_)
+
+    assert estimate.api == api
+    assert estimate.expected is not None
+    assert source in (estimate.source or "")
+
+
+def test_a_given_destination_is_who_is_paid() -> None:
+    """Its provider has no price for another maker's model."""
+    estimate = estimate_cost({"model": "claude-sonnet-4-6", "messages": SAID}, base_url="https://api.openai.com/v1")
+
+    assert (estimate.low, estimate.reason) == (None, "openai has no price for claude-sonnet-4-6")
+
+
 def test_an_embedding_has_no_output() -> None:
     """All three figures are the same."""
     estimate = estimate_cost({"model": "text-embedding-3-small", "input": "hi"}, prices=BOOK, max_tokens=50)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from decimal import Context, Decimal, InvalidOperation
-from typing import Any
+from decimal import Context, Decimal, InvalidOperation, localcontext
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from token_meter._text import is_digits, is_number
 from token_meter.exceptions import ConfigError
@@ -13,6 +14,8 @@ from token_meter.exceptions import ConfigError
 EXACT = Context(prec=120)
 """The decimal context for sums and formatting, so that the caller's own context changes nothing."""
 add_usd = EXACT.add
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 PLACES: ContextVar[int | None] = ContextVar("token_meter.money_places", default=None)
 """Decimal places of money for people; `None`: as many as the amount, or its column, needs."""
 _DIGITS_SHOWN, _FINEST_SHOWN = 9, 12
@@ -20,6 +23,17 @@ _DIGITS_SHOWN, _FINEST_SHOWN = 9, 12
 
 _LARGEST, _FINEST, _DIGITS = 18, -100, 30
 """Limits for the powers of ten of an amount and for the digits of a count, within which sums are exact."""
+
+
+def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function that adds up in the exact context, whatever its caller's is."""
+
+    @wraps(function)
+    def in_exact_context(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with localcontext(EXACT):
+            return function(*args, **kwargs)
+
+    return in_exact_context
 
 
 def plus(a: Any, b: Any) -> Any:

@@ -12,12 +12,19 @@ from typing import Any, NamedTuple
 
 from token_meter._defaults import default_book
 from token_meter.estimate import CountingRules, prompt_tokens
-from token_meter.prices import DEFAULT_BASE_URL, PriceBook
+from token_meter.prices import BY_MODEL, DEFAULT_BASE_URL, PriceBook
 from token_meter.providers import PROVIDERS, api_named
 from token_meter.types import Call, Certainty, Price, Usage
 
 EXPECTED_OUTPUT_TOKENS = 256
 """The assumed tokens of an answer if the caller gives none: a round figure, not a measurement."""
+
+
+_SHAPES = {
+    "contents": "generate_content", "inferenceConfig": "converse", "modelId": "converse",
+    "system": "messages", "stop_sequences": "messages",
+}  # fmt: skip
+"""Fields that only the requests of one api have. Without one of them `messages` are a chat's."""
 
 
 class CostEstimate(NamedTuple):
@@ -64,26 +71,27 @@ def estimate_cost(
     prices: PriceBook | None = None,
     max_tokens: int | None = None,
     expected_tokens: int = EXPECTED_OUTPUT_TOKENS,
-    base_url: str = DEFAULT_BASE_URL,
+    base_url: str | None = None,
     api: str | None = None,
 ) -> CostEstimate:
     """Estimate what *request* would cost; nothing is sent.
 
     Args:
-        request: the whole body of a chat, responses, completions or embeddings request, with its tools and schema; the
-            `Path` of a JSON file with one; or a text, which counts as one user message.
+        request: the whole body of a request (chat, responses, completions, embeddings, messages, generate_content,
+            converse), with its tools and schema; the `Path` of a JSON file with one; or a text, which counts as one
+            user message.
         model: the model, if the request does not name it or names a deployment.
         prices: the price book; default: list prices.
         max_tokens: a limit on output tokens, instead of the request's own.
         expected_tokens: the probable tokens of the answer.
-        base_url: the destination, which decides the provider.
-        api: `chat`, `responses`, `completions` or `embeddings`, if the request's shape is ambiguous.
+        base_url: the destination, which decides the provider; without it the api does, or the model's name.
+        api: the name of the api, if the request's shape is ambiguous.
 
     Raises:
-        ValueError: the file contains no JSON object, or *api* is not one of those.
+        ValueError: the file contains no JSON object, or *api* is not known.
     """
     body = _body_of(request)
-    named = body.get("model")
+    named = body.get("model", body.get("modelId"))
     chosen = model or (named if isinstance(named, str) else None)
     kind = api or _api_of(body, chosen)
     rules = _rules_of(kind)
@@ -95,9 +103,8 @@ def estimate_cost(
 
     def price(output: int) -> Price:
         usage = Usage(prompt, output, prompt + output)
-        return book.price(
-            Call("", time.time(), 0.0, None, kind, chosen, usage=usage, service_tier=_tier(body), base_url=base_url)
-        )
+        call = Call("", time.time(), 0.0, None, kind, chosen, usage=usage, service_tier=_tier(body), base_url=base_url)
+        return price_before(book, call)
 
     low = price(0)
     return CostEstimate(
@@ -118,10 +125,26 @@ def estimate_cost(
     )
 
 
+def price_before(book: PriceBook, call: Call) -> Price:
+    """What a call that was not made costs: where it goes; else at whom its api belongs to, or who makes its model."""
+    if call.base_url is not None:
+        return book.price(call)
+    api = PROVIDERS.apis.get(call.api)
+    sellers = [provider.id for provider in PROVIDERS.providers.values() if api in provider.apis][:1]
+    price = book.price(call._replace(base_url=DEFAULT_BASE_URL))
+    for seller in (*sellers, BY_MODEL):
+        if price.cost is not None:
+            break
+        found = book.price(call._replace(provider=seller))
+        if found.cost is not None or seller != BY_MODEL:
+            price = found
+    return price
+
+
 def request_in(data: bytes, *, by_shape: bool = True) -> dict[str, Any] | None:
     """Read the body of a request from a file's bytes; `None` if they are something else, such as a text.
 
-    With *by_shape*, an object without `messages` must also name its model, because any JSON may have an `input`.
+    With *by_shape*, an object without a list of messages must also name its model: any JSON may have an `input`.
     """
     try:
         body = json.loads(data)
@@ -130,7 +153,8 @@ def request_in(data: bytes, *, by_shape: bool = True) -> dict[str, Any] | None:
     if not isinstance(body, dict):
         return None
     is_request = isinstance(body.get("model"), str) and ("input" in body or "prompt" in body)
-    return body if not by_shape or is_request or isinstance(body.get("messages"), list) else None
+    is_request = is_request or any(isinstance(body.get(name), list) for name in ("messages", "contents"))
+    return body if not by_shape or is_request else None
 
 
 def _body_of(request: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -156,8 +180,8 @@ def _rules_of(kind: str) -> CountingRules:
 
 def _api_of(body: Mapping[str, Any], model: str | None) -> str:
     """Recognise the api from the shape of its request."""
-    if "messages" in body:
-        return "chat"
+    if "messages" in body or "contents" in body:
+        return next((api for name, api in _SHAPES.items() if name in body), "chat")
     if "prompt" in body and "input" not in body and not isinstance(body["prompt"], Mapping):
         return "completions"
     is_embedding = "embed" in (model or "").lower() or "encoding_format" in body or "dimensions" in body

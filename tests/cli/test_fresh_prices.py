@@ -169,6 +169,7 @@ def test_an_update_goes_to_the_list_in_use(here: Path) -> None:
             "--like gpt-6-1-sol: openai has no price for it; did you mean gpt-6.1-sol",
         ),
         (("add", "gpt-9", "--input", "-1"), "input must be a number that is at least 0"),
+        (("add", "gpt-9", "--input", "0.000004"), 'looks like the price of one token: write "4.000000"'),
         (("add", "gpt-9", "--input", "1", "--times", "fast"), "--times must be TIER=FACTOR"),
         (("add", "gpt-9", "--input", "1", "--times", "standard=2"), "which is the standard price itself"),
         (("add", "gpt-9", "--input", "1", "--file", "x.json"), "rows are added to TOML files only"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,11 @@ VENVS = ROOT / ".venvs"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 ROOMS = ("contract", "meter", "seams", "budget", "handlers")
 WITH_BILLS = (*ROOMS, "bills")  # openai 2.34 is the first with the admin endpoints of usage and costs
-TABLE = ("providers/test_table.py",)
+TABLE = ("providers/test_table.py", "providers/test_native.py")
 LEAVES = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 """For a guest that keeps connections until the interpreter ends."""
+GAPIC = ("-k", "generativeai or vertexai or gapic")
+GRPC = ("providers/test_table.py", "providers/test_gapic.py")
 
 
 class Row(NamedTuple):
@@ -58,12 +61,16 @@ ROWS = (
     Row("SDKs newest", "openai", TABLE, "sdks"),
     Row(
         "SDKs older",
-        "mistralai==1.5.* cohere==5.13.* ollama==0.4.* groq==0.13.* huggingface_hub==0.28.* voyageai==0.3.* together==1.4.*",
+        "mistralai==1.5.* cohere==5.13.* ollama==0.4.* groq==0.13.* huggingface_hub==0.28.* voyageai==0.3.* together==1.4.* "
+        "cerebras-cloud-sdk==1.23.* perplexityai==0.20.* xai-sdk==1.0.*",
         TABLE,
     ),
+    Row("Google's gRPC newest", "google-generativeai google-cloud-aiplatform", GRPC, options=GAPIC),
+    Row("Google's gRPC older", "google-generativeai==0.8.0 google-cloud-aiplatform==1.70.*", GRPC, options=GAPIC),
     Row("litellm newest", "litellm", ("guests",), options=LEAVES),
     Row("litellm 1.74", "litellm==1.74.*", ("guests",), options=LEAVES),
     Row("guests", "openai", ("guests",), "guests"),
+    Row("llama-index newest", "llama-index-llms-openai", ("guests",)),
     Row("neighbours", "openai", ("neighbours",), "neighbours"),
 )
 
@@ -109,7 +116,7 @@ def _pyenv_versions(version: str) -> list[str]:
 
 
 def environment(row: Row, python: Interpreter, *, fresh: bool) -> tuple[Path, str]:
-    """The virtual environment of a cell, made or found; with the version of openai in it."""
+    """The virtual environment of a cell, made or found; with the version of the row's first package."""
     home = VENVS / f"{row.name.replace(' ', '-')}-py{python.version}"
     stamp = hashlib.sha256(f"{row}{(ROOT / 'pyproject.toml').read_text()}".encode()).hexdigest()
     ready = home / ".ready"
@@ -124,7 +131,8 @@ def environment(row: Row, python: Interpreter, *, fresh: bool) -> tuple[Path, st
             _run([*install, "--upgrade", "pip>=25.1"])
         _run([*install, "--editable", ".[simulator,html]", *row.requirement.split(), "--group", row.group])
         ready.write_text(stamp)
-    say = "import openai; print(openai.__version__)"
+    package = re.split(r"[\[=<> ]", row.requirement)[0]
+    say = f"from importlib.metadata import version; print(version({package!r}))"
     return home, subprocess.check_output([interpreter, "-c", say], text=True).strip()
 
 

@@ -179,7 +179,10 @@ async def stream_without_usage(client: Any) -> list[str]:
 
 
 async def stream_left_early(client: Any) -> list[str]:
-    events = await result(client.chat.completions.create(**CHAT, stream=True, stream_options=WITH_USAGE))
+    # More than a client reads at once: of a short answer the end, with its usage, may be there already.
+    long = {"x-sim-words": "2000"}
+    asked = client.chat.completions.create(**CHAT, stream=True, stream_options=WITH_USAGE, extra_headers=long)
+    events = await result(asked)
     seen = []
     async for event in each(events):
         seen.append(repr(event))

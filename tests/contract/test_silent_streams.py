@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import aiohttp
 import pytest
+import requests
 from openai import OpenAI
 
 from tests.conftest import sdk_http
@@ -110,6 +113,95 @@ async def test_stream_usage_hides_the_answer_whatever_the_bytes_look_like(make, 
 
     assert [_contents(event) for event in seen] == [_contents(event) for event in bare]
     assert cb.estimated_calls == 0
+
+
+ASK = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Which rose, \u201erosa\u201c?"}],
+    "stream": True,
+}
+
+
+def _by_requests(url: str, read: Callable[[Any], Iterable[Any]], **options: Any) -> bytes:
+    with requests.Session() as session:
+        answer = session.post(url, json=ASK, **options)
+        assert "stream_options" not in json.loads(answer.request.body)
+        return b"".join(piece.encode() if isinstance(piece, str) else piece for piece in read(answer))
+
+
+def _by_aiohttp(url: str, read: Callable[[Any], AsyncIterator[Any]], **options: Any) -> bytes:
+    async def ask() -> bytes:
+        async with aiohttp.ClientSession() as session, session.post(url, **(options or {"json": ASK})) as answer:
+            return b"".join([piece async for piece in read(answer.content)])
+
+    return asyncio.run(ask())
+
+
+async def _one(content: Any) -> AsyncIterator[bytes]:
+    yield await content.readexactly(5)
+    yield await content.readuntil(b"\n")
+    yield (await content.readchunk())[0]
+    while not content.at_eof():
+        yield await content.read(11)
+
+
+async def _firsts(content: Any) -> AsyncIterator[bytes]:
+    async for piece, _ in content.iter_chunks():
+        yield piece
+
+
+DATA = {
+    "data": json.dumps(ASK),
+    "headers": {"content-type": "application/json", "content-length": str(len(json.dumps(ASK)))},
+}
+BY_HAND: dict[str, Callable[[str], bytes]] = {
+    "requests, lines": lambda url: _by_requests(url, lambda answer: (line + b"\n" for line in answer.iter_lines()), stream=True),
+    "requests, pieces": lambda url: _by_requests(url, lambda answer: answer.iter_content(7), stream=True),
+    "requests, texts": lambda url: _by_requests(url, lambda answer: answer.iter_content(7, decode_unicode=True), stream=True),
+    "requests, read later": lambda url: _by_requests(url, lambda answer: [answer.content], stream=True),
+    "requests, read at once": lambda url: _by_requests(url, lambda answer: [answer.text]),
+    "aiohttp, lines": lambda url: _by_aiohttp(url, lambda content: content),
+    "aiohttp, pieces": lambda url: _by_aiohttp(url, lambda content: content.iter_chunked(7)),
+    "aiohttp, chunks": lambda url: _by_aiohttp(url, _firsts),
+    "aiohttp, each way": lambda url: _by_aiohttp(url, _one),
+    "aiohttp, bytes": lambda url: _by_aiohttp(url, lambda content: content.iter_any(), **DATA),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", ["chunk=5,words=4", "line=crlf,words=4", "compress=gzip"])
+@pytest.mark.parametrize("way", BY_HAND)
+def test_stream_usage_asks_and_hides_over_each_library(simulator, way, options):
+    """What a program reads by hand has the lines that it has without."""
+    url = f"{simulator.url}/__opt/{options}/v1/chat/completions"
+    bare = BY_HAND[way](url)
+    with meter(stream_usage=True, on_unpriced="ignore") as cb:
+        seen = BY_HAND[way](url)
+
+    assert _shown(seen) == _shown(bare)
+    assert (cb.estimated_calls, cb.successful_requests) == (0, 1)
+    assert cb.prompt_tokens > 0
+
+
+def _shown(answer: bytes) -> list[Any]:
+    """The lines of a stream, less what differs between two answers."""
+    lines = answer.decode().splitlines()
+    return [json.loads(line[6:])["choices"] if line.startswith("data: {") else line for line in lines]
+
+
+def test_a_reader_by_hand_that_leaves_has_seen_what_it_would_have_seen(simulator):
+    """And the call is a lower bound, as without."""
+    url = f"{simulator.url}/__opt/delay=0.02,words=100/v1/chat/completions"
+
+    async def leave() -> bytes:
+        async with aiohttp.ClientSession() as session, session.post(url, json=ASK) as answer:
+            return await answer.content.readuntil(b"\n\n")
+
+    with meter(stream_usage=True, on_unpriced="ignore", keep_calls=True) as cb:
+        assert asyncio.run(leave()).startswith(b"data: {")
+        with requests.post(url, json=ASK, stream=True) as answer:
+            assert next(answer.iter_lines()).startswith(b"data: {")
+
+    assert [(call.outcome, call.certainty) for call in cb.calls] == [("closed", "lower_bound")] * 2
 
 
 @pytest.mark.parametrize("options", ["chunk=1,words=4", "line=crlf", "compress=gzip"])

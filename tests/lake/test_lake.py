@@ -232,6 +232,28 @@ def test_focus_has_the_cost_of_each_day(tmp_path: Path) -> None:
     assert {"customer": "2", "team": "3"} in [json.loads(row["Tags"]) for row in rows]
 
 
+def test_focus_has_tags_as_they_were_given(tmp_path: Path) -> None:
+    """Commas and quotes belong to them; a set of tags has its own row."""
+    ledger = Ledger.create(tmp_path / "data")
+    sets = (
+        ("customer=acme, inc", "beta"), ("customer=acme", "inc", "beta"), ('name="x", y=z',), ('"quoted"',), ("a=b=c, d",), (),
+    )  # fmt: skip
+    for number, tags in enumerate(sets):
+        call = Call(f"a-{number}", T0, 0.1, "api.openai.com", "chat", MODELS[0], MODELS[0], Usage(9, 9, 18), status=200)
+        ledger.call(call._replace(tags=tags))
+    ledger.close()
+    assert tm("export", tmp_path / "data", "--to", tmp_path / "costs.csv", "--format", "focus").exit_code == 0
+    rows = csv.DictReader(io.StringIO((tmp_path / "costs.csv").read_text()))
+
+    assert sorted((row["Tags"], row["x_Calls"]) for row in rows) == sorted(
+        (json.dumps(told), "1")
+        for told in (
+            {"customer": "acme, inc", "beta": True}, {"customer": "acme", "inc": True, "beta": True},
+            {"name": '"x", y=z'}, {'"quoted"': True}, {"a": "b=c, d"}, {},
+        )
+    )  # fmt: skip
+
+
 def test_focus_keeps_the_rules_that_can_be_read_off_a_row(tmp_path: Path) -> None:
     """The columns that FOCUS 1.2 has in every file, the words that it allows, and what must not be empty.
 

@@ -22,6 +22,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from tests.otel.receiver import Receiver
 from token_meter import Budget
 from token_meter.cli import main
 from token_meter.simulator import Simulator
@@ -34,10 +35,24 @@ APP, CONF, COLLECTOR = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[:3]
 CUSTOMERS = 3
 ASKED = int(os.environ.get("FLEET_REQUESTS", "36"))  # 10,000 passed by hand, 2026-11-27
 PATIENCE_S = 60 + ASKED / 10
+TWO_MORE = """
+threads = 2
+
+
+def exporters(url):
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import ObservableCounter
+    from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
+
+    for kind in (AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA):
+        exporter = OTLPMetricExporter(f"{url}/{kind.name}", preferred_temporality={ObservableCounter: kind})
+        yield PeriodicExportingMetricReader(exporter, export_interval_millis=100)
+"""
+"""Beside the page's exporter: one of each kind, which tell what they know all the time."""
 
 
 class Fleet:
-    """Two workers, and what the page's collector knows."""
+    """Two workers of two threads, what the page's collector knows, and what a receiver of both kinds of sums knows."""
 
     def __init__(self, folder: Path, simulator: Simulator) -> None:
         self._folder, self._known = folder, dict[Any, float]()
@@ -46,12 +61,14 @@ class Fleet:
         self._known = space["known"]
         self.collector = ThreadingHTTPServer(("127.0.0.1", 0), space["Collector"])
         threading.Thread(target=self.collector.serve_forever, args=(0.01,), daemon=True).start()
+        self.receiver = Receiver()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         (folder / "app.py").write_text(APP.replace("max_cost=5", 'max_cost=os.environ["LIMIT"]'))
         conf = CONF.replace("workers = 4", "workers = 2").replace(":4318/", f":{self.collector.server_port}/")
-        (folder / "gunicorn.conf.py").write_text(conf)
+        conf = conf.replace("MeterProvider([reader])", f"MeterProvider([reader, *exporters('{self.receiver.url}')])")
+        (folder / "gunicorn.conf.py").write_text(conf + TWO_MORE)
         (folder / "prices.toml").write_text(f'[hosts]\n"{simulator.url}" = "openai"\n')
         env = {
             **os.environ, "OPENAI_BASE_URL": simulator.base_url, "OPENAI_API_KEY": "sim-test",
@@ -67,10 +84,14 @@ class Fleet:
     def wait(self) -> None:
         """Until both workers have begun to serve."""
         until = time.monotonic() + PATIENCE_S
-        while (self._folder / "log").read_text().count("Booting worker") < 2:
-            assert self.running.poll() is None, (self._folder / "log").read_text()
-            assert time.monotonic() < until, (self._folder / "log").read_text()
+        while self.log().count("Booting worker") < 2:
+            assert self.running.poll() is None, self.log()
+            assert time.monotonic() < until, self.log()
             time.sleep(0.05)
+
+    def log(self) -> str:
+        """What the server wrote; of much, the end."""
+        return (self._folder / "log").read_text("utf-8", "replace")[-20_000:]
 
     def ask(self, number: int) -> tuple[str, int]:
         """A request of one of the customers, and the status of its answer."""
@@ -106,6 +127,7 @@ def fleet(tmp_path: Path, simulator: Simulator) -> Iterator[Fleet]:
         made.running.wait()
         made.collector.shutdown()
         made.collector.server_close()
+        made.receiver.close()
 
 
 def test_the_page_holds_while_it_runs_and_after_sigterm(
@@ -118,10 +140,10 @@ def test_the_page_holds_while_it_runs_and_after_sigterm(
     bill = simulator.bill()
     running = {by: fleet.report(by) for by in ("tag:customer", "day")}
     fleet.running.send_signal(signal.SIGTERM)
-    assert fleet.running.wait(PATIENCE_S) == 0
+    assert fleet.running.wait(PATIENCE_S) == 0, fleet.log()
     ended = {by: fleet.report(by) for by in ("tag:customer", "day")}
 
-    assert {status for _, status in answered} == ({200} if ASKED > 1_000 else {200, 429})
+    assert {status for _, status in answered} == ({200} if ASKED > 1_000 else {200, 429}), fleet.log()
     assert bill.calls == len(served)
     for reports in (running, ended):
         for report in reports.values():
@@ -137,10 +159,10 @@ def test_the_page_holds_while_it_runs_and_after_sigterm(
     spent = [Budget(f"customer:{n}", max_cost=5, per="day", store=store).read() for n in range(CUSTOMERS)]
     assert sum(budget.spent.cost for budget in spent) == bill.cost
     assert all(budget.held.calls == 0 for budget in spent)
-    told = fleet.told()
-    assert told["token_meter.calls"] == bill.calls
-    assert told["token_meter.usage.input_tokens"] + told["token_meter.usage.output_tokens"] == bill.total_tokens
-    assert told["token_meter.cost"] == pytest.approx(float(bill.cost), rel=1e-9)
+    for told in (fleet.told(), fleet.receiver.totals("/CUMULATIVE"), fleet.receiver.totals("/DELTA")):
+        assert told["token_meter.calls"] == bill.calls
+        assert told["token_meter.usage.input_tokens"] + told["token_meter.usage.output_tokens"] == bill.total_tokens
+        assert told["token_meter.cost"] == pytest.approx(float(bill.cost), rel=1e-9)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TOKEN_METER_PRICES", "prices.toml")
     monkeypatch.setenv("OPENAI_ADMIN_KEY", "sim-admin")

@@ -182,6 +182,39 @@ def test_the_environment_chooses_what_is_coming(
         assert observed.names.tokens["prompt_tokens"] == first
 
 
+class _Callbacks(MeterProvider):
+    """Instruments whose callbacks a test calls, as two exporters would at once."""
+
+    def __init__(self) -> None:
+        super().__init__(shutdown_on_exit=False)
+        self.kept: dict[str, Any] = {}
+
+    def get_meter(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def create_observable_counter(self, name: str, callbacks: Any, *_: Any) -> None:
+        self.kept[name] = callbacks[0]
+
+
+def test_a_slow_exporter_gives_no_old_sums_to_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amid a collection a sum would fall, and its difference be negative."""
+    provider = _Callbacks()
+
+    def told(name: str) -> list[float]:
+        return [point.value for point in provider.kept[f"token_meter.{name}"](None)]
+
+    with observe(provider=provider) as observed, ThreadPoolExecutor(1) as slow:
+        for n in range(2):
+            observed.meter.record("gpt-4o", provider="openai", prompt_tokens=3, completion_tokens=1)
+            if not n:
+                old = observed.meter.groups()
+        assert told("usage.input_tokens") == [6]
+        monkeypatch.setattr(observed.meter, "groups", lambda: old)
+        assert slow.submit(told, "usage.input_tokens").result() == [3]
+        assert (told("usage.output_tokens"), told("calls")) == ([2], [2])
+        assert slow.submit(told, "calls").result() == [1]
+
+
 def test_unknown_is_no_zero(memory: Any) -> None:
     """A cost without a price is no point at all; the calls that lack one are."""
     provider, reader = memory

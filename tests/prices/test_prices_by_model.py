@@ -155,3 +155,13 @@ def test_f155_private_rates_that_no_host_leads_to_are_noted(
 
     assert (done.exit_code, "note: " in done.output) == (0, said is not None), done.output
     assert (said or "") in done.output
+
+
+def test_a_gateway_that_is_mapped_to_one_maker_learns_of_the_other() -> None:
+    """The reason names who lists the model, and what to write; an unknown name has neither."""
+    gateway = PriceBook(hosts={"https://gw.corp": "openai"})
+
+    assert price("claude-sonnet-4-5", gateway).reason == (
+        "openai has no price for claude-sonnet-4-5 (anthropic lists it: map a gateway's host to 'by-model')"
+    )
+    assert price("acme-7b", gateway).reason == "openai has no price for acme-7b"

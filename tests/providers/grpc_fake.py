@@ -21,6 +21,9 @@ from token_meter._failures import internal_errors
 
 XAI = "/xai_api.Chat/GetCompletion"
 GEMINI = "/google.ai.generativelanguage.v1beta.GenerativeService"
+VERTEX = "/google.cloud.aiplatform.{}.PredictionService"
+PLACES = {"v1": "us-central1", "v1beta1": "global", "v1beta": "eu"}
+"""Where the models are that are asked by each version of Vertex's service."""
 USAGE = {
     "prompt_tokens": 107, "completion_tokens": 33, "reasoning_tokens": 10, "total_tokens": 150,
     "cached_prompt_text_tokens": 50, "cost_in_usd_ticks": "12600000",
@@ -30,41 +33,55 @@ ASK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _xai(text: str, part: str, *, is_last: bool = True, **more: Any) -> dict[str, Any]:
+def _xai(text: str, part: str, *, is_last: bool = True, called: str = "outputs", **more: Any) -> dict[str, Any]:
     output: dict[str, Any] = {"index": 0, part: {"content": text, "role": "ROLE_ASSISTANT"}}
     if is_last:
         output["finish_reason"] = "REASON_STOP"
-    return {"id": "r", "model": "grok-4-0709", "outputs": [output], **more}
+    return {"id": "r", "model": "grok-4-0709", called: [output], **more}
 
 
 def _gemini(**more: Any) -> dict[str, Any]:
     content = {"parts": [{"text": "Pink Peace"}], "role": "model"}
-    counts = {"promptTokenCount": 107, "candidatesTokenCount": 43, "totalTokenCount": 150}
+    counts = {
+        "promptTokenCount": 107, "candidatesTokenCount": 43, "totalTokenCount": 150, "cachedContentTokenCount": 50,
+    }  # fmt: skip
     return {"candidates": [{"content": content, "finishReason": "STOP"}], "usageMetadata": counts, **more}
 
 
 ANSWERS = {
     XAI: [_xai("Pink Peace", "message", usage=USAGE)],
     f"{XAI}Chunk": [
-        _xai("Pink", "delta", is_last=False, usage={"prompt_tokens": 107, "completion_tokens": 1, "total_tokens": 108}),
+        _xai(
+            "Pink",
+            "delta",
+            is_last=False,
+            called="choices",  # as xai_sdk 1.0 says it
+            usage={"prompt_tokens": 107, "completion_tokens": 1, "total_tokens": 108},
+        ),
         _xai(" Peace", "delta", usage=USAGE),
     ],
     f"{GEMINI}/GenerateContent": [_gemini(modelVersion="gemini-2.5-flash")],
     f"{GEMINI}/StreamGenerateContent": [_gemini(usageMetadata={"promptTokenCount": 107}), _gemini()],
+    f"{GEMINI}/EmbedContent": [{"embedding": {"values": [0.1]}}],
+    f"{VERTEX.format('v1')}/StreamGenerateContent": [_gemini(usageMetadata={"promptTokenCount": 107}), _gemini()],
+    **{f"{VERTEX.format(version)}/GenerateContent": [_gemini()] for version in PLACES},
+    f"{VERTEX.format('v1')}/Predict": [{"predictions": [{"embeddings": {"statistics": {"token_count": 7}}}] * 2}],
     "/xai_api.Image/GenerateImage": [{"images": []}],
     f"{GEMINI}/CountTokens": [{"totalTokens": 3}],
 }
 
 
 class Server(grpc.GenericRpcHandler):
-    """Answers each method; fails by the code that a request names."""
+    """Answers each method; fails by the code that a request names, and so many times at first as `overloaded` says."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.overloaded = 0
         self._server = grpc.server(ThreadPoolExecutor(4), handlers=(self,))
         port = self._server.add_insecure_port("127.0.0.1:0")
+        local = self._server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
         self._server.start()
-        self.target = f"127.0.0.1:{port}"
+        self.target, self.local = f"127.0.0.1:{port}", f"localhost:{local}"
 
     def service(self, details: Any) -> Any:
         method = details.method
@@ -74,6 +91,9 @@ class Server(grpc.GenericRpcHandler):
 
         def many(request: Any, context: Any) -> Iterator[Any]:
             self.asked.append(method)
+            if self.overloaded:
+                self.overloaded -= 1
+                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
             if code := dict(context.invocation_metadata()).get("fails"):
                 context.abort(grpc.StatusCode[code], "no")
             for answer in ANSWERS[method]:
@@ -97,10 +117,10 @@ class Server(grpc.GenericRpcHandler):
 class Message:
     """A request as Google's libraries have it: its class is around the message."""
 
-    def __init__(self, model: str | None, **more: Any) -> None:
+    def __init__(self, attribute: str, model: str, **more: Any) -> None:
         self._pb = Struct()
         self._pb.update(more)
-        self.model = model
+        setattr(self, attribute, model)
 
 
 def _bytes(message: Any) -> bytes:
@@ -114,8 +134,14 @@ def _callable(channel: Any, method: str) -> Any:
 
 
 def _request(method: str) -> Any:
+    say = {"contents": [{"parts": [{"text": "Which rose?"}]}]}
     if method.startswith(GEMINI):
-        return Message("models/gemini-2.5-flash", contents=[{"parts": [{"text": "Which rose?"}]}])
+        return Message("model", "models/gemini-2.5-flash", **say)
+    if "aiplatform" in method:
+        place = f"projects/p/locations/{PLACES[method.split('.')[3]]}/publishers/google/models"
+        if method.endswith("/Predict"):
+            return Message("endpoint", f"{place}/text-embedding-005", instances=[{"content": "rose"}])
+        return Message("model", f"{place}/gemini-3.5-flash", **say)
     found = Struct()
     found.update(ASK)
     return found
@@ -129,6 +155,13 @@ class Interceptor(grpc.UnaryUnaryClientInterceptor):
 class AioInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         return await continuation(details, request)
+
+
+class AioWaiter(grpc.aio.UnaryUnaryClientInterceptor):
+    """Gives the answer itself, as that of xai_sdk 1.0."""
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await (await continuation(details, request))
 
 
 def _told(cb: Meter) -> dict[str, Any]:
@@ -177,7 +210,7 @@ def whole(server: Server, method: str, way: str = "plain", **options: Any) -> No
 
 async def awaited(server: Server, method: str, way: str = "plain", **options: Any) -> None:
     """One call of asyncio's api."""
-    interceptors = [AioInterceptor()] if way == "intercepted" else None
+    interceptors = {"intercepted": [AioInterceptor()], "waited": [AioWaiter()]}.get(way)
     async with grpc.aio.insecure_channel(server.target, interceptors=interceptors) as channel:
         call = _callable(channel, method)(_request(method), **options)
         if len(ANSWERS[method]) > 1:
@@ -232,6 +265,7 @@ def programs(server: Server) -> dict[str, Any]:
         for way in ("plain", "intercepted"):
             found[f"{colour} refused {way}"] = refused(server, is_async=is_async, way=way, max_calls=1)
         found[f"{colour} refused by cost"] = refused(server, is_async=is_async, way="plain", max_cost="0.000001")
+    found["async waited"] = run(server, XAI, "waited", is_async=True)
     for way in ("with_call", "future"):
         found[f"sync {way}"] = run(server, XAI, way, is_async=False)
     return {**found, "internal errors": dict(internal_errors)}

@@ -54,7 +54,9 @@ class Sdk(NamedTuple):
 
     def make(self, fake: FakeNative, prefix: str = "") -> Any:
         found = getattr(importlib.import_module(self.module), prefix + self.client)
-        return found(api_key="k", **{self.url: fake.url + self.base}, **self.options)
+        known = inspect.signature(found).parameters  # of older ones too
+        options = {name: value for name, value in self.options.items() if name in known}
+        return found(api_key="k", **{self.url: fake.url + self.base}, **options)
 
 
 async def closed(client: Any) -> None:
@@ -156,7 +158,7 @@ ROWS = (
     Row("together", "httpx", "together._base_client", "together", place, cells(TOGETHER)),
     Row("together 1.x", "requests, aiohttp", "together.abstract", "together", place, cells(TOGETHER, is_stainless=False)),
     Row("perplexityai", "httpx", "perplexity", "perplexity", place, cells(PERPLEXITY, embeds=False)),
-    Row("perplexityai responses", "httpx", "perplexity", "perplexity", place, {"async": Cell("read", RESPONSES, cached=50)}),
+    Row("perplexityai responses", "httpx", "perplexity.resources.responses", "perplexity", place, {"async": Cell("read", RESPONSES, cached=50)}),
     Row("cerebras-cloud-sdk", "httpx", "cerebras.cloud.sdk", "cerebras", place, cells(CEREBRAS, embeds=False)),
     Row("fireworks-ai", "httpx", "fireworks", "fireworks", place, cells(FIREWORKS, embeds=False)),
     Row("huggingface_hub", "httpx", "huggingface_hub", None, place, cells(HUGGING_FACE, embeds=False, is_stainless=False)),

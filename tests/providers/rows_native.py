@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -90,8 +91,34 @@ def mistral(fake: FakeNative, is_async: bool) -> Any:
     return Mistral(api_key="k", server_url=fake.url)
 
 
+def mistral_at_google(fake: FakeNative, is_async: bool) -> Any:
+    pytest.importorskip("google.auth")
+    try:
+        from mistralai.gcp.client import MistralGCP as Client
+    except ImportError:
+        from mistralai_gcp import MistralGoogleCloud as Client
+    client = Client(project_id="p", region="r", access_token="k")
+    client.sdk_configuration.server_url = fake.url  # that of 1.x takes no address
+    return client
+
+
+def mistral_at_azure(fake: FakeNative, is_async: bool) -> Any:
+    try:
+        from mistralai.azure.client import MistralAzure
+    except ImportError:
+        from mistralai_azure import MistralAzure
+
+        return MistralAzure("k", fake.url)
+    return MistralAzure("k", server_url=fake.url)
+
+
 def mistral_way(
-    api: str, answer: dict[str, Any], events: tuple[dict[str, Any], ...] = (), do: str = "complete", **asks: Any
+    api: str,
+    answer: dict[str, Any],
+    events: tuple[dict[str, Any], ...] = (),
+    do: str = "complete",
+    make: Make = mistral,
+    **asks: Any,
 ) -> Way:
     def of(client: Any, name: str) -> Any:
         for part in api.split("."):
@@ -104,10 +131,15 @@ def mistral_way(
     def stream(client: Any) -> Any:
         return of(client, f"{do if do == 'start' else ''}_stream_async".removeprefix("_"))(**asks)
 
-    return Way(mistral, ask, answer, events, stream if events else None)
+    return Way(make, ask, answer, events, stream if events else None)
 
 
 MISTRAL = mistral_way("chat", bodies.chat(), bodies.chat_events(), model="m-1", messages=SAY)
+AT_GOOGLE, AT_AZURE = (
+    mistral_way("chat", bodies.chat(), bodies.chat_events(), make=make, model="m-1", messages=SAY)
+    for make in (mistral_at_google, mistral_at_azure)
+)
+GOOGLE_FIM = mistral_way("fim", bodies.chat(), bodies.chat_events(), make=mistral_at_google, model="m-1", prompt="def")
 MISTRAL_EMBEDS = mistral_way(
     "embeddings",
     bodies.embeddings({"prompt_tokens": 107, "completion_tokens": 0, "total_tokens": 107}),
@@ -122,23 +154,30 @@ CONVERSATIONS = mistral_way(
 )
 
 
-def mistral_retries() -> dict[str, Any]:
+def mistral_retries(cloud: str = "") -> dict[str, Any]:
+    """Each cloud's client knows a class of its own."""
     try:
-        from mistralai.client.utils import BackoffStrategy, RetryConfig
+        utils = importlib.import_module(f"mistralai{cloud.replace('_', '.')}.client.utils")
     except ImportError:
-        from mistralai.utils import BackoffStrategy, RetryConfig
-    return {"retries": RetryConfig("backoff", BackoffStrategy(1, 2, 1.0, 1000), True)}
+        utils = importlib.import_module(f"mistralai{cloud}.utils")
+    return {"retries": utils.RetryConfig("backoff", utils.BackoffStrategy(1, 2, 1.0, 1000), True)}
 
 
-def mistral_again(fake: FakeNative) -> Any:
-    return asked(MISTRAL, fake, answers=(Reply(503, {}), Reply(body=bodies.chat())), **mistral_retries())
+def mistral_again(way: Way, cloud: str, fake: FakeNative) -> Any:
+    return asked(way, fake, answers=(Reply(503, {}), Reply(body=bodies.chat())), **mistral_retries(cloud))
+
+
+def mistral_cells(way: Way, cloud: str = "") -> dict[str, Cell]:
+    return {
+        **cells(way),
+        "tools": Cell("read", partial(asked, way, answers=(bodies.chat(content="", tool_calls=[bodies.CALL]),), tools=[TOOL])),
+        "cached": Cell("read", partial(asked, way, answers=(bodies.chat(CACHED),)), cached=50),
+        "retried": Cell("read", partial(mistral_again, way, cloud), failed=1),
+    }  # fmt: skip
 
 
 MISTRAL_CELLS = {
-    **cells(MISTRAL),
-    "tools": Cell("read", partial(asked, MISTRAL, answers=(bodies.chat(content="", tool_calls=[bodies.CALL]),), tools=[TOOL])),
-    "cached": Cell("read", partial(asked, MISTRAL, answers=(bodies.chat(CACHED),)), cached=50),
-    "retried": Cell("read", mistral_again, failed=1),
+    **mistral_cells(MISTRAL),
     "embeddings": Cell("read", partial(asked, MISTRAL_EMBEDS), 107, 0),
 }  # fmt: skip
 
@@ -187,6 +226,8 @@ COHERE_1 = Way(
 AGAIN: dict[str, tuple[Way, Callable[[], dict[str, Any]], Any]] = {
     "cohere": (COHERE_2, lambda: {"request_options": {"max_retries": 2}}, bodies.COHERE_2),
     "mistralai": (MISTRAL, mistral_retries, bodies.chat()),
+    "mistralai at google": (AT_GOOGLE, partial(mistral_retries, "_gcp"), bodies.chat()),
+    "mistralai at azure": (AT_AZURE, partial(mistral_retries, "_azure"), bodies.chat()),
 }
 """How each SDK that has retries of its own is told to make some."""
 COHERE_CALLED = {
@@ -271,6 +312,9 @@ VOYAGE_RERANK = Way(voyage, voyage_rerank, bodies.VOYAGE_RERANK)
 
 ROWS = (
     Row("mistralai", "httpx", "mistralai", "mistral", place, MISTRAL_CELLS),
+    Row("mistralai (Google Cloud)", "httpx", "mistralai", "google", place, mistral_cells(AT_GOOGLE, "_gcp")),
+    Row("mistralai fim (Google Cloud)", "httpx", "mistralai", "google", place, cells(GOOGLE_FIM)),
+    Row("mistralai (Azure)", "httpx", "mistralai", "azure", place, mistral_cells(AT_AZURE, "_azure")),
     Row("mistralai fim", "httpx", "mistralai", "mistral", place, cells(FIM)),
     Row("mistralai agents", "httpx", "mistralai", "mistral", place, cells(AGENTS)),
     Row("mistralai conversations", "httpx", "mistralai.client.conversations", "mistral", place, cells(CONVERSATIONS, (4106, 134), leave=2)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.providers.rows_compatible import closed
 from tests.providers.table import Cell, Row, drain
 
 
@@ -22,7 +24,11 @@ def place() -> Iterator[Any]:
 
         def message(self, method: str, answer: dict[str, Any]) -> Any:
             kind = "Chunk" if method.endswith("Chunk") else "Response"
-            return ParseDict(answer, getattr(chat_pb2, f"GetChatCompletion{kind}")())
+            found = getattr(chat_pb2, f"GetChatCompletion{kind}")()
+            said = [answer.get(name) for name in ("choices", "outputs")]
+            called = "outputs" if "outputs" in found.DESCRIPTOR.fields_by_name else "choices"
+            told = {name: value for name, value in answer.items() if value not in said}
+            return ParseDict({**told, called: said[0] or said[1]}, found, ignore_unknown_fields=True)
 
     server = Declared()
     try:
@@ -34,7 +40,10 @@ def place() -> Iterator[Any]:
 def client(server: Any, prefix: str = "") -> Any:
     import xai_sdk
 
-    return getattr(xai_sdk, f"{prefix}Client")(api_key="k", api_host=server.target, use_insecure_channel=True)
+    make = getattr(xai_sdk, f"{prefix}Client")
+    if "use_insecure_channel" in inspect.signature(make).parameters:
+        return make(api_key="k", api_host=server.target, use_insecure_channel=True)
+    return make(api_key="k", api_host=server.local)  # of 1.0
 
 
 def _chat(client: Any) -> Any:
@@ -48,13 +57,13 @@ def _chat(client: Any) -> Any:
 def sync(server: Any) -> None:
     found = client(server)
     _chat(found).sample()
-    found.close()
+    getattr(found, "close", lambda: None)()
 
 
 async def asked(server: Any, times: int = 1) -> None:
     found = client(server, "Async")
     await asyncio.gather(*(_chat(found).sample() for _ in range(times)))
-    await found.close()
+    await closed(found)
 
 
 async def gathered(server: Any) -> None:
@@ -64,7 +73,7 @@ async def gathered(server: Any) -> None:
 async def streamed(server: Any) -> None:
     found = client(server, "Async")
     await drain(_chat(found).stream())
-    await found.close()
+    await closed(found)
 
 
 ROWS = (

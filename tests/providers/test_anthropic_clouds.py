@@ -77,7 +77,7 @@ AT_VERTEX = "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/
         (f"{AT_VERTEX}/anthropic/models/claude-sonnet-4-5@20250929:rawPredict", ["messages"]),
         (f"{AT_VERTEX}/anthropic/models/claude-sonnet-4-5@20250929:streamRawPredict", ["messages"]),
         (f"{AT_VERTEX}/anthropic/models/count-tokens:rawPredict", []),
-        (f"{AT_VERTEX}/mistralai/models/codestral:rawPredict", ["unknown"]),
+        (f"{AT_VERTEX}/meta/models/llama-3:rawPredict", ["unknown"]),
         ("https://bedrock-mantle.us-east-1.api.aws/anthropic/v1/messages", ["messages"]),
         ("https://bedrock-mantle.us-east-1.api.aws/anthropic/v1/something_new", ["unknown"]),
         ("https://bedrock-runtime-fips.us-east-1.amazonaws.com/model/a/invoke", ["invoke_model"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.skipif(find_spec("grpc") is None, reason="grpcio is not
 
 XAI = "/xai_api.Chat/GetCompletion"
 GEMINI = "/google.ai.generativelanguage.v1beta.GenerativeService"
+VERTEX = "/google.cloud.aiplatform.{}.PredictionService"
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,9 @@ def test_grok_is_read_with_its_own_charge(found: dict[str, Any], colour: str, wa
     assert (float(told["cost"]), told["is_complete"], told["blind"]) == (0.00126, True, [])
 
 
-@pytest.mark.parametrize("way", ["with_call", "future"])
-def test_each_way_of_a_blocking_call_counts_once(found: dict[str, Any], way: str) -> None:
-    assert found[f"sync {way}"]["calls"] == [GROK]
+@pytest.mark.parametrize("way", ["sync with_call", "sync future", "async waited"])
+def test_each_way_of_a_call_counts_once(found: dict[str, Any], way: str) -> None:
+    assert found[way]["calls"] == [GROK]
 
 
 @COLOURS
@@ -56,6 +58,26 @@ def test_gemini_is_read_as_over_http(found: dict[str, Any], colour: str, method:
 
     assert [call[:3] for call in told["calls"]] == [GOOGLE]
     assert (told["counts"][:3], told["is_complete"]) == ([107, 43, 150], True)
+
+
+@COLOURS
+@pytest.mark.parametrize(("version", "factor"), [("v1", "1.1"), ("v1beta", "1.1"), ("v1beta1", "1")])
+def test_a_region_of_vertex_costs_what_it_costs_over_http(
+    found: dict[str, Any], colour: str, version: str, factor: str
+) -> None:
+    """It stands in the model's name: us-central1, eu, and the global one. The prompt costs $1.50 a million, of which 50
+    tokens were cached at $0.15; the answer $9."""
+    told = found[f"{colour} plain {VERTEX.format(version)}/GenerateContent"]
+
+    assert (Decimal(told["cost"]), told["is_complete"]) == (Decimal("0.00048") * Decimal(factor), True)
+
+
+@COLOURS
+def test_embeddings_of_vertex_are_read_from_their_predictions(found: dict[str, Any], colour: str) -> None:
+    told = found[f"{colour} plain {VERTEX.format('v1')}/Predict"]
+
+    assert [call[:5] for call in told["calls"]] == [["predict", "google", "text-embedding-005", None, "exact"]]
+    assert (told["counts"][:3], told["blind"]) == ([14, 0, 14], [])
 
 
 @COLOURS

@@ -18,12 +18,16 @@ from tests.providers import native_fake as bodies
 from tests.providers import rows_native
 from tests.providers.fake_server import CUT, HOLD, Reply
 from tests.providers.native_fake import HALVES, FakeNative, replies
+from tests.providers.rows_compatible import closed
 from token_meter import BudgetExceededError, CallbackHandler, Meter, UnpricedModelError, meter
 from token_meter.estimate import count_text
 from token_meter.prices import PriceBook, Rates
 
 COHERE, MISTRAL, OLLAMA = ({"x-fern-sdk-name": "cohere"}, {"user-agent": "mistral-client-python/3.7"},
                            {"user-agent": "ollama-python/0.6 (x86_64 linux) Python/3.11"})  # fmt: skip
+
+
+VERTEX = "/v1/projects/p/locations/r/publishers"
 
 
 class Row(NamedTuple):
@@ -48,6 +52,9 @@ ROWS = {
     "mistral fills in": Row("mistral", "/v1/fim/completions", {}, bodies.chat_events(), "fim"),
     "mistral converses": Row("mistral", "/v1/conversations", MISTRAL, bodies.CONVERSATION, "conversations", 4106, 134),
     "mistral converses, streamed": Row("mistral", "/v1/conversations/conv", MISTRAL, bodies.CONVERSATION_EVENTS, "conversations", 4106, 134),
+    "mistral at Vertex": Row("google", f"{VERTEX}/mistralai/models/m:rawPredict", {}, bodies.chat(), "chat"),
+    "mistral at Vertex, streamed": Row("google", f"{VERTEX}/mistralai/models/m:streamRawPredict", {}, bodies.chat_events(), "chat"),
+    "jamba at Vertex": Row("google", f"{VERTEX}/ai21/models/m:rawPredict", {}, bodies.chat(), "chat"),
     "ollama chat": Row("ollama", "/api/chat", OLLAMA, bodies.ollama_chat(), "ollama_chat"),
     "ollama chat, streamed": Row("ollama", "/api/chat", OLLAMA, bodies.ollama_chat_lines(), "ollama_chat"),
     "ollama generates": Row("ollama", "/api/generate", OLLAMA, bodies.ollama_generate(), "ollama_generate"),
@@ -203,22 +210,29 @@ OVERLOADED = Reply(503, {}, headers=(("retry-after-ms", "1"), ("retry-after", "0
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("colour", ["sync", "async"])
-@pytest.mark.parametrize("sdk", ["cohere", "mistralai"])
+@pytest.mark.parametrize("sdk", rows_native.AGAIN)
 def test_retries_of_the_sdks_are_attempts_of_one_call(fake: FakeNative, sdk: str, colour: str) -> None:
     """Their requests carry no number: the method that makes them counts, also where it calls itself."""
-    pytest.importorskip(sdk)
+    package, _, cloud = sdk.partition(" at ")
+    pytest.importorskip(package)
     way, more, answer = rows_native.AGAIN[sdk]
     fake.will(OVERLOADED, OVERLOADED, Reply(body=answer))
 
-    with meter(max_calls=1, keep_calls=True, prices=book(fake, sdk.removesuffix("ai"))) as cb:
-        client = way.make(fake, colour == "async")
-        asked = way.ask(client, colour == "async", **more())
-        if colour == "async":
-            asyncio.run(asked)
+    async def twice() -> None:
+        client = way.make(fake, True)
+        await way.ask(client, True, **more())
         with pytest.raises(BudgetExceededError):
-            again = way.ask(client, colour == "async", **more())
-            if colour == "async":
-                asyncio.run(again)
+            await way.ask(client, True, **more())
+        await closed(client)
+
+    with meter(max_calls=1, keep_calls=True, prices=book(fake, cloud or package.removesuffix("ai"))) as cb:
+        if colour == "async":
+            asyncio.run(twice())
+        else:
+            client = way.make(fake, False)
+            way.ask(client, False, **more())
+            with pytest.raises(BudgetExceededError):
+                way.ask(client, False, **more())
 
     assert [(call.status, call.attempt) for call in cb.calls] == [(503, 0), (503, 1), (200, 2)]
     assert (cb.successful_requests, len(fake.asked)) == (1, 3)
@@ -231,6 +245,7 @@ CAPS = {
     "/api/generate": {"prompt": "hi", "options": {"num_predict": 100_000}},
     "/v1/conversations": {"inputs": "hi", "completion_args": {"max_tokens": 100_000}},
     "/v1/fim/completions": {"prompt": "def", "max_tokens": 100_000},
+    f"{VERTEX}/mistralai/models/m:rawPredict": {"max_tokens": 100_000},
 }
 
 
@@ -325,6 +340,25 @@ def test_an_error_inside_of_a_stream_is_a_failed_call(fake: FakeNative, path: st
 
 
 # Counts
+
+
+GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]] = {
+    "filled in": ({"prompt": "def rose():", "suffix": "return 1"}, {**bodies.chat(), "usage": None}, "estimated", ("def rose():", "return 1")),
+    "scanned": ({"document": {"document_url": "data:application/pdf;base64,AA"}}, {"pages": [{"markdown": "A rose"}], "usage_info": {"pages_processed": 1}}, "unmeasured", ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_what_vertex_serves_beside_chats_by_the_same_path_is_told_by_the_request(fake: FakeNative, given: str) -> None:
+    """What is filled in is counted by both its texts; pages that are scanned have no tokens."""
+    request, answer, certainty, counted = GIVEN[given]
+    fake.will(Reply(body=answer))
+
+    with meter(keep_calls=True, prices=book(fake, "google")) as cb:
+        by_httpx(f"{fake.url}{VERTEX}/mistralai/models/m:rawPredict", {}, request)
+
+    assert [call.certainty for call in cb.calls] == [certainty]
+    assert cb.prompt_tokens == sum(count_text(text).tokens for text in counted)
 
 
 def test_ollama_may_leave_the_prompt_out(fake: FakeNative) -> None:

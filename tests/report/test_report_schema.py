@@ -13,7 +13,7 @@ import pytest
 
 from tests.report.samples import FlatBook, row, sample, summary_of
 from token_meter.exceptions import LedgerError
-from token_meter.report import Limit, Summary, check_limits, compare, loads, render, summarise
+from token_meter.report import Limit, Summary, Totals, check_limits, compare, loads, render, summarise
 from token_meter.types import Usage
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -104,6 +104,24 @@ def test_money_is_a_number_with_exact_text() -> None:
     assert '"cost": 0.000001,' in text
 
 
+@pytest.mark.parametrize("cost", ["0.00016755", "0.0000000000375", "1234567890123.000000000000000001", "0", "12.50"])
+def test_no_digit_of_money_is_lost(cost: str) -> None:
+    """Half the price of a batch of cached tokens has ten decimal places and more."""
+    summary = replace(summary_of(), totals=Totals(calls=1, cost=Decimal(cost)))
+    text = render(summary, "json")
+
+    assert json.loads(text, parse_float=Decimal, parse_int=Decimal)["totals"]["cost"] == Decimal(cost)
+    assert loads(text).totals.cost == Decimal(cost)
+    assert "e" not in text.partition('"cost": ')[2].partition(",")[0].lower()
+
+
+def test_an_amount_that_means_nothing_takes_no_megabyte() -> None:
+    """A report may come from anywhere."""
+    summary = replace(summary_of(), totals=Totals(calls=1, cost=Decimal("1e-999999")))
+
+    assert len(render(summary, "json")) < 10_000
+
+
 def test_a_report_reads_back_as_the_summary_that_it_was(summaries: list[Summary]) -> None:
     """Down to the usages, so that its tokens can be priced again."""
     for summary in summaries:
@@ -151,14 +169,16 @@ def test_a_number_that_nobody_can_mean_is_no_report(key: str, number: str) -> No
 
 def test_money_is_exact_in_any_decimal_context() -> None:
     """Nor do limits of many digits, which are no money, stop a report."""
-    summary = summary_of(row(prompt=123_456_789, completion=0))
-    summary = replace(summary, checks=check_limits(summary, [Limit.of("run", "tokens", "9" * 30)]))
     with localcontext() as context:
         context.prec = 2
 
+        summary = summary_of(row(prompt=123_000_000, completion=0), row(n=1, prompt=456_789, completion=0))
+        summary = replace(summary, checks=check_limits(summary, [Limit.of("run", "tokens", "9" * 30)]))
         texts = [render(summary, kind) for kind in ("json", "github-output")]
+        change = json.loads(render(compare(summary_of(), summary), "json"), parse_float=Decimal)["delta"]["total"]
 
     assert ['"cost": 123.456789' in texts[0], "cost=123.456789\n" in texts[1]] == [True, True]
+    assert change == Decimal("123.456789")
     assert loads(texts[0]).checks[0].limit == int("9" * 30)
 
 

@@ -68,6 +68,24 @@ def test_who_pays_is_told_apart(context: str | None, kind: str) -> None:
     assert summary_of(row(context)).groups[0].type == kind
 
 
+@pytest.mark.parametrize(
+    ("contexts", "by", "word"),
+    [
+        ([None], "test", "program"),  # a service
+        (["app.py", None], "test", "program"),  # `token-meter run`
+        (["tests/test_a.py::test_one", None], "test", "test"),
+        (["fixture:index[session]"], "test", "test"),
+        ([None], "model", "model"),
+        ([], "test", "test"),
+    ],
+)
+def test_a_table_is_headed_by_what_its_rows_are(contexts: list[str | None], by: str, word: str) -> None:
+    """A service has no tests."""
+    summary = summary_of(*(row(context, n) for n, context in enumerate(contexts)), by=by)
+
+    assert summary.what == word
+
+
 def test_days_are_days_even_when_rows_are_of_one_kind(tmp_path: Path) -> None:
     """Rows of one kind are remembered together; their day is not."""
     ledger = Ledger.create(tmp_path)

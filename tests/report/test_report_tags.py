@@ -11,7 +11,7 @@ from tests.report.samples import FlatBook, call, row, summary_of
 from token_meter.cli import main
 from token_meter.exceptions import ConfigError
 from token_meter.ledger import Ledger
-from token_meter.report import Summary, compare, loads, render, summarise
+from token_meter.report import Summary, compare, loads, parts_of, render, summarise
 
 ROWS = [
     row(n=0, tags=("customer=acme", "feature=chat", "nightly")),
@@ -99,3 +99,42 @@ def test_f147_the_command_groups_by_tag(tmp_path: object) -> None:
         "(no customer)": 1,
     }
     assert (wrong.exit_code, "did you mean 'tag'?" in wrong.output) == (2, True)
+
+
+COMMAS = [
+    row(n=0, tags=("customer=acme, inc", "feature=chat")),
+    row(n=1, tags=("customer=acme", "inc", "feature=chat")),
+    row(n=2, tags=('customer="acme"', "feature=chat")),
+    row(n=3, tags=('"acme", "inc"',)),
+    row(n=4, tags=('customer="a, b', "feature=a\n, b\\")),
+    row(n=5, tags=()),
+]
+
+
+@pytest.mark.parametrize("by", ["label,day", "day,label"])
+def test_labels_with_commas_can_be_taken_apart(by: str) -> None:
+    """Two sets of labels never share a row because of how they are written."""
+    summary = summary_of(*COMMAS, by=by)
+    sets = [parts_of(summary.keys_of(group)[by.startswith("day")]) for group in summary.groups]
+
+    assert sorted(sets) == sorted(list(one.call.tags) or ["(no label)"] for one in COMMAS)
+
+
+@pytest.mark.parametrize(
+    ("by", "keys"),
+    [
+        ("day,tag:customer", {("2026-11-20", "acme, inc"), ("2026-11-20", "acme"), ("2026-11-20", '"acme"'),
+                              ("2026-11-20", '"a, b'), ("2026-11-20", "(no customer)")}),
+        ("tag:customer,model", {("acme, inc", "gpt-4o-mini"), ("acme", "gpt-4o-mini"), ('"acme"', "gpt-4o-mini"),
+                                ('"a, b', "gpt-4o-mini"), ("(no customer)", "gpt-4o-mini")}),
+        ("tag:customer", {None}),
+    ],
+)  # fmt: skip
+def test_two_keys_stand_apart_in_json(by: str, keys: set[tuple[str, ...] | None]) -> None:
+    """Whatever is in them; also when the report is read back."""
+    summary = summary_of(*COMMAS, by=by)
+    data = json.loads(render(summary, "json"))
+    again = json.loads(render(loads(render(summary, "json")), "json"))
+
+    assert {tuple(row["keys"]) if "keys" in row else None for row in data["contexts"]} == keys
+    assert again["contexts"] == data["contexts"]

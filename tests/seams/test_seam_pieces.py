@@ -22,7 +22,7 @@ from token_meter.call.stream_usage import UsageChunkFilter, body_with_usage, is_
 from token_meter.context.stack import CONTEXT_STACK
 from token_meter.context.threads import ThreadSeam
 from token_meter.patching.import_hook import ImportHook
-from token_meter.patching.patch import Patch
+from token_meter.patching.patch import Patch, Patches
 from token_meter.runtime.hub import HUB
 from token_meter.transports import gates, httpx_body, httpx_decoding, websockets
 from token_meter.transports.httpx import HttpxRequest, _was_sent
@@ -261,6 +261,27 @@ def test_every_seam_knows_whether_it_is_whole():
             httpx2.Client.send = under  # type: ignore[method-assign]
 
 
+def test_a_name_that_is_patched_no_more_is_nothing_that_a_seam_lacks():
+    """Under another package's wrapper a seam may have chosen another method than without."""
+
+    class Connection:
+        def send(self):
+            """Send."""
+
+        def send_raw(self):
+            """Send."""
+
+    patches = Patches()
+    patches.put(Connection, "send_raw", lambda original: lambda self: original(self))
+    patches.undo()
+    Connection.send_raw = Connection.send
+    patches.put(Connection, "send", lambda original: lambda self: original(self))
+    assert patches.is_whole()
+
+    Connection.send = Connection.send_raw
+    assert not patches.is_whole()
+
+
 def test_seams_that_are_off_patch_nothing_that_comes_later():
     """An import after `uninstall()`."""
     for seam in (HUB._http, HUB._gate, HUB._sockets, HUB._openers, HUB._cassettes):
@@ -379,7 +400,7 @@ async def test_handlers_hear_of_calls_that_end_with_their_connection(colour):
 
 
 class Theirs:
-    """Somebody who patches `Owner.ask` as most do: keeps what stood there, calls it, and puts it back by assignment."""
+    """Patches `Owner.ask` as most packages do: keeps what stood there, calls it, and puts it back by assignment."""
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
@@ -399,22 +420,28 @@ ORDERS = {
     "theirs on top of ours, undone while off": ("on patch off undo", "seen(real)"),
     "theirs on top of ours, undone while on": ("on patch undo off", "seen(real)"),
     "two of theirs round ours, undone in the other order": ("patch on patch off undo_last", "seen(theirs(real))"),
+    "theirs before ours, undone while a program keeps ours": ("patch on keep undo", "seen(real)"),
+    "theirs before ours, undone while off and a program keeps ours": ("patch on keep off undo", "seen(real)"),
+    "theirs before ours, undone and off while a program keeps ours": ("patch on keep undo off", "seen(real)"),
 }
+LIBRARY = "class Owner:\n    def ask(self):\n        return 'real'"
 
 
 @pytest.mark.parametrize(("order", "read"), ORDERS.values(), ids=ORDERS.keys())
 def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(order: str, read: str):
     """Ours is put back when another package's restoring removed it, and never twice: a wrapper may still call it."""
 
-    class Owner:
-        def ask(self) -> str:
-            return "real"
-
-    switch = Patch(Owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
+    library: dict[str, Any] = {"__name__": "library"}
+    exec(LIBRARY, library)
+    owner = library["Owner"]
+    switch = Patch(owner, "ask", lambda original: lambda asked: f"seen({original(asked)})")
     others: list[Theirs] = []
+    kept: list[Any] = []
     for step in [*order.split(), "on"]:
         if step == "patch":
-            others.append(Theirs(Owner))
+            others.append(Theirs(owner))
+        elif step == "keep":
+            kept.append(owner.ask)
         elif step == "undo":
             others.pop(0).undo()
         elif step == "undo_last":
@@ -422,4 +449,4 @@ def test_the_next_meter_sees_each_call_once_whatever_others_patch_and_restore(or
         else:
             getattr(switch, step)()
 
-    assert Owner().ask() == read
+    assert owner().ask() == read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.stores.test_contract import TEAM, ask, reserve, settle, state
 from token_meter import Budget, BudgetWarning
 from token_meter.exceptions import ConfigError
 from token_meter.stores import redis as redis_store
+from token_meter.stores import sqlite as sqlite_store
 from token_meter.stores.protocol import Charge, LeaseRequest, Settlement, StoreError, Units
 from token_meter.stores.redis import RedisBudgetStore
 from token_meter.stores.sqlite import SQLiteBudgetStore
@@ -314,6 +316,52 @@ def test_a_file_that_another_process_holds_costs_a_quarter_of_a_second(tmp_path:
     assert reserve(mine, "b", ask(1)) == "done"
     mine.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_file_is_waited_for_also_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    """A worker that begins while another one recovers the file, or writes, gets its turn."""
+    first, mine = SQLiteBudgetStore(tmp_path / "b.db"), SQLiteBudgetStore(tmp_path / "b.db")
+    assert reserve(mine if is_open else first, "a", ask(1)) == "done"
+    first.close()
+    theirs = sqlite3.connect(tmp_path / "b.db", isolation_level=None)
+    if not is_open:
+        theirs.execute("pragma locking_mode = exclusive")  # as who recovers a file holds it
+    theirs.execute("begin immediate")
+    monkeypatch.setattr(sqlite_store.time, "sleep", lambda _: theirs.close())
+
+    assert reserve(mine, "b", ask(1)) == "done"
+    mine.close()
+
+
+def test_a_thread_waits_for_a_thread_as_for_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By pauses that take longer where others have the processor, not by a moment that may pass meanwhile."""
+    store, held = SQLiteBudgetStore(tmp_path / "b.db"), _Held(free_after=20)
+    assert reserve(store, "a", ask(1)) == "done"
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_lock", held)
+        status = reserve(store, "b", ask(1))
+
+    assert status == "done"
+    assert max(held.asked_s) < 0.01
+    store.close()
+
+
+class _Held:
+    """A lock that another thread has, until it was asked for so many times."""
+
+    def __init__(self, free_after: int) -> None:
+        self._left, self.asked_s = free_after, list[float]()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self._left -= 1
+        self.asked_s.append(timeout)
+        return self._left <= 0
+
+    def release(self) -> None:
+        """Others may have it."""
 
 
 def test_a_file_that_another_process_holds_holds_no_event_loop(tmp_path: Path) -> None:

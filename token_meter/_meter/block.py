@@ -59,7 +59,7 @@ class Meter(Analysis, AsCallback, ByHand, Recorder, Helpful, Waiting, SightedAcc
         keep_calls: keep each call's record for `calls`; a number keeps the last so many.
         scope: `context`, or `process` for all calls of the process, wherever they start.
         stream_usage: add `stream_options.include_usage` to streamed requests without it, and remove the additional
-            chunk from the answer, so that tokens are reported instead of estimated; over httpx.
+            chunk from the answer, so that tokens are reported, not estimated; over httpx, aiohttp and requests.
         ledger: where each call is also written: a `Ledger`, or a directory that `token-meter report` reads; by default
             what `configure(ledger=...)`, `TOKEN_METER_LEDGER` or pyproject.toml says.
 

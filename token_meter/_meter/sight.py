@@ -19,6 +19,7 @@ class SightedAccumulator(Accumulator):
 
     sink: Sink | None = None
     was_opened = False
+    names_asked = False  # sums also by the model that was asked for, where the answer names another
     is_quiet = False  # says nothing in the program: a run reports what it could not see
     _blind: dict[str, BlindSpot] | None = None
 

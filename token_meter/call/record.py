@@ -14,7 +14,7 @@ from token_meter.call.doubts import believed, is_cut, served_tier
 from token_meter.call.pending_estimate import PendingEstimate
 from token_meter.transports.httpx_stand_ins import is_stand_in
 from token_meter.types import Call, Certainty, Outcome, Reading, Source, Usage
-from token_meter.wire import read_answer, read_body
+from token_meter.wire import asked_model, read_answer, read_body
 from token_meter.wire.stream import KEPT_LIMIT
 
 if TYPE_CHECKING:
@@ -66,16 +66,19 @@ def call_of(
         name, end = reading.error, "error"
     elif name is None and not attempt._is_ok and attempt._status is not None:
         name = f"HTTP {attempt._status}"
-    tier, says = reading.service_tier, attempt.request_body().rfind
+    tier, request = reading.service_tier, attempt.request_body()
+    says = request.rfind
     for mark, add in route.api.asked_fees if usage is not None else ():
         if says(mark) >= 0:
-            usage = usage and add(usage, attempt.request_body())
+            usage = usage and add(usage, request)
     if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service') >= 0)):
         tier = served_tier(tier, attempt)
     asked = route.model
     is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
     if asked is None and (is_shown or reading.model is None or says(b"router") >= 0):  # it chooses, for a fee
         asked = attempt.request_says().model
+    elif asked is None and attempt.call_scope.names_asked:
+        asked = asked_model(request)
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (
         attempt.events_out.run_id if attempt.events_out is not None else attempt._id or new_id(),
@@ -83,13 +86,9 @@ def call_of(
         (attempt._ended or perf_counter()) - attempt._t0,
         attempt.endpoint.host,
         route.api.name,
-        asked,
-        reading.model,
-        usage,
-        certainty,
-        end,
-        attempt._status,
-        name,
+        asked, reading.model,
+        usage, certainty,
+        end, attempt._status, name,
         tier,
         attempt._first_token_s,
         attempt.attempt if is_shown else 0,

@@ -128,7 +128,7 @@ def _check_tags(by: str, summary: Any, paths: tuple[str, ...], runs: int | None,
     """
     for name in (part.partition(":")[2] for part in by.split(",") if part.startswith("tag:")):
         nothing = f"(no {name})"
-        if summary.groups and all(nothing in (group.id, *group.id.split(", ")) for group in summary.groups):
+        if summary.groups and all(nothing in summary.keys_of(group) for group in summary.groups):
             from token_meter._text import suggestion
             from token_meter.ledger import read_run
 

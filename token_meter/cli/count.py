@@ -19,7 +19,7 @@ _CHUNK = 1 << 16
 _LARGEST_REQUEST = 64 << 20
 """Bytes of the largest file that is parsed as JSON; a larger one counts as text."""
 
-_APIS = ("chat", "responses", "completions", "embeddings")
+_APIS = ("chat", "responses", "completions", "embeddings", "messages", "generate_content", "converse")
 
 
 class _Row(NamedTuple):
@@ -59,7 +59,7 @@ class _Row(NamedTuple):
     "kind",
     metavar="KIND",
     type=click.Choice(("text", *_APIS)),
-    help="What FILES are: text, chat, responses, completions or embeddings.  [default: by their shape]",
+    help=f"What FILES are: text, {', '.join(_APIS[:-1])} or {_APIS[-1]}.  [default: by their shape]",
 )
 @click.option("--prices", metavar="FILE", help="Private prices, TOML or JSON.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -110,12 +110,14 @@ def _row(name: str, source: IO[bytes], model: str | None, kind: str | None, pric
         if kind not in (None, "text"):
             msg = f"{name} contains no {kind} request; expected a JSON object, the body of one"
             raise click.ClickException(msg)
+        if kind is None and name.lower().endswith(".json"):
+            click.echo(f"{_visible(name)} holds no request that is known, and counts as a text", err=True)
         count = count_stream(_text(chain((head,), iter(lambda: source.read(_CHUNK), b""))), model)
         return _Row(name, count.tokens, count.encoding, ("unknown encoding",) if count.approximate else ())
     from token_meter.ci.harness import book_of
 
     found = estimate_cost(body, model, prices=book_of(prices), api=kind)
-    named = model or body.get("model")
+    named = model or body.get("model", body.get("modelId"))
     named = named if isinstance(named, str) else None
     told = {
         "model": named,
@@ -161,15 +163,11 @@ def _cost_of_text(tokens: int, model: str | None, prices: str | None) -> tuple[D
     import time
 
     from token_meter.ci.harness import book_of
-    from token_meter.prices import BY_MODEL, DEFAULT_BASE_URL
+    from token_meter.forecast import price_before
     from token_meter.types import Call, Usage
 
-    usage = Usage(tokens, 0, tokens)
-    call = Call("", time.time(), 0.0, None, "chat", model, usage=usage, base_url=DEFAULT_BASE_URL)
-    price = book_of(prices).price(call)
-    if price.cost is None:  # who makes it is not said here; its name may tell
-        named = book_of(prices).price(call._replace(base_url=None, provider=BY_MODEL))
-        price = price if named.cost is None else named
+    call = Call("", time.time(), 0.0, None, "chat", model, usage=Usage(tokens, 0, tokens))
+    price = price_before(book_of(prices), call)
     return price.cost, price.reason
 
 

@@ -96,6 +96,7 @@ class Recipient(Protocol):
     depth: int
     is_open: bool
     keeps_calls: bool
+    names_asked: bool
     allows_deferral: bool
     stream_usage: bool
     is_quiet: bool

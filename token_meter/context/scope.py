@@ -31,14 +31,15 @@ class CallScope:
             until a gate asks.
         tags: the labels of all meters, also of closed ones: what they started keeps them.
         keeps_calls: a meter, handler or sink reads single calls.
+        names_asked: a meter sums by the model that was asked for, also where the answer names one.
         stream_usage: a meter adds the request for usage to streamed calls.
         allows_deferral: an answer may be parsed later, when a number of a meter is read.
         sinks: the sinks of all meters.
     """
 
     __slots__ = (
-        "allows_deferral", "budgets", "closed_meters", "is_suppressed", "keeps_calls", "meters", "needs_ticket",
-        "sinks", "stream_usage", "subscribers", "tags",
+        "allows_deferral", "budgets", "closed_meters", "is_suppressed", "keeps_calls", "meters", "names_asked",
+        "needs_ticket", "sinks", "stream_usage", "subscribers", "tags",
     )  # fmt: skip
 
     def __init__(self, stack: tuple[Any, ...], process: tuple[Recipient, ...]) -> None:
@@ -69,6 +70,7 @@ class CallScope:
         self.tags: tuple[str, ...] = tuple(dict.fromkeys(tag for meter in tagged for tag in meter.tags))
         self.sinks: tuple[Sink, ...] = tuple(dict.fromkeys(m.sink for m in meters if m.sink is not None))
         self.keeps_calls = bool(self.sinks) or any(meter.keeps_calls for meter in meters)
+        self.names_asked = any(meter.names_asked for meter in meters)
         self.allows_deferral = all(meter.allows_deferral for meter in meters)
         self.stream_usage = any(meter.stream_usage for meter in meters)
 

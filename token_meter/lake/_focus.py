@@ -16,7 +16,7 @@ from token_meter.lake._duck import NotEqualError, database, insert, is_installed
 from token_meter.lake._export import write_parquet
 from token_meter.lake._rows import EngineReader
 from token_meter.ledger import read_run
-from token_meter.report import summarise
+from token_meter.report import parts_of, summarise
 
 if TYPE_CHECKING:
     from token_meter.ledger import RunFacts
@@ -96,7 +96,7 @@ def _read(
 
 def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
     for group in sorted(summary.groups, key=lambda group: group.id):
-        name, _, label = group.id.partition(", ")
+        name, *labels = summary.keys_of(group)
         day = date.fromisoformat(name)
         month = day.replace(day=1)
         after = (month + timedelta(days=32)).replace(day=1)
@@ -118,21 +118,21 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
                 "ConsumedUnit": "Tokens", "InvoiceIssuerName": provider, "PricingCategory": "Standard",
                 "PricingQuantity": _decimal(Decimal(tokens)), "PricingUnit": "Tokens", "ProviderName": provider,
                 "PublisherName": provider, "ServiceCategory": "AI and Machine Learning", "ServiceName": kind.api,
-                "ServiceSubcategory": "Generative AI", "SkuId": sku, "SkuPriceId": sku, "Tags": _tags(label),
+                "ServiceSubcategory": "Generative AI", "SkuId": sku, "SkuPriceId": sku, "Tags": _tags(*labels),
                 "x_Model": kind.model, "x_Api": kind.api, "x_ServiceTier": tier, "x_Calls": str(totals.calls),
                 "x_UnpricedCalls": str(totals.unpriced), "x_PromptTokens": str(totals.tokens.prompt_tokens or ""),
                 "x_CompletionTokens": str(totals.tokens.completion_tokens or ""),
             }  # fmt: skip
 
 
-def _tags(label: str) -> str:
+def _tags(label: str = "") -> str:
     """A set of tags as an object: `NAME=VALUE` is a pair, and what has no value is true, as FOCUS 1.2 says of tags.
 
     https://focus.finops.org/focus-specification/v1-2/ (Tags), read on 2026-11-27.
     """
     if label in ("", _NO_LABEL):
         return "{}" if label else ""
-    pairs = (tag.partition("=") for tag in label.split(", "))
+    pairs = (tag.partition("=") for tag in parts_of(label))
     return json.dumps({name: value if equals else True for name, equals, value in pairs}, ensure_ascii=False)
 
 

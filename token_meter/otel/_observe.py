@@ -87,7 +87,7 @@ class Observation:
         self._names = names_of(names, os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""))
         self._provider = provider
         self._generation = 0
-        self._sums: dict[Attributes, Totals] | None = None
+        self._stills = threading.local()
         self.meter = ProcessMeter(grouping, prices)
         if histograms or spans:
             from token_meter.otel._calls import CallSink
@@ -188,12 +188,14 @@ class Observation:
         return observed
 
     def _still(self, *, is_new: bool) -> dict[Attributes, Totals]:
-        if is_new or self._sums is None:
-            found: dict[Attributes, Totals] = {}
+        """The sums of this collection, which is in one thread: a slower one in another thread may have older sums."""
+        found: dict[Attributes, Totals] | None = getattr(self._stills, "sums", None)
+        if is_new or found is None:
+            found = {}
             for key, sums in self.meter.groups().items():
                 found.setdefault(self.attributes_of(key), Totals()).add(sums)
-            self._sums = found
-        return self._sums
+            self._stills.sums = found
+        return found
 
     # Forks.
 
@@ -205,7 +207,7 @@ class Observation:
         thread makes the instruments, and the child waits for it for a moment only.
         """
         self._generation += 1
-        self._sums = None
+        self._stills = threading.local()
         maker = threading.Thread(target=self._register_safely, args=(os.getpid(),), daemon=True)
         maker.start()
         maker.join(_PATIENCE_S)

@@ -83,16 +83,16 @@ class ProcessMeter(Meter):
     """Counts every call of the process. It stands in no context, and says nothing in the program."""
 
     is_quiet = True
+    names_asked = True
 
     def __init__(self, grouping: Grouping, prices: PriceBook | str | os.PathLike[str] | None) -> None:
         super().__init__("opentelemetry", prices=prices, on_unpriced="ignore", scope="process")
         self._grouping = grouping
         self._totals = GroupedBreakdown(grouping)
-        self.keeps_calls = True  # the requested model is an attribute, also where the answer names one
 
     def begin_in_child(self) -> None:
         super().begin_in_child()
-        self._totals, self.keeps_calls = GroupedBreakdown(self._grouping), True
+        self._totals = GroupedBreakdown(self._grouping)
 
     def groups(self) -> Mapping[Key, Totals]:
         """The sums of this moment by key, priced."""

@@ -47,3 +47,10 @@ def home_of(function: Any) -> str:
     # Not `__module__`, which wrappers copy from the wrapped function.
     name: str = getattr(function, "__globals__", {}).get("__name__", "")
     return name.partition(".")[0]
+
+
+def is_own(owner: Any, name: str, member: Any) -> bool:
+    """Whether *member*, found as *name* in the class *owner*, is the function of the class itself."""
+    qualname = f"{getattr(owner, '__qualname__', '')}.{name}"
+    home = str(getattr(owner, "__module__", "")).partition(".")[0]
+    return getattr(member, "__qualname__", None) == qualname and home_of(member) == home

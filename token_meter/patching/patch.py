@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from token_meter.patching.binding import as_function, owner_of
+from token_meter.patching.binding import as_function, is_own, owner_of
 
 
 class Patch:
@@ -19,7 +19,7 @@ class Patch:
     and only passes calls on: its seam has been told that it is off.
     """
 
-    __slots__ = ("_is_covered", "_is_wanted", "_make", "_original", "_ours", "name", "owner")
+    __slots__ = ("_is_covered", "_make", "_original", "_ours", "is_wanted", "name", "owner")
 
     def __init__(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         self.owner = owner_of(owner, name)
@@ -28,7 +28,7 @@ class Patch:
         self._original: Any = None
         self._ours: Any = None
         self._is_covered = False
-        self._is_wanted = False
+        self.is_wanted = False
 
     @property
     def is_on(self) -> bool:
@@ -38,8 +38,8 @@ class Patch:
     def on(self) -> None:
         """Replace the function, unless ours is in place already, directly or below another patch."""
         now = self.owner.__dict__[self.name]
-        may_be_covered, self._is_wanted = self._is_covered or self._is_wanted, True
-        if now is self._ours or (may_be_covered and now is not self._original and self._is_held()):
+        may_be_covered, self.is_wanted = self._is_covered or self.is_wanted, True
+        if now is self._ours or (may_be_covered and self._may_cover(now) and self._is_held()):
             return
         if self._ours is None or now is not self._original:
             self._original, self._ours = now, self._make(as_function(self.owner, self.name, now))
@@ -53,9 +53,16 @@ class Patch:
         now = self.owner.__dict__.get(self.name)
         if now is self._ours:
             setattr(self.owner, self.name, self._original)
-        elif now is not self._original and self._is_wanted:  # a patch made after an earlier `off` is not on top
+        elif self._may_cover(now) and self.is_wanted:  # a patch made after an earlier `off` is not on top
             self._is_covered = self._is_held()
-        self._is_wanted = False
+        self.is_wanted = False
+
+    def _may_cover(self, now: Any) -> bool:
+        """Whether *now* may be a patch on top of ours: neither what we replaced, nor the library's own function.
+
+        The latter is back where a patch below ours was taken out by restoring what it had replaced.
+        """
+        return now is not self._original and not is_own(self.owner, self.name, now)
 
     def _is_held(self) -> bool:
         """Whether another object refers to our function, as a patch on top does in order to call it."""
@@ -93,5 +100,5 @@ class Patches:
             patch.off()
 
     def is_whole(self) -> bool:
-        """Whether every patched name still refers to our function directly."""
-        return all(patch.is_on for patch in self._patches.values())
+        """Whether every name that is patched now still refers to our function directly."""
+        return all(patch.is_on for patch in self._patches.values() if patch.is_wanted)

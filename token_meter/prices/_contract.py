@@ -121,9 +121,18 @@ class Terms(NamedTuple):
             found = self._entry_of(call, provider, spelled, also, where)
         except UnpriceableError as exc:  # what is billed by the character needs no rate for tokens
             hour = call.started_s - call.started_s % 3600
-            found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, str(exc)), free=False)
+            reason = str(exc) + self._of_another_maker(call, provider, where)
+            found = Entry(hour, hour + 3600, None, f"list of {provider}", Price(None, None, reason), free=False)
         found = self._with_fees(found, call, provider, spelled)
-        return found._replace(source=f"{found.source}, {BY_MODEL} as hosts says") if by_model else found
+        if by_model:
+            why = "by the model's name" if call.provider == BY_MODEL else f"{BY_MODEL} as hosts says"
+            found = found._replace(source=f"{found.source}, {why}")
+        return found
+
+    def _of_another_maker(self, call: Call, provider: str, where: str) -> str:
+        """A word on a host that the user mapped to one provider, and that serves the models of several."""
+        maker = self.maker_of(call) if self.hosts.get(where) == provider else None
+        return "" if maker in (None, provider) else f" ({maker} lists it: map a gateway's host to {BY_MODEL!r})"
 
     def _with_fees(self, entry: Entry, call: Call, provider: str, spelled: str) -> Entry:
         """*entry* with what its model costs beside tokens."""

@@ -18,6 +18,9 @@ _NAMES = frozenset(
     {*UNITS, "provider", "model", "tier", "processing", "as_of", "note", "above", "like", "times", "until"}
 )
 
+_LEAST = Decimal("0.0001")
+"""US dollars per 1M tokens. No list goes below 0.001 (genai-prices 0.2.3); a token of most models costs less."""
+
 
 class Rates:
     """The rates of one provider for one model, in US dollars per 1M tokens; `audio_minute` per minute.
@@ -113,7 +116,19 @@ def rates_of(rates: Any, where: str) -> Mapping[str, Decimal]:
     if not isinstance(rates, Mapping):
         msg = f"{where}: rates above a limit must be a table of rates, not {rates!r}"
         raise ConfigError(msg)
-    return {_unit(name, where): rate_of(value, f"{where}: {name}") for name, value in rates.items()}
+    return {_unit(name, where): _per_million(value, f"{where}: {name}") for name, value in rates.items()}
+
+
+def _per_million(value: object, name: str) -> Decimal:
+    """Read a rate; refuse the price of one token, by which a million would cost next to nothing."""
+    rate = rate_of(value, name)
+    if 0 < rate < _LEAST:
+        msg = (
+            f"{name} is in US dollars per 1M tokens, and {rate:f} looks like the price of one token: "
+            f'write "{rate * 1_000_000:f}"'
+        )
+        raise ConfigError(msg)
+    return rate
 
 
 def bands_given(above: Any, where: str) -> list[tuple[Any, Any]]:

@@ -21,6 +21,7 @@ class Rpc(NamedTuple):
             read, so that such a call is unmeasured.
         request: makes the JSON of a request.
         answer: makes the JSON of an answer, or of one of a stream.
+        host_of: tells, by the pattern's match and the request, which of several hosts of the provider serves a call.
         keeps_names: JSON keeps the names of fields as they are declared, instead of camel case.
     """
 
@@ -29,4 +30,5 @@ class Rpc(NamedTuple):
     path: Callable[[Any, Any], str] | None = None
     request: Callable[[dict[str, Any]], dict[str, Any]] = as_it_is
     answer: Callable[[dict[str, Any]], dict[str, Any]] = as_it_is
+    host_of: Callable[[Any, Any], str] | None = None
     keeps_names: bool = False

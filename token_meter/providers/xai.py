@@ -31,8 +31,11 @@ def _request(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(given: dict[str, Any]) -> dict[str, Any]:
-    """An answer as a chat's. A count of 0 is left out of a message, and charges are long numbers, which JSON quotes."""
-    found = {**given, "choices": given.get("outputs", [])}
+    """An answer as a chat's. A count of 0 is left out of a message, and charges are long numbers, which JSON quotes.
+
+    What it says is called `choices` by xai_sdk 1.0, `outputs` by 1.21.
+    """
+    found = {"choices": given.get("outputs", []), **given}
     found.pop("outputs", None)
     if tier := given.get("service_tier"):
         found["service_tier"] = _plain(tier, "SERVICE_TIER_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from token_meter.report._by import check_by, parts_of
 from token_meter.report._collect import Collector, summarise
 from token_meter.report._commit_info import ci_host, commits_between, find_vcs
 from token_meter.report._format import Format
@@ -20,7 +21,6 @@ from token_meter.report._summary import (
     Tokens,
     Totals,
     Vcs,
-    check_by,
 )
 from token_meter.report._verdict import (
     BROKEN,
@@ -78,6 +78,7 @@ __all__ = [
     "loads",
     "parse_rule",
     "parse_target",
+    "parts_of",
     "remember",
     "render",
     "short_reason",

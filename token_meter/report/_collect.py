@@ -9,20 +9,20 @@ from functools import cache
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from token_meter._defaults import default_book
+from token_meter._money import exactly
 from token_meter.ledger import Row, RunFacts, RunReader
 from token_meter.report._accumulator import MOST_USAGES, Leaf, usages_of
+from token_meter.report._by import By, check_by
 from token_meter.report._facts import notices_of, run_of
 from token_meter.report._grouping import EVERY_CALL, OTHER, file_of, keys_of, needs_of, type_of
 from token_meter.report._pricing import Pricing, priced_as
 from token_meter.report._summary import (
     NOTHING,
-    By,
     Group,
     Kind,
     ModelLine,
     Summary,
     Vcs,
-    check_by,
     total_of,
 )
 from token_meter.report._sums import Linear, Sums, kind_of
@@ -45,6 +45,7 @@ class RowSource(Protocol):
         """Add every call."""
 
 
+@exactly
 def summarise(
     rows: Iterable[Row] | RowSource,
     *,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from token_meter._money import exactly
 from token_meter._text import suggestion
 from token_meter.exceptions import ConfigError
 from token_meter.ledger._place import replaced
@@ -118,6 +119,7 @@ def parse_target(text: str) -> Target:
     return Target(name, destination or None, append, None, everything)
 
 
+@exactly
 def render(what: Summary | Diff, target: Target | str, view: View = DEFAULT_VIEW) -> str:
     """Write a summary or a comparison in a target's format.
 

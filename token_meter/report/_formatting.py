@@ -14,7 +14,7 @@ from token_meter._money import format_usd, scale_of
 from token_meter.report._summary import Totals
 
 _COMMAND = re.compile(r"(^|\s)::")
-_NANO, _WIDE = Decimal("1e-9"), Context(prec=60)  # independent of the caller's decimal context
+_FINEST, _WIDE = Decimal("1e-100"), Context(prec=160)  # as amounts may be; independent of the caller's context
 _TONES = {"EXCEEDED": "red", "UNKNOWN": "yellow", "WARN": "yellow", "ok": "green"}
 
 
@@ -86,10 +86,12 @@ def count_text(count: int | None) -> str:
 
 
 def exact(amount: Decimal | None) -> str:
-    """Show money for machines: exact to 1e-9, without an exponent; nothing where it is not known."""
+    """Show money for machines: digit for digit, without an exponent; nothing where it is not known."""
     if amount is None:
         return ""
-    return f"{amount.quantize(_NANO, context=_WIDE).normalize(_WIDE):f}"
+    if int(amount.as_tuple().exponent) < -100:  # of a report that others wrote
+        amount = amount.quantize(_FINEST, context=_WIDE)
+    return f"{amount.normalize(_WIDE):f}"
 
 
 def visible(name: str) -> str:

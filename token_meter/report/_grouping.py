@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from token_meter.ledger import Row
-from token_meter.report._summary import By, GroupType
+from token_meter.report._by import By, joined
+from token_meter.report._summary import GroupType
 
 OUTSIDE = "(outside tests)"
 OTHER = "(other)"
@@ -20,7 +22,7 @@ def file_of(context: str) -> str | None:
 
 
 def _label(row: Row) -> str:
-    return ", ".join(row.call.tags) or "(no label)"
+    return joined(row.call.tags) or "(no label)"
 
 
 def day_of(row: Row) -> str:
@@ -49,9 +51,9 @@ def _pairs(outer: Iterable[str], inner: Iterable[str]) -> list[str]:
     """Each row of the one with each of the other; what holds every call is that of both."""
     firsts, seconds = list(outer), list(inner)
     if EVERY_CALL not in (firsts[-1], seconds[-1]):
-        return [f"{first}, {second}" for first in firsts for second in seconds]
-    some = [[key for key in keys if key != EVERY_CALL] for keys in (firsts, seconds)]
-    return [*(f"{first}, {second}" for first in some[0] for second in some[1]), EVERY_CALL]
+        return [joined(pair) for pair in product(firsts, seconds)]
+    some = ([key for key in keys if key != EVERY_CALL] for keys in (firsts, seconds))
+    return [*map(joined, product(*some)), EVERY_CALL]
 
 
 _KEYS: Mapping[By, Callable[[Row], str]] = {

@@ -71,7 +71,7 @@ def summary_data(summary: Summary) -> dict[str, Any]:
         },
         "totals": totals_data(summary.totals),
         "models": [model_data(m) for m in summary.models],
-        "contexts": [_group(g) for g in summary.largest],
+        "contexts": [_group(g, summary.keys_of(g)) for g in summary.largest],
         "budgets": [check_data(c) for c in summary.checks],
         "warnings": [
             {
@@ -177,9 +177,10 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(group: Group, keys: tuple[str, ...]) -> dict[str, Any]:
     return {
         "id": group.id,
+        **({"keys": keys} if len(keys) > 1 else {}),
         "type": group.type,
         "outcome": group.outcome,
         "attempts": group.attempts,

@@ -15,13 +15,13 @@ from typing import Any, get_args
 from token_meter._fees import Fees
 from token_meter.exceptions import LedgerError
 from token_meter.ledger import read_run, renamed
+from token_meter.report._by import By, is_by
 from token_meter.report._collect import summarise
 from token_meter.report._commit_info import read_from_git
 from token_meter.report._json import READABLE, SCHEMA
 from token_meter.report._pricing import Pricing
 from token_meter.report._summary import (
     ZERO,
-    By,
     Check,
     Group,
     GroupType,
@@ -34,7 +34,6 @@ from token_meter.report._summary import (
     Tokens,
     Totals,
     Vcs,
-    is_by,
 )
 from token_meter.types import Usage
 

@@ -67,10 +67,10 @@ def is_priced_by(book: Pricing, side: Summary) -> bool:
 
 
 def _live(totals: Totals) -> Decimal:
-    """The part of the cost that live calls caused."""
+    """The part of the cost that live calls caused; of a third, twelve digits."""
     if totals.cost:
-        return totals.spent / totals.cost
-    return Decimal(totals.live) / totals.calls if totals.calls else ZERO
+        return round(totals.spent / totals.cost, 12)
+    return round(Decimal(totals.live) / totals.calls, 12) if totals.calls else ZERO
 
 
 def _mean(totals: Totals) -> Usage:

@@ -45,6 +45,8 @@ def _judge_one(rule: Rule, scope: str, old: Totals, now: Totals, floor: Decimal,
         # A change from 0 has no percentage; `new.cost` or an absolute limit judges it.
         found = change / before * 100 if before > 0 else ZERO
     exceeded = found < rule.limit if rule.limit < 0 else found > rule.limit
+    if rule.relative:
+        found = round(found, 9)
     if exceeded and not doubtful and abs(now.cost - old.cost) < floor:
         exceeded = False
     status: Status = ("warn" if rule.warn else "exceeded") if exceeded else "ok"

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from token_meter._text import suggestion
-from token_meter.exceptions import ConfigError
+from token_meter.report._by import By, keys_of_row
 from token_meter.types import Usage
 
-By: TypeAlias = str
-"""One of `BY`, or `tag:NAME`; or two of them with a comma, such as `day,tag:customer`."""
-BY = ("test", "model", "file", "label", "tag", "process", "day")
 GroupType: TypeAlias = Literal[
     "test", "fixture", "outside", "label", "tag", "script", "model", "file", "process", "day"
 ]  # fmt: skip
 Status: TypeAlias = Literal["ok", "warn", "exceeded", "unknown"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-
-
-def is_by(text: object) -> bool:
-    """Whether rows can be grouped by it. A tag's name is one word: it stands in the headings of every format."""
-    parts = text.split(",") if isinstance(text, str) else []
-    are_known = all(part in BY or re.fullmatch(r"tag:[\w.-]{1,60}", part) for part in parts)
-    return 1 <= len(parts) <= 2 and are_known and len(set(parts)) == len(parts)
-
-
-def check_by(text: str) -> str:
-    """Check what rows are grouped by, and return it.
-
-    Raises:
-        ConfigError: it is none of `BY`, nor `tag:NAME`.
-    """
-    if is_by(text):
-        return text
-    parts = text.split(",") if isinstance(text, str) else []
-    wrong = next((part for part in parts if len(parts) <= 2 and not is_by(part)), text)
-    # `customer` and `tags:customer` are what is tried first where `tag:customer` is meant.
-    name = wrong.rpartition(":")[2]
-    meant = suggestion(wrong, BY) or (f"; for a tag: 'tag:{name}'" if is_by(f"tag:{name}") else "")
-    msg = f"a report is by {', '.join(BY)} or tag:NAME, or by two of them (day,model), not {text!r}{meant}"
-    raise ConfigError(msg)
 
 
 ZERO = Decimal(0)
@@ -300,9 +271,18 @@ class Summary:
     as_model: str | None = None
     tool_version: str = field(default="0")
 
+    def keys_of(self, group: Group) -> tuple[str, ...]:
+        """What a row stands for: its id, or two keys where rows are by two things."""
+        return keys_of_row(self.by, group.id)
+
     @property
     def what(self) -> str:
-        """What a row is, in one word: `test`, `model`, the `customer` of `tag:customer`."""
+        """What a row is, in one word: `test`, `model`, the `customer` of `tag:customer`.
+
+        Without tests, as of a service or by `token-meter run`, a row by test is all that a `program` did.
+        """
+        if self.by == "test" and self.groups and not any(group.type in ("test", "fixture") for group in self.groups):
+            return "program"
         return ", ".join(part.partition(":")[2] or part for part in self.by.split(","))
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from token_meter._money import exactly
 from token_meter.exceptions import ConfigError
 from token_meter.report._change import Change
 from token_meter.report._formatting import change_text, cost_text, counted, percent_text
@@ -106,6 +107,7 @@ class Diff:
         )
 
 
+@exactly
 def compare(
     base: Summary | None,
     head: Summary,

@@ -174,12 +174,11 @@ class SQLiteBudgetStore:
         wait_s = self._wait_s if wait_s is None else wait_s
         if self._generation != _generation:
             self._renew()
-        if not self._lock.acquire(timeout=wait_s):
+        if not (self._lock.acquire(blocking=False) or any(self._lock.acquire(timeout=s) for s in _pauses(wait_s))):
             msg = "another thread of this process waits for it"
             raise StoreBusyError(msg)
         try:
-            db = self._connection or self._open()
-            _wait(db, wait_s)
+            db = self._begun(wait_s)
             try:
                 yield db
                 db.execute("commit")
@@ -196,6 +195,25 @@ class SQLiteBudgetStore:
         if self._connection is not None:
             _inherited.append(self._connection)
         self._lock, self._connection, self._generation = threading.Lock(), None, _generation
+
+    def _begun(self, wait_s: float) -> sqlite3.Connection:
+        """The file, with a transaction in it, when other processes have ended theirs; they may also just open it.
+
+        SQLite itself looks a dozen times in a quarter of a second: one of many processes may never find it free.
+        """
+        for pause_s in _pauses(wait_s):
+            try:
+                return self._begin_now()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+            time.sleep(pause_s)
+        return self._begin_now()
+
+    def _begin_now(self) -> sqlite3.Connection:
+        db = self._connection or self._open()
+        db.execute("begin immediate")
+        return db
 
     def _open(self) -> sqlite3.Connection:
         if not os.path.exists(self._path):
@@ -233,22 +251,6 @@ def _make_file(path: Path) -> None:
                 os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _wait(db: sqlite3.Connection, wait_s: float) -> None:
-    """Begin, when other processes have ended theirs.
-
-    SQLite itself looks a dozen times in a quarter of a second: one of many processes may never find it free.
-    """
-    for pause_s in _pauses(wait_s):
-        try:
-            db.execute("begin immediate")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-        time.sleep(pause_s)
-    db.execute("begin immediate")
 
 
 def _pauses(wait_s: float) -> Iterator[float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from token_meter._aside import aside
 from token_meter.transports.aiohttp_body import ContentTap
+from token_meter.transports.aiohttp_filter import can_filter, filtered
 from token_meter.transports.carrier import CarrierSeam
 from token_meter.transports.httpx_stand_ins import SIMULATOR
 from token_meter.transports.inflating import decoder_of
@@ -81,8 +82,20 @@ class AiohttpRequest:
         return self._body
 
     def with_body(self, content: bytes) -> Any | None:
-        """None can be made."""
-        return None
+        """The arguments with *content*, that ask for a plain answer; `None` where nothing could be taken out of it."""
+        headers: Any = self.headers.copy()  # type: ignore[attr-defined]
+        if "content-encoding" in headers or not (getattr(self.client, "auto_decompress", True) and can_filter()):
+            return None
+        headers["Accept-Encoding"] = "identity"
+        if "content-length" in headers:
+            headers["Content-Length"] = str(len(content))
+        # aiohttp tells the type of a body by the Python type of it.
+        is_text = isinstance(self._options.get("data"), str)
+        data = content.decode("utf-8", "surrogatepass") if is_text else content
+        options = {**self._options, "headers": headers, "data": data}
+        if options.pop("json", None) is not None:
+            headers.setdefault("Content-Type", "application/json")
+        return self._args, options
 
 
 def _form_fields(form: Any) -> bytes | None:
@@ -135,6 +148,8 @@ class AiohttpSeam(CarrierSeam):
             if attempt.has_pending_events:
                 await attempt.adispatch()
             stack.set((*current, attempt))
+            if attempt.replacement_request is not None:
+                args, kwargs = attempt.replacement_request
             try:
                 response = await original(session, *args, **kwargs)
             except BaseException as error:
@@ -186,7 +201,8 @@ class AiohttpSeam(CarrierSeam):
             attempt.respond(response.status, kind, streamed=True, headers=headers)
             encoding = None if getattr(session, "auto_decompress", True) else headers.get("content-encoding")
             decode = decoder_of(encoding) if encoding else None
-            response.content = ContentTap(response.content, attempt, decode, may_be_whole="event" not in kind)
+            tap = ContentTap(response.content, attempt, decode, may_be_whole="event" not in kind)
+            response.content = tap if attempt.chunk_filter is None else filtered(tap, attempt.chunk_filter)
         except Exception:
             self._runtime.internal_error("arrive")
             attempt.abandoned()

@@ -80,7 +80,10 @@ class SyncCarrierSeam(CarrierSeam):
                 attempt.dispatch()
             stack.set((*current, attempt))
             try:
-                response = original(session, *args, **kwargs)
+                if (instead := attempt.replacement_request) is None:
+                    response = original(session, *args, **kwargs)
+                else:
+                    response = _sent_instead(original, session, instead, args, kwargs)
             except BaseException as error:
                 attempt.failed(error, was_sent=self._was_sent(error))
                 if attempt.has_pending_events:
@@ -112,6 +115,17 @@ class SyncCarrierSeam(CarrierSeam):
         """Read a body that is there already; put a tap on one that is still to come."""
 
 
+def _sent_instead(
+    original: Callable[..., Any], session: Any, instead: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """The answer to a replaced request; it names the caller's own, and after a redirect the last one."""
+    own = args[0] if args else kwargs.pop("request")
+    response = original(session, instead, *args[1:], **kwargs)
+    if getattr(response, "request", None) is instead:
+        response.request = own
+    return response
+
+
 class BodyTap:
     """Listens to a body that somebody else reads. What is read holds it: it goes when that does."""
 
@@ -123,6 +137,11 @@ class BodyTap:
 
     def __del__(self) -> None:
         self._attempt.abandoned()
+
+    @property
+    def chunk_filter(self) -> Any | None:
+        """Takes out of what was read what its reader did not ask for (a `ChunkFilter`)."""
+        return self._attempt.chunk_filter
 
     def passed(self, data: bytes) -> None:
         """A piece was read."""

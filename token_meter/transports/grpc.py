@@ -118,7 +118,8 @@ class GrpcSeam(ModuleSeam):
             row, match = found
             message = args[0] if args else kwargs["request"]
             path = method if row.path is None else row.path(match, message)
-            call = RpcCall(owner, row, ("POST", "https", row.host, None, path), message)
+            host = row.host if row.host_of is None else row.host_of(match, message)
+            call = RpcCall(owner, row, ("POST", "https", host, None, path), message)
         except Exception:
             self._runtime.internal_error("grpc")
             return None
@@ -226,8 +227,10 @@ class Messages:
                 call._interceptors_task.add_done_callback(self._intercepted)
             elif hasattr(call, "_call"):
                 self.follow(call._call)
-            else:
+            elif hasattr(call, "_cython_call"):
                 call._cython_call.add_done_callback(over)
+            else:  # an interceptor has waited for the answer, or gives one of its own
+                self._attempt.abandoned()
         except Exception:
             self._runtime.internal_error("grpc")
             self._attempt.abandoned()

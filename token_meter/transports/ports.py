@@ -227,6 +227,10 @@ class RpcRow(Protocol):
         """The provider's host."""
 
     @property
+    def host_of(self) -> Callable[[Any, Any], str] | None:
+        """The host of one call, where the provider has several."""
+
+    @property
     def path(self) -> Callable[[Any, Any], str] | None:
         """The path of the same call over HTTP; `None` where it cannot be read."""
 

@@ -46,8 +46,13 @@ class PreparedCall:
         return body if isinstance(body, bytes) else b""
 
     def with_body(self, content: bytes) -> Any | None:
-        """None can be made."""
-        return None
+        """A copy with *content* that asks for a plain answer."""
+        if "content-encoding" in self.headers:
+            return None
+        found = self._request.copy()
+        found.body = content
+        found.headers.update({"Content-Length": str(len(content)), "Accept-Encoding": "identity"})
+        return found
 
 
 _TAP = "_token_meter_tap"
@@ -80,10 +85,12 @@ class RequestsSeam(SyncCarrierSeam):
         headers = response.headers
         attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
         is_read = response._content is not False
-        kind = "" if is_read else headers.get("content-type", "")
+        kind = "" if is_read and attempt.replacement_request is None else headers.get("content-type", "")
         attempt.respond(response.status_code, kind, streamed=not is_read, headers=headers)
         if is_read:
             attempt.body(response._content or b"")
+            if (hiding := attempt.chunk_filter) is not None:
+                response._content = hiding.filter_chunk(response._content or b"") + hiding.rest()
         else:
             vars(response)[_TAP] = BodyTap(attempt)
 
@@ -100,16 +107,24 @@ def _tapped_iter(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _passing(tap: BodyTap, chunks: Iterator[Any]) -> Iterator[Any]:
     """The chunks that all ways to read a body but the raw one take, each shown to *tap*."""
+    hiding, is_text = tap.chunk_filter, False
     try:
         for chunk in chunks:
-            tap.passed(chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else chunk)
-            yield chunk
+            is_text = isinstance(chunk, str)
+            data = chunk.encode("utf-8", "surrogatepass") if is_text else chunk
+            tap.passed(data)
+            if hiding is None:
+                yield chunk
+            elif kept := hiding.filter_chunk(data):
+                yield kept.decode("utf-8", "surrogatepass") if is_text else kept  # it ends where an event does
     except GeneratorExit:
         raise
     except BaseException as error:
         tap.failed(error)
         raise
     tap.exhausted()
+    if hiding is not None and (left := hiding.rest()):
+        yield left.decode("utf-8", "surrogatepass") if is_text else left
 
 
 def _tapped_close(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from token_meter.wire.asked import asked_model
 from token_meter.wire.deltas import DeltaReader
 from token_meter.wire.events import is_events
 from token_meter.wire.format import ContentPart, Format, HeaderReader, UsageLocation
@@ -21,6 +22,7 @@ __all__ = [
     "RequestInfo",
     "StreamReader",
     "UsageLocation",
+    "asked_model",
     "aws_events",
     "is_events",
     "json_array",

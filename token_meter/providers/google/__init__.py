@@ -5,6 +5,7 @@ from __future__ import annotations
 from token_meter.providers.generated import read_speakeasy
 from token_meter.providers.google.batches import BATCHES
 from token_meter.providers.google.embeddings import EMBED_CONTENT, PREDICT
+from token_meter.providers.google.gapic import GATES
 from token_meter.providers.google.generate_content import GENERATE_CONTENT
 from token_meter.providers.google.interactions import INTERACTIONS
 from token_meter.providers.google.live import LIVE
@@ -49,6 +50,7 @@ GOOGLE = Provider(
         Gate(_GENERATED, "BaseSDK", None, "do_request", read_speakeasy, counts_attempts=True),
         Gate(_GENERATED, None, "AsyncBaseSDK", "do_request_async", read_speakeasy, counts_attempts=True),
         Gate("google.genai._interactions._base_client"),
+        *GATES,
     ),
     parts_of=parts_of,
 )

@@ -21,6 +21,14 @@ def _fim_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Co
     return counted(n, request.get("prompt"), request.get("suffix"))
 
 
+def _vertex_prompt(request: Mapping[str, Any], n: Counter, model: str | None) -> Counted:
+    """Count a chat, or what is filled in, which have the same path there; so have scanned documents."""
+    if "messages" in request:
+        return counting.CHAT.count_prompt(request, n, model)._replace(approximate=APPROXIMATE)
+    found = _fim_prompt(request, n, model)
+    return found if isinstance(request.get("prompt"), str) else found._replace(unseen=("document",))
+
+
 def _cap(request: Mapping[str, Any]) -> int | None:
     return positive(request.get("max_tokens"))
 
@@ -50,6 +58,7 @@ def _fim_answer(answer: Answer, n: Counter, model: str | None) -> int:
 
 
 AGENTS = counting.CHAT._replace(count_prompt=_agents_prompt, has_known_size=lambda *_: False)
+AT_VERTEX = counting.CHAT._replace(count_prompt=_vertex_prompt)
 FIM = CountingRules(_fim_prompt, _cap, _fim_answer)
 CONVERSATIONS = CountingRules(_conversation, _conversation_cap, count_answer)
 CONVERSATION_TURNS = CONVERSATIONS._replace(count_prompt=_turn)

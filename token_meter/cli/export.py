@@ -57,17 +57,17 @@ def command(paths: tuple[str, ...], to: str, kind: str, since: str | None, until
     if target.is_dir() is (kind == "focus") and target.exists():
         msg = f"{to!r} is {'a directory' if target.is_dir() else 'a file'}; --format {kind} needs the other"
         raise ConfigError(msg)
-    if kind == "focus":
-        calls, days, skipped = export_focus(shards, target, since_s, until_s, book)
-        click.echo(f"wrote {to}: {counted(calls, 'call')} of {counted(days, 'day')}")
-    else:
-        try:
-            days, calls, facts = export_parquet(shards, target, since_s, until_s, book)
-        except NotEqualError as why:
-            msg = f"this ledger cannot be exported as it is: {why}"
-            raise LedgerError(msg) from None
-        click.echo(f"wrote {to}: {counted(calls, 'call')} in {counted(days, 'file')}")
-        skipped = facts.skipped_records
+    try:
+        if kind == "focus":
+            calls, days, skipped = export_focus(shards, target, since_s, until_s, book)
+            told = f"{counted(calls, 'call')} of {counted(days, 'day')}"
+        else:
+            files, calls, facts = export_parquet(shards, target, since_s, until_s, book)
+            told, skipped = f"{counted(calls, 'call')} in {counted(files, 'file')}", facts.skipped_records
+    except NotEqualError as why:
+        msg = f"this ledger cannot be exported as it is: {why}"
+        raise LedgerError(msg) from None
+    click.echo(f"wrote {to}: {told}")
     if skipped:
         click.echo(f"left out {counted(skipped, 'line')} that cannot be read", err=True)
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -74,13 +74,14 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         ConfigError: DuckDB is not installed.
+        NotEqualError: it fails.
     """
     try:
         import duckdb
     except ModuleNotFoundError:
         msg = "this needs DuckDB; install it with: pip install 'token-meter[lake]'"
         raise ConfigError(msg) from None
-    with tempfile.TemporaryDirectory(prefix="token_meter-", ignore_cleanup_errors=True) as spill:
+    with _spill() as spill:
         con = duckdb.connect()
         try:
             quoted = spill.replace("'", "''")
@@ -89,8 +90,21 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             con.execute("set autoinstall_known_extensions=false; set autoload_known_extensions=false")
             con.execute("set timezone='UTC'")
             yield con
+        except duckdb.Error as exc:
+            raise NotEqualError(str(exc).splitlines()[0]) from exc
         finally:
             con.close()
+
+
+@contextmanager
+def _spill() -> Iterator[str]:
+    """A directory for what does not fit in memory; on a machine where nothing can be written, none."""
+    with ExitStack() as stack:
+        try:
+            spill = stack.enter_context(tempfile.TemporaryDirectory(prefix="token_meter-", ignore_cleanup_errors=True))
+        except OSError:
+            spill = ""
+        yield spill
 
 
 class Lines:
@@ -112,8 +126,8 @@ class Lines:
         con.execute(
             f"""create table kinds (kind_id INTEGER, head VARCHAR, rest VARCHAR);
             create table texts (text_id INTEGER, text VARCHAR);
-            create table others (shard INTEGER, place BIGINT, line VARCHAR, started VARCHAR);
-            create table plain (shard INTEGER, place BIGINT, id VARCHAR, kind_id INTEGER, text_id INTEGER,
+            create table others (shard INTEGER NOT NULL, place BIGINT, line VARCHAR, started VARCHAR);
+            create table plain (shard INTEGER NOT NULL, place BIGINT, id VARCHAR, kind_id INTEGER, text_id INTEGER,
             ts DECIMAL(18, 6), ms DECIMAL(18, 3), first_ms DECIMAL(18, 3){counts})"""
         )
 

@@ -25,6 +25,7 @@ _MOST_USAGES = 32
 _MOST_ODD = 100_000
 _SLOT_S = 900
 _DAY_S = 86_400
+_MOST_IDLE = 31
 
 
 class _Facts(RunReader):
@@ -186,9 +187,9 @@ class EngineReader:
             f"(case when {name} is null then 0 when {name} = 0 then 1 else 2 end) * {3**n}"
             for n, name in enumerate(COUNTS)
         )
-        bounds = con.execute(f"select floor(min(ts) / {_DAY_S}), floor(max(ts) / {_DAY_S}) from plain").fetchone()
-        spans = _spans(collector, rows, *map(int, bounds)) if rows and bounds else {}
-        of_day = [[day, span] for span, days in spans.items() for day in range(span, span + days)]
+        found = con.execute(f"select distinct floor(ts / {_DAY_S})::INTEGER from plain order by all")
+        spans = _spans(collector, rows, [day for (day,) in found.fetchall()])
+        of_day = [[day, span] for span, days in spans.items() for day in days]
         insert(con, "spans", of_day, "day INTEGER, span INTEGER")
         con.execute(
             f"""create temp table used as select plan.place, span,
@@ -226,7 +227,7 @@ class EngineReader:
         while some := summed.fetchmany(5_000):
             for place, span, form, process, calls, duration_s, largest, *counted in some:
                 row = _at(places[place].row, float(span * _DAY_S), calls, duration_s, loaded.processes[process])
-                seconds = spans[span] * _DAY_S
+                seconds = (spans[span][-1] + 1 - span) * _DAY_S
                 if collector.add_sum(places[place], row, usage_of(counted) or Usage(), largest, seconds):
                     done.append([place, span, form])
         insert(con, "done", done, "place INTEGER, span INTEGER, shape INTEGER")
@@ -241,21 +242,28 @@ class EngineReader:
                 collector.add_at(places[place], row._replace(call=row.call._replace(usage=usage_of(counted))))
 
 
-def _spans(collector: Collector, rows: Mapping[Any, Row], first: int, last: int) -> dict[int, int]:
-    """The days on which spans of time begin in which prices hold, as far as is known, with how many days each has."""
-    starts = set(range(first, last + 1)) if collector.is_by_day else {first}
-    end_s = (last + 1) * _DAY_S
-    for call in {} if collector.is_by_day else {kind_of(row.call): row.call for row in rows.values()}.values():
-        at_s, before = float(first * _DAY_S), None
-        while at_s < end_s:
-            rule = collector.linear(call._replace(started_s=at_s))
-            price = None if rule is None else (rule.refusal or rule.since,)
-            if price != before and at_s > first * _DAY_S:
-                starts |= {int(at_s // _DAY_S), math.ceil(at_s / _DAY_S)}
+def _spans(collector: Collector, rows: Mapping[Any, Row], days: list[int]) -> dict[int, list[int]]:
+    """The days with calls, by the first of those in which prices stay as they are, as far as is known."""
+    starts = set(days) if collector.is_by_day else {day for before, day in pairwise(days) if day - before > _MOST_IDLE}
+    calls = {} if collector.is_by_day else {kind_of(row.call): row.call for row in rows.values()}
+    for call in calls.values():
+        before, until = None, -math.inf
+        for day in days:
+            if (day + 1) * _DAY_S <= until:
+                continue
+            rule = collector.linear(call._replace(started_s=float(day * _DAY_S)))
+            until = -math.inf if rule is None else rule.until
+            changes = rule is not None and rule.refusal is None and until < (day + 1) * _DAY_S
+            price = day if changes else rule and (rule.refusal or str(rule.since))
+            if price != before:
+                starts.add(day)
             before = price
-            at_s = rule.until if rule is not None and rule.until > at_s else at_s - at_s % _DAY_S + _DAY_S
-    known = sorted(day for day in starts if day <= last)
-    return {day: until - day for day, until in pairwise([*known, last + 1])}
+    spans: dict[int, list[int]] = {}
+    span = days[0] if days else 0
+    for day in days:
+        span = day if day in starts else span
+        spans.setdefault(span, []).append(day)
+    return spans
 
 
 def usage_of(counts: list[Any]) -> Usage | None:

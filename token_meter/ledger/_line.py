@@ -49,6 +49,8 @@ _RARE = tuple(name for name in Usage._fields if name not in COUNTS)
 _NAME_LIMIT = 200
 _CONTEXT_LIMIT = 500
 _MEMO_LIMIT = 2_000
+_LATEST_S = 1e11
+"""A moment that no clock shows, in the year 5138, and that every calendar still has."""
 
 
 class Row(NamedTuple):
@@ -199,6 +201,8 @@ def row_of(line: Mapping[str, Any], process: str = "") -> Row:
     line = renamed(line)
     usage = usage_of(line)
     duration_s = _number(line, "ms", 0.0) / 1e3
+    if not 0 <= line["ts"] < _LATEST_S:
+        raise ValueError(line["ts"])
     first_ms = line.get("first_ms")
     call = Call(
         id_of(line),

@@ -42,6 +42,7 @@ BODIES = {
     "a short prompt": _body(messages=MESSAGES, model="gpt-4o-mini"),
     "15 KB of prompt": _body(messages=_PAGE, model="gpt-4o-mini"),
     "15 KB, the model first": _body(model="gpt-4o-mini", messages=_PAGE),
+    "a short prompt, and a user": _body(messages=MESSAGES, model="gpt-4o-mini", temperature=0.2, user="u-12345"),
     "3 KB of tools": _body(messages=MESSAGES, model="gpt-4o-mini", tools=[_TOOL] * 8),
 }
 
@@ -73,10 +74,10 @@ def child(folder: Path) -> None:
         for body in BODIES.values():
             work(opened, body, _SHORT)
     started(folder)
-    print(f"{'instructions of one call':<24}" + "".join(f"{name:>12}" for name in rows), flush=True)
+    print(f"{'instructions of one call':<27}" + "".join(f"{name:>12}" for name in rows), flush=True)
     for kind, body in BODIES.items():
         least, *more = (each(partial(work, opened, body), _SHORT, _LONG, folder) for opened in rows.values())
-        print(f"{kind:<24}{least:>12,}" + "".join(f"{found - least:>+12,}" for found in more), flush=True)
+        print(f"{kind:<27}{least:>12,}" + "".join(f"{found - least:>+12,}" for found in more), flush=True)
 
 
 if __name__ == "__main__":

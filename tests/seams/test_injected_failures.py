@@ -53,7 +53,7 @@ async def test_a_failure_in_a_hook_changes_nothing_for_the_caller(client, simula
     """Same results, one request each on the server's bill."""
     names = [n for n in SHAPES if n not in shapes.NEEDS_RESPONSES or hasattr(client, "responses")]
     endpoint.ENDPOINTS.clear()
-    with meter():
+    with meter(keep_calls=True):
         monkeypatch.setattr(*hook, _raise)
         seen = [await shapes.MEASURED[name](client) for name in names]
     monkeypatch.undo()  # after the block: bodies may be read only when it closes

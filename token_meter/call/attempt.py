@@ -45,8 +45,7 @@ class Attempt(AttemptLifecycle):
         self, status: int, content_type: str, *, streamed: bool, headers: Mapping[str, str] = NO_HEADERS
     ) -> None:
         """The head of an answer is there."""
-        self._status = status
-        self._is_ok = 200 <= status < 300
+        self._status, self._is_ok = status, 200 <= status < 300
         if self.endpoint.header_readers and self._is_ok:
             self._headers = headers
         route = self.endpoint.route
@@ -107,16 +106,9 @@ class Attempt(AttemptLifecycle):
         A body that is read together with others, when a number is asked for, costs half of one that is read between
         two calls of the SDK, whose code and data have by then driven ours out of the processor's caches.
         """
-        if (
-            not (self.wants_body and self.is_signed)
-            or len(data) > _WAIT_LIMIT
-            or self.events_out is not None
-            or self.ticket is not None
-        ):
+        if not (self.wants_body and self.is_signed and self._headers is None and self.call_scope.allows_deferral):
             return False
-        if self.outer is not None or self.inner is not None or not self.call_scope.allows_deferral:
-            return False
-        if self._headers is not None:
+        if self.events_out is not None or self.ticket is not None or self.outer is not None or self.inner is not None:
             return False
         # A background response must be known by the time it is asked for again.
         api = self.endpoint.route.api
@@ -127,7 +119,7 @@ class Attempt(AttemptLifecycle):
         """Let the body wait; but nothing of the HTTP library's, whose next call shall find its memory warm."""
         request = self._request
         asked = b"" if request is None else request.body()
-        if len(asked) > _WAIT_LIMIT:
+        if len(data) > _WAIT_LIMIT or len(asked) > _WAIT_LIMIT:
             return False
         try:
             self._open.pop()

@@ -55,7 +55,7 @@ class BackgroundPoll:
 
     kind = ATTEMPT
     wants_body = False
-    is_local = False
+    is_local = is_shown = False
     stand_in: Source | None = None
     inner = replacement_request = chunk_filter = None
     takes = staticmethod(takes_nothing)

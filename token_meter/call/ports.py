@@ -74,6 +74,10 @@ class EndedAttempt(Protocol):
         """Whether this machine was asked."""
 
     @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees the call by itself."""
+
+    @property
     def meters(self) -> tuple[Recipient, ...]:
         """The meters that count it."""
 

@@ -41,64 +41,64 @@ def call_of(
     attempt: EndedAttempt, reading: Reading, end: Outcome, error: BaseException | None, *, unsent: bool
 ) -> Call:
     """The record of an attempt that ended; it is not priced."""
-    route, usage, form = attempt.endpoint.route, reading.usage, attempt.endpoint.route.api.format
+    endpoint, scope, is_ok, http = attempt.endpoint, attempt.call_scope, attempt._is_ok, attempt._status
+    route, api, form = endpoint.route, endpoint.route.api, endpoint.route.api.format
+    usage, model, tier, _, status, ended, fault, _, anomalies = reading
     certainty: Certainty = "exact"
-    doubtful = usage is not None and 0 in usage[:2] and reading.error is None and reading.status in (None, "complete")
+    doubtful = usage is not None and 0 in usage[:2] and fault is None and status in (None, "complete")
     if doubtful and usage is not None:
-        usage = believed(usage, route.api, is_whole=end == "complete")
-    if usage is None and attempt._is_ok:
-        usage = Usage() if route.api.is_free else (ask := route.api.asked_usage) and ask(attempt.request_body())
+        usage = believed(usage, api, is_whole=end == "complete")
+    if usage is None and is_ok:
+        usage = Usage() if api.is_free else (ask := api.asked_usage) and ask(attempt.request_body())
         certainty = "unmeasured" if usage is None else "exact"
     elif usage is None:
-        certainty = "exact" if attempt._status is not None or unsent else "unmeasured"
+        certainty = "exact" if http is not None or unsent else "unmeasured"
     elif (
         (doubtful and usage != reading.usage)
         or end != "complete"
-        or reading.status == "pending"
-        or not ((reading.ended and not reading.error) or (usage.prompt_tokens is not None and not is_cut(attempt)))
-        or (form.has_running_output and (form.terminal or form.finish_is_end) and (reading.error or not reading.ended))
+        or status == "pending"
+        or not ((ended and not fault) or (usage.prompt_tokens is not None and not is_cut(attempt)))
+        or ((fault or not ended) and form.has_running_output and (form.terminal or form.finish_is_end))
     ):
         certainty = "lower_bound"
-    elif reading.anomalies:
+    elif anomalies:
         certainty = "estimated"
     name = None if error is None else type(error).__name__
-    if name is None and reading.error is not None:
-        name, end = reading.error, "error"
-    elif name is None and not attempt._is_ok and attempt._status is not None:
-        name = f"HTTP {attempt._status}"
-    tier, request = reading.service_tier, attempt.request_body()
-    says = request.rfind
-    for mark, add in route.api.asked_fees if usage is not None else ():
-        if says(mark) >= 0:
-            usage = usage and add(usage, request)
-    if usage is not None and (says(b'"background_options"') >= 0 or (tier is None and says(b'"service') >= 0)):
-        tier = served_tier(tier, attempt)
-    asked = route.model
-    is_shown = attempt.events_out is not None or attempt.call_scope.keeps_calls
-    if asked is None and (is_shown or reading.model is None or says(b"router") >= 0):  # it chooses, for a fee
+    if name is None and fault is not None:
+        name, end = fault, "error"
+    elif name is None and not is_ok and http is not None:
+        name = f"HTTP {http}"
+    request = attempt.request_body()
+    if usage is not None:
+        for add in api.asked_fees:
+            usage = add(usage, request)
+        if request.rfind(b'"background_options"') >= 0 or (tier is None and request.rfind(b'"service') >= 0):
+            tier = served_tier(tier, attempt)
+    asked, listener, is_shown = route.model, attempt.events_out, attempt.is_shown
+    if asked is None and (is_shown or model is None or request.rfind(b"router") >= 0):  # it chooses, for a fee
         asked = attempt.request_says().model
-    elif asked is None and attempt.call_scope.names_asked:
+    elif asked is None and scope.names_asked:
         asked = asked_model(request)
     # NamedTuple's own constructor takes twice as long.
     return _new(Call, (
-        attempt.events_out.run_id if attempt.events_out is not None else attempt._id or new_id(),
+        attempt._id or new_id() if listener is None else listener.run_id,
         attempt._started_s,
         (attempt._ended or perf_counter()) - attempt._t0,
-        attempt.endpoint.host,
-        route.api.name,
-        asked, reading.model,
+        endpoint.host,
+        api.name,
+        asked, model,
         usage, certainty,
-        end, attempt._status, name,
+        end, http, name,
         tier,
         attempt._first_token_s,
         attempt.attempt if is_shown else 0,
         attempt._streamed,
-        attempt.call_scope.tags,
-        source_of(attempt),
-        route.api.job and route.api.job.processing,
+        scope.tags,
+        source_of(attempt) if is_shown else "live",
+        api.job and api.job.processing,
         None,
         None,
-        attempt.endpoint.base_url,
+        endpoint.base_url,
     ))  # fmt: skip
 
 

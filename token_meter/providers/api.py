@@ -25,7 +25,7 @@ class Api(NamedTuple):
         socket: loads and makes the dialect of one connection to such a path.
         is_metered: its answers may report usage.
         asked_usage: what the request alone says was used, for an answer that does not: speech is billed by its text.
-        asked_fees: bytes of a request which shows a fee that its answer may not show, and what adds that to the usage.
+        asked_fees: each adds to the usage what the request shows of the bill, and its answer may not.
         job: what sets its calls apart, where one is a job that is paid and ends later.
         is_free: the provider does not bill its calls.
         is_chat: the start of its calls is the event `on_chat_model_start`.
@@ -46,7 +46,7 @@ class Api(NamedTuple):
     socket: Callable[[SocketPlace], SocketDialect] | None = None
     is_metered: bool = True
     asked_usage: Callable[[bytes], Usage | None] | None = None
-    asked_fees: tuple[tuple[bytes, Callable[[Usage, bytes], Usage]], ...] = ()
+    asked_fees: tuple[Callable[[Usage, bytes], Usage], ...] = ()
     job: Job | None = None
     is_free: bool = False
     is_chat: bool = False

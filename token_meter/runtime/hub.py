@@ -160,10 +160,8 @@ class Hub:
 
     def _on_request(self, request: OutgoingRequest) -> ObservedAttempt | None:
         endpoint = ENDPOINTS[request.key]
-        if endpoint is None:
-            return None
-        if endpoint.route.action == "retrieve":
-            return later_look(endpoint, request)
+        if endpoint is None or endpoint.route.action == "retrieve":
+            return None if endpoint is None else later_look(endpoint, request)
         stack = CONTEXT_STACK.get()
         outer: Attempt | None = None
         ticket: CallTicket | None = None

@@ -192,7 +192,8 @@ class AiohttpSeam(CarrierSeam):
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
             headers = response.headers
-            attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
+            if attempt.is_shown:
+                attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
             if response._body is not None:  # a callback of the session has read it
                 attempt.respond(response.status, "", streamed=False, headers=headers)
                 attempt.body(response._body)

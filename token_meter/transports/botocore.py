@@ -92,7 +92,8 @@ class BotocoreSeam(SyncCarrierSeam):
 
     def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
         headers, raw = response.headers, response.raw
-        attempt.stand_in = _stand_in(headers, raw, is_local=attempt.is_local)
+        if attempt.is_shown:
+            attempt.stand_in = _stand_in(headers, raw, is_local=attempt.is_local)
         content = response._content
         kind = "" if content is not None else headers.get("content-type", "")
         attempt.respond(response.status_code, kind, streamed=content is None, headers=headers)

@@ -25,12 +25,13 @@ class Taps:
     def arrive(self, attempt: ObservedAttempt, response: Any, client: Any, *, is_async: bool) -> None:
         """Read a body that is there already; put a tap on one that is still to come."""
         try:
-            attempt.stand_in = stand_in(client, response, is_local=attempt.is_local)
+            if attempt.is_shown:
+                attempt.stand_in = stand_in(client, response, is_local=attempt.is_local)
             headers = response.headers
             if response.is_closed:
                 attempt.respond(response.status_code, "", streamed=False, headers=headers)
                 # Closed without having been read (by an event hook, say): nobody will ever see that body.
-                attempt.body(response.content if hasattr(response, "_content") else b"")
+                attempt.body(getattr(response, "_content", b""))
                 return
             attempt.respond(response.status_code, headers.get("content-type", ""), streamed=True, headers=headers)
             decode = self._decoder(headers) if attempt.wants_body else None

@@ -44,8 +44,8 @@ def is_stand_in(transport: Any) -> bool:
 
 def _is_cached(extensions: Any) -> bool:
     """Whether hishel had the answer (`from_cache` until 0.1, `hishel_from_cache` in 1, `caching` in 2)."""
-    kept = (extensions.get("from_cache"), extensions.get("hishel_from_cache"))
-    return any(kept) or bool(getattr(extensions.get("caching"), "from_cache", False))
+    kept = extensions.get("from_cache") or extensions.get("hishel_from_cache")
+    return bool(kept or getattr(extensions.get("caching"), "from_cache", False))
 
 
 def _is_mockets(stream: Any) -> bool:

@@ -63,11 +63,15 @@ class ObservedAttempt(Protocol):
     """
 
     stand_in: Source | None
-    """The source of the answer if it is not a server: a replay or a mock. Set before `respond`."""
+    """The source of the answer if it is not a server: a replay or a mock. Set before `respond`, where it is shown."""
 
     @property
     def is_local(self) -> bool:
         """Whether the request goes to this machine, where a simulator may serve."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees the call by itself, and with it the source of its answer."""
 
     @property
     def wants_body(self) -> bool:

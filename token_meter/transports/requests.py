@@ -83,7 +83,8 @@ class RequestsSeam(SyncCarrierSeam):
 
     def _arrive(self, attempt: ObservedAttempt, response: Any) -> None:
         headers = response.headers
-        attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
+        if attempt.is_shown:
+            attempt.stand_in = _stand_in(response, is_local=attempt.is_local)
         is_read = response._content is not False
         kind = "" if is_read and attempt.replacement_request is None else headers.get("content-type", "")
         attempt.respond(response.status_code, kind, streamed=not is_read, headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 from token_meter.types import Reading
 from token_meter.wire.format import Format, same_usage
 from token_meter.wire.framing import is_object, json_lines, several
-from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse_object
+from token_meter.wire.json_scan import FULL_PARSE_LIMIT, SMALL, Object, fields, parse
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import text_of
 
@@ -19,14 +19,14 @@ _ABOUT_ITSELF = ("model", "id", "service_tier", "status", "last_error")
 
 def read_json(layout: Format, body: bytes) -> Reading:
     """Read a JSON body; what cannot be read is unknown."""
-    found: Object | None = None
+    found: Any = None
     if len(body) > SMALL and not any(body.rfind(key) >= 0 for key in layout.deep_keys):
         found = fields(body, layout.keys, layout.optional_keys)
         if found is not None and layout.locate_usage(found).usage is None and body.rfind(layout.usage_key) >= 0:
             found = None  # not at the top level: the api may know another place
     if found is None and len(body) <= FULL_PARSE_LIMIT:
-        found = parse_object(body)
-    return Reading() if found is None else _reading_of_one(layout, found)
+        found = parse(body)
+    return _reading_of_one(layout, found) if isinstance(found, dict) else NOTHING
 
 
 def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
@@ -46,7 +46,7 @@ def read_objects(layout: Format, body: bytes, *, is_whole: bool) -> Reading:
 def _reading_of_one(layout: Format, body: Object) -> Reading:
     """The same as `reading_of` for the one object of a body that reports its usage: the way of nearly every call."""
     reported, holder = layout.locate_usage(body)
-    if not reported or body.get("error") or body.get("last_error") or "service_tier" in reported:
+    if not reported or body.get("error") or body.get("last_error"):
         return reading_of(layout, [body], is_whole=True)
     numbers = NumberReader()
     usage = layout.usage(reported, numbers)
@@ -58,8 +58,8 @@ def _reading_of_one(layout: Format, body: Object) -> Reading:
     status = layout.statuses.get(text_of(get("status"))) if layout.statuses is not None else None
     # NamedTuple's own constructor takes twice as long.
     return _new(Reading, (
-        usage, name_of(get("model")), name_of(get("service_tier")), name_of(get("id")), status, status != "pending",
-        None, numbers.coerced, numbers.anomalies + numbers.doubts,
+        usage, name_of(get("model")), name_of(get("service_tier") or reported.get("service_tier")), name_of(get("id")),
+        status, status != "pending", None, numbers.coerced, numbers.anomalies + numbers.doubts,
     ))  # fmt: skip
 
 

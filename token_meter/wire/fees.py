@@ -17,7 +17,7 @@ _NONE = Usage()
 def with_fees(layout: Format, raw: bytes, reading: Reading) -> Reading:
     """*reading* with the fees of the answer in *raw*; of one that was left, those that it had shown."""
     find = layout.fees
-    if find is None or (reading.usage is not None and layout.complete is not same_usage):
+    if find is None or (layout.complete is not same_usage and reading.usage is not None):
         return reading  # what `complete` has found is all
     for mark in layout.fee_marks:  # `any` of a generator costs as much as all that is done here for a plain call
         if raw.rfind(mark) >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from token_meter.types import Reading, Usage
@@ -64,6 +65,7 @@ def no_finish(event: Object) -> str | None:
     return None
 
 
+located = partial(tuple.__new__, UsageLocation)  # in a fourth of the time of NamedTuple's own constructor
 HeaderReader: TypeAlias = Callable[[Reading, Mapping[str, str], NumberReader], Reading]
 """Makes a new reading of what the body said, the answer's headers (names in any case) and the border for numbers."""
 

@@ -81,7 +81,7 @@ def _is_quiet(value: float | Decimal) -> bool:
 
 def name_of(value: Any) -> str | None:
     """A name as it may be kept and shown: 200 characters, nothing unprintable, no lone surrogate; else `None`."""
-    if not isinstance(value, str) or not value:
+    if not value or not isinstance(value, str):
         return None
     name: str = value if len(value) <= NAME_LIMIT else value[:NAME_LIMIT]
     if name.isprintable():  # false for control characters, surrogates and separators

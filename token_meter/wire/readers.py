@@ -26,7 +26,8 @@ def read_body(layout: Format, body: bytes) -> Reading:
     try:
         if not body.startswith(b"{") and is_events(body):
             return _streamed(layout, body).finish()
-        return with_fees(layout, body, read_objects(layout, body, is_whole=True))
+        reading = read_objects(layout, body, is_whole=True)
+        return reading if layout.fees is None else with_fees(layout, body, reading)
     except Exception as exc:  # noqa: BLE001 - the observer never harms the observed
         _log.warning("an answer could not be read: %s", type(exc).__name__)
         return Reading()

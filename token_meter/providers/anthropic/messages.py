@@ -9,8 +9,8 @@ from token_meter.estimate.rules import CountingRules
 from token_meter.providers.anthropic.content import finish, finished, growing
 from token_meter.providers.anthropic.usage import as_it_grows, usage_of
 from token_meter.providers.api import Api
-from token_meter.providers.asked import LIVES, WITH_WEB_TOOLS
-from token_meter.wire.format import Format, UsageLocation
+from token_meter.providers.asked import asked_lives, free_code
+from token_meter.wire.format import Format, UsageLocation, located
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects, text_of
 
@@ -21,9 +21,10 @@ def _locate_usage(event: Object) -> UsageLocation:
     usage = holder.get("usage")
     if not isinstance(usage, dict):
         return UsageLocation(None, holder)
-    terms = _terms(usage)
-    usage = as_it_grows(event, usage)
-    return UsageLocation(usage, holder if terms is None else {**holder, "service_tier": terms})
+    terms = _terms(usage) if "inference_geo" in usage or "speed" in usage else None
+    if event.get("type") != "message":  # a whole one has grown
+        usage = as_it_grows(event, usage)
+    return located((usage, holder if terms is None else {**holder, "service_tier": terms}))
 
 
 def _terms(usage: Object) -> str | None:
@@ -84,7 +85,7 @@ MESSAGES = Api(
     ),
     rules=_rules,
     paths=("v1/messages",),
-    asked_fees=(*LIVES, *WITH_WEB_TOOLS),
+    asked_fees=(asked_lives, free_code),
     is_chat=True,
     needs_sign=True,
 )

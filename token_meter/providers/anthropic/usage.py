@@ -10,6 +10,7 @@ from typing import Any
 from token_meter._fees import Fees, fees_of
 from token_meter.providers.charge import charge_of
 from token_meter.providers.fees import UNKNOWN_LIFE, usage_fees
+from token_meter.providers.plain_usage import plain_usage
 from token_meter.providers.spellings import CACHED, COMPLETION, PROMPT, REASONING, TOTAL, WRITTEN
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
@@ -25,6 +26,7 @@ _USUAL = frozenset({
 })  # fmt: skip
 _READ = frozenset({*PROMPT, *COMPLETION, *TOTAL, *CACHED, *WRITTEN, *REASONING})
 _LIVES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_SPLIT = frozenset(_LIVES)
 
 
 def as_it_grows(event: Object, usage: Object) -> Object:
@@ -37,14 +39,15 @@ def as_it_grows(event: Object, usage: Object) -> Object:
 
 def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     """Read the usage of a message; for a stream, the merged usage of its events."""
-    count = numbers.count
-    numbers.doubts += raw.get(_BEGUN) is True  # and no event has said what came of it
-    long, is_odd = _long_lived(raw, numbers)
+    if raw.get(_BEGUN) is True:  # and no event has said what came of it
+        numbers.doubts += 1
+    long, is_odd = _long_lived(raw, numbers) if "cache_creation" in raw else (None, False)
     usage = _tokens_of(raw, numbers, long)
     outs, tools = raw.get("output_tokens_details"), raw.get("server_tool_use")
     if not (outs or tools or is_odd) and raw.keys() <= _USUAL:
         return usage  # nothing beside the tokens: so are most
     searches, fees = usage_fees(raw, numbers)
+    count = numbers.count
     if searches is None and isinstance(tools, dict):
         searches = count(tools.get("web_search_requests"))
     usage = usage._replace(
@@ -105,11 +108,13 @@ def _tokens_of(raw: Object, numbers: NumberReader, written_long: int | None) -> 
     """Read the counts that both the whole usage and each of its iterations have."""
     count = numbers.count
     prompt, completion = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
-    read, written = count(raw.get("cache_read_input_tokens")), _written(raw, numbers)
+    read, written = count(raw.get("cache_read_input_tokens")), count(raw.get("cache_creation_input_tokens"))
+    if written is None and "cache_creation" in raw:
+        written = _written(raw, numbers)
     if prompt is not None:
         prompt += (read or 0) + (written or 0)
     total = None if prompt is None or completion is None else prompt + completion
-    return Usage(prompt, completion, total, read, written, written_long)
+    return plain_usage(prompt, completion, total, read, written, written_long)
 
 
 def _written(raw: Object, numbers: NumberReader) -> int | None:
@@ -130,11 +135,14 @@ def _long_lived(raw: Object, numbers: NumberReader) -> tuple[int | None, bool]:
     (compaction), the split belongs to another request. Where nothing lives for an hour there, nothing does here, unless
     the request asked for that (`spellings.asked_lives`).
     """
-    written, split = _written(raw, numbers), raw.get("cache_creation")
+    split = raw.get("cache_creation")
+    if not isinstance(split, dict):
+        return None, False
     short, long = _split_of(raw, numbers)
-    if isinstance(split, dict) and any(numbers.count(split[name]) for name in split.keys() - _LIVES):
+    if not split.keys() <= _SPLIT and any(numbers.count(split[name]) for name in split.keys() - _SPLIT):
         return long, True  # a time to live that is not known here
-    if written is None or not isinstance(split, dict) or (short or 0) + (long or 0) == written:
+    written = _written(raw, numbers)
+    if written is None or (short or 0) + (long or 0) == written:
         return long, False
     messages = [
         _split_of(iteration, numbers)
@@ -152,5 +160,4 @@ def _split_of(raw: Object, numbers: NumberReader) -> tuple[int | None, int | Non
     split = raw.get("cache_creation")
     if not isinstance(split, dict):
         return None, None
-    short, long = (numbers.count(split.get(name)) for name in _LIVES)
-    return short, long
+    return numbers.count(split.get(_LIVES[0])), numbers.count(split.get(_LIVES[1]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
-from token_meter.providers.asked import LIVES
+from token_meter.providers.asked import asked_lives
 from token_meter.providers.bedrock.content import executed, finish, finished, growing
-from token_meter.providers.bedrock.guardrails import GUARD_MARKS, GUARDED, asked_guard, guarded
+from token_meter.providers.bedrock.guardrails import GUARD_MARKS, asked_guard, guarded
 from token_meter.providers.bedrock.usage import tier_of, usage_of
-from token_meter.wire.format import Format, UsageLocation
+from token_meter.wire.format import Format, UsageLocation, located
 from token_meter.wire.framing import aws_events, aws_marks
 from token_meter.wire.json_scan import Object
 
@@ -20,7 +20,7 @@ def _locate_usage(event: Object) -> UsageLocation:
     if isinstance(tier, dict) or isinstance(speed, dict):
         kind = tier.get("type") if isinstance(tier, dict) else None
         holder["service_tier"] = tier_of(kind, speed.get("latency") if isinstance(speed, dict) else None)
-    return UsageLocation(usage if isinstance(usage, dict) else None, holder)
+    return located((usage if isinstance(usage, dict) else None, holder))
 
 
 def _rules() -> CountingRules:
@@ -47,7 +47,7 @@ CONVERSE = Api(
         fee_marks=(b"server_tool_use", *GUARD_MARKS),
     ),
     paths=("model/{model}/converse", "model/{model}/converse-stream"),
-    asked_fees=(*LIVES, (GUARDED, asked_guard)),
+    asked_fees=(asked_lives, asked_guard),
     is_chat=True,
     needs_sign=True,
     rules=_rules,

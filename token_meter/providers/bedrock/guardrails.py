@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from token_meter.providers.asked import with_open
+from token_meter.providers.asked import holds, with_open
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects
 
-GUARDED = b'"guardrailConfig"'
 GUARD_MARKS = (b'"guardrail"', b"guardrail_intervened", b"amazon-bedrock-guardrailAction")
 _GUARDRAIL = "guardrail"
 _ACTION, _TRACE = "amazon-bedrock-guardrailAction", "amazon-bedrock-trace"
@@ -24,8 +23,9 @@ _FREE = frozenset({"wordPolicyUnits", "sensitiveInformationPolicyFreeUnits"})
 
 def asked_guard(usage: Usage, request: bytes) -> Usage:
     """*usage* of a request with a guardrail, whose answer says nothing of it."""
-    is_told = any(name.startswith(_GUARDRAIL) for name, _ in usage.fees or ())
-    return usage if is_told else with_open(usage, _GUARDRAIL)
+    if not holds(request, b'"guardrailConfig"') or any(name.startswith(_GUARDRAIL) for name, _ in usage.fees or ()):
+        return usage
+    return with_open(usage, _GUARDRAIL)
 
 
 def guarded(events: Sequence[Object]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from token_meter.providers.anthropic import content as messages
 from token_meter.providers.anthropic.usage import as_it_grows as messages_as_they_grow
 from token_meter.providers.anthropic.usage import usage_of as anthropic_usage
 from token_meter.providers.api import Api
-from token_meter.providers.asked import LIVES
+from token_meter.providers.asked import asked_lives
 from token_meter.providers.bedrock import content as nova
 from token_meter.providers.bedrock.guardrails import GUARD_MARKS, guarded
 from token_meter.providers.bedrock.usage import metered_by, read_headers
@@ -170,7 +170,7 @@ INVOKE_MODEL = Api(
         fees=guarded,
         fee_marks=GUARD_MARKS,
     ),
-    asked_fees=LIVES,
+    asked_fees=(asked_lives,),
     paths=("model/{model}/invoke", "model/{model}/invoke-with-response-stream"),
     is_chat=True,
     needs_sign=True,

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 
 from token_meter._fees import fees_of
 from token_meter.providers.fees import UNKNOWN_LIFE
+from token_meter.providers.plain_usage import plain_usage
 from token_meter.types import Reading, Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader, name_of
 from token_meter.wire.safe_access import objects
 
+_MEASURED = ("inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount")
 _HEADER = "x-amzn-bedrock-"
 _OPTIMIZED = "optimized"
 
@@ -30,23 +32,19 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
         prompt = fresh  # an answer whose total has no room for the cache counts it as a part of its input
     if total is None and prompt is not None and made is not None:
         total = prompt + made
-    lives = [(part.get("ttl"), count(part.get("inputTokens")) or 0) for part in objects(raw.get("cacheDetails"))]
-    long = sum(tokens for life, tokens in lives if life == "1h") if lives else None
+    usage = plain_usage(prompt, made, total, read, written)
+    parts = objects(raw["cacheDetails"]) if "cacheDetails" in raw else ()
+    lives = [(part.get("ttl"), count(part.get("inputTokens")) or 0) for part in parts]
+    if not lives:
+        return usage
+    long = sum(tokens for life, tokens in lives if life == "1h")
     is_odd = any(tokens and life not in ("5m", "1h") for life, tokens in lives)
-    fees = fees_of({UNKNOWN_LIFE: None}) if is_odd else None
-    return Usage(prompt, made, total, read, written, long, fees=fees)
+    return usage._replace(cache_write_long_tokens=long, fees=fees_of({UNKNOWN_LIFE: None}) if is_odd else None)
 
 
 def metered_by(metrics: Object, numbers: NumberReader) -> Usage:
     """Read what Bedrock measured of a stream (`amazon-bedrock-invocationMetrics`)."""
-    return _usage(
-        *(
-            numbers.count(metrics.get(name))
-            for name in (
-                "inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount",
-            )
-        )
-    )  # fmt: skip
+    return _usage(*(numbers.count(metrics.get(name)) for name in _MEASURED))
 
 
 def read_headers(reading: Reading, headers: Mapping[str, str], numbers: NumberReader) -> Reading:
@@ -78,7 +76,7 @@ def tier_of(tier: object, latency: object) -> str | None:
 
 def _usage(fresh: int | None, made: int | None, read: int | None, written: int | None) -> Usage:
     prompt = _with_cache(fresh, read, written)
-    return Usage(prompt, made, None if prompt is None or made is None else prompt + made, read, written)
+    return plain_usage(prompt, made, None if prompt is None or made is None else prompt + made, read, written)
 
 
 def _with_cache(fresh: int | None, read: int | None, written: int | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.cohere.usage import is_report, usage_of
-from token_meter.wire.format import ContentPart, Format, UsageLocation
+from token_meter.wire.format import ContentPart, Format, UsageLocation, located
 from token_meter.wire.framing import json_lines
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import index_of, objects, text_of
@@ -23,7 +23,7 @@ def _locate_usage(event: Object) -> UsageLocation:
     holder: Object = inner if isinstance(inner, dict) else event
     usage: Any = holder.get("usage") or holder.get("meta")
     about = {"id": holder.get("id") or holder.get("response_id"), "error": holder.get("error")}
-    return UsageLocation(usage if is_report(usage) else None, about)
+    return located((usage if is_report(usage) else None, about))
 
 
 def _growing(event: Object) -> Iterator[ContentPart]:

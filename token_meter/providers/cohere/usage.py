@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from token_meter._fees import Fees, fees_of
+from token_meter.providers.plain_usage import plain_usage
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -20,8 +21,8 @@ def usage_of(raw: Object, numbers: NumberReader) -> Usage:
     """Read the usage of v2, or the `meta` of v1."""
     billed = _billed(raw, numbers)
     prompt, completion = numbers.count(billed.get("input_tokens")), numbers.count(billed.get("output_tokens"))
-    total = None if prompt is None or completion is None else prompt + completion
-    return Usage(prompt, completion, total, fees=_others(billed, numbers))
+    usage = plain_usage(prompt, completion, None if prompt is None or completion is None else prompt + completion)
+    return usage if billed.keys() <= _TOKENS else usage._replace(fees=_others(billed, numbers))
 
 
 def embedded(raw: Object, numbers: NumberReader) -> Usage:

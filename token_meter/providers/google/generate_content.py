@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
 from token_meter.providers.asked import asked_sound
 from token_meter.providers.google.content import finish, parts
-from token_meter.providers.google.grounding import ENTERPRISE_MARKS, MARKS, for_enterprises, grounding
+from token_meter.providers.google.grounding import MARKS, for_enterprises, grounding
 from token_meter.providers.google.usage import is_report, tier_of, usage_of
-from token_meter.wire.format import Format, UsageLocation
+from token_meter.wire.format import Format, UsageLocation, located
 from token_meter.wire.framing import json_array
 from token_meter.wire.json_scan import Object
 from token_meter.wire.usage_merge import latest
@@ -28,7 +30,7 @@ def locate_usage(event: Object) -> UsageLocation:
     holder = {"model": event.get("modelVersion"), "id": event.get("responseId")}
     if isinstance(usage, dict):
         holder["service_tier"] = tier_of(usage)
-    return UsageLocation(usage if is_report(usage) else None, holder)
+    return located((usage if is_report(usage) else None, holder))
 
 
 def _rules() -> CountingRules:
@@ -57,7 +59,7 @@ GENERATE_CONTENT = Api(
         fee_marks=MARKS,
     ),
     paths=paths("generateContent", "streamGenerateContent"),
-    asked_fees=((b'"audio/', asked_sound), *((mark, for_enterprises) for mark in ENTERPRISE_MARKS)),
+    asked_fees=(partial(asked_sound, mark=b'"audio/'), for_enterprises),
     is_chat=True,
     rules=_rules,
 )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from token_meter._fees import fees_of
+from token_meter.providers.asked import holds
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import objects
@@ -58,12 +59,9 @@ def _is_of_a_file_store(source: Any) -> bool:
     return isinstance(source, dict) and bool(source.get("fileSearchStore"))
 
 
-ENTERPRISE_MARKS = (b'"enterpriseWebSearch"', b'"enterprise_web_search"')
-
-
 def for_enterprises(usage: Usage, request: bytes) -> Usage:
     """*usage* of a request with Vertex's search for enterprises: another fee, and its answer looks the same."""
-    if not usage.web_searches:
+    if not usage.web_searches or not holds(request, b'"enterpriseWebSearch"', b'"enterprise_web_search"'):
         return usage
     fees = {**dict(usage.fees or ()), "enterprise_web_search": usage.web_searches}
     return usage._replace(web_searches=None, fees=fees_of(fees))

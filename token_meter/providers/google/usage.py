@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from token_meter._fees import Fees, fees_of
 from token_meter.types import Usage
 from token_meter.wire.json_scan import Object
-from token_meter.wire.numbers import MAX_COUNT, NumberReader
+from token_meter.wire.numbers import NumberReader
 from token_meter.wire.safe_access import objects, text_of
 
 
@@ -72,11 +72,10 @@ _new = tuple.__new__
 
 def usage_of(raw: Object, numbers: NumberReader, names: Names = GENERATE) -> Usage:
     """Read a usage. The tokens of the provider's own tools are part of the prompt, thoughts part of the completion."""
-    # Counts that are what they should be pass here without a call: this runs for every answer.
-    prompt, tools, made, thoughts, total, cached = [
-        value if type(value) is int and 0 <= value <= MAX_COUNT else numbers.count(value)
-        for value in map(raw.get, names.counts)
-    ]
+    get, count = raw.get, numbers.count
+    sent, used, answered, thought, in_all, kept_back = names.counts
+    prompt, tools, made, thoughts = count(get(sent)), count(get(used)), count(get(answered)), count(get(thought))
+    total, cached = count(get(in_all)), count(get(kept_back))
     if tools and prompt is not None:
         prompt += tools
     completion = made if thoughts is None else (made or 0) + thoughts

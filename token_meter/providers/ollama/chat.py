@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
+from token_meter.providers.plain_usage import plain_usage
 from token_meter.types import Usage
-from token_meter.wire.format import ContentPart, Format, UsageLocation
+from token_meter.wire.format import ContentPart, Format, UsageLocation, located
 from token_meter.wire.framing import json_lines
 from token_meter.wire.json_scan import Object
 from token_meter.wire.numbers import NumberReader
@@ -19,13 +20,14 @@ COUNTS = ("prompt_eval_count", "eval_count")
 
 def locate_usage(event: Object) -> UsageLocation:
     """The counts stand in the last object itself."""
-    return UsageLocation(event if any(event.get(name) is not None for name in COUNTS) else None, event)
+    is_report = event.get("eval_count") is not None or event.get("prompt_eval_count") is not None
+    return located((event if is_report else None, event))
 
 
 def _usage(raw: Object, numbers: NumberReader) -> Usage:
     """Some versions leave the prompt's count out where it was cached: unknown, not 0."""
-    prompt, completion = (numbers.count(raw.get(name)) for name in COUNTS)
-    return Usage(prompt, completion, None if prompt is None or completion is None else prompt + completion)
+    prompt, completion = numbers.count(raw.get("prompt_eval_count")), numbers.count(raw.get("eval_count"))
+    return plain_usage(prompt, completion, None if prompt is None or completion is None else prompt + completion)
 
 
 def _parts(event: Object) -> Iterator[ContentPart]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
-from token_meter.providers.asked import OF_CHATS
+from token_meter.providers.asked import asked_lives, asked_sound
 from token_meter.providers.openai.chat_fees import MARKS, chat_fees
 from token_meter.providers.usage import usage_of
-from token_meter.wire.format import ContentPart, Format, UsageLocation, outer_or_choice
+from token_meter.wire.format import ContentPart, Format, UsageLocation, located, outer_or_choice
 from token_meter.wire.json_scan import Object
 from token_meter.wire.safe_access import index_of, objects, text_of
 
@@ -18,7 +18,7 @@ from token_meter.wire.safe_access import index_of, objects, text_of
 def _locate_usage(event: Object) -> UsageLocation:
     usage = event.get("usage")
     if isinstance(usage, dict):
-        return UsageLocation(usage, event)
+        return located((usage, event))
     found = outer_or_choice(event)
     if found.usage is None and "x_groq" in event:
         # Groq's last chunk always has `x_groq.usage`; `usage` only if the request asked for it (2026-11).
@@ -82,7 +82,7 @@ CHAT = Api(
     ),
     paths=("chat/completions",),
     rules=_rules,
-    asked_fees=OF_CHATS,
+    asked_fees=(asked_lives, asked_sound),
     is_chat=True,
     can_request_stream_usage=True,
     others_fees=True,

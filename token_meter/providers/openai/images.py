@@ -29,6 +29,6 @@ IMAGES = Api(
         terminal=frozenset({"image_generation.completed", "image_edit.completed"}),
         keys=("usage", "svg_usage"),
     ),
-    asked_fees=((b'name="image', asked_images), (b'"images"', asked_images)),
+    asked_fees=(asked_images,),
     paths=("images/generations", "images/edits", "images/variations"),
 )

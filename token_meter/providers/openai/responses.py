@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from token_meter.estimate.rules import CountingRules
 from token_meter.providers.api import Api
-from token_meter.providers.asked import OF_CHATS
+from token_meter.providers.asked import asked_lives, asked_sound
 from token_meter.providers.openai.response_items import finished, growing
 from token_meter.providers.openai.tool_usage import MARK, left_tools, with_tools
 from token_meter.providers.sockets import SocketDialect, SocketPlace
@@ -79,7 +79,7 @@ RESPONSES = Api(
     retrieves=(("GET", "responses/{}"), ("POST", "responses/{}/cancel")),
     sockets=("responses",),
     socket=open_socket,
-    asked_fees=OF_CHATS,
+    asked_fees=(asked_lives, asked_sound),
     is_chat=True,
     may_run_in_background=True,
 )

@@ -106,7 +106,7 @@ def _told(summary: Any) -> Any:
     """
     found = json.loads(render(summary, "json"), parse_float=Decimal)
     for line in found["models"]:
-        for name in ("service_tier", "processing", "request_model", "response_model", "provider"):
+        for name in ("service_tier", "processing", "request_model", "response_model", "provider", "host", "api"):
             line.pop(name, None)
 
     def plain(value: Any) -> Any:

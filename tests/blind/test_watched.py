@@ -31,6 +31,7 @@ RPC = {
     "_SingleThreadedUnaryStreamMultiCallable": type("C", (modules.Rpc,), dict(vars(modules.Rpc))),
 }
 VERTEX = "/google.cloud.aiplatform.v1.PredictionService/Predict"
+GROK = "/xai_api.Chat/GetCompletion"  # which is read where its request is a message
 WAYS = [
     Way("DSPy's own transport", DSPY, {"StdlibTransport": modules.Lm15},
         lambda: modules.Lm15().stream(modules.posted())),
@@ -39,6 +40,7 @@ WAYS = [
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]()(0)),
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"]().with_call(0)),
     Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryStreamMultiCallable"](VERTEX)(0)),
+    Way("gRPC", "grpc._channel", RPC, lambda: RPC["_UnaryUnaryMultiCallable"](GROK)(b"bytes of a program")),
     Way("Gemini's live music", "google.genai.live_music", {"AsyncLiveMusic": modules.Live},
         lambda: modules.Live().connect()),
 ]  # fmt: skip

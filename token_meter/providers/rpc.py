@@ -32,3 +32,7 @@ class Rpc(NamedTuple):
     answer: Callable[[dict[str, Any]], dict[str, Any]] = as_it_is
     host_of: Callable[[Any, Any], str] | None = None
     keeps_names: bool = False
+
+    def unread(self) -> Rpc:
+        """The same methods, where a request is no message: such a call is unmeasured."""
+        return self._replace(path=None, host_of=None)

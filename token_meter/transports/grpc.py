@@ -105,18 +105,18 @@ class GrpcSeam(ModuleSeam):
     ) -> tuple[ObservedAttempt, RpcRow] | None:
         """The attempt that this call is; `None` when it is none."""
         current = self._stack.get()
-        if not (current or self._runtime.is_listening) or not self._live:
-            return None
-        if current and current[-1].kind == self._attempt_kind:
+        is_inner = bool(current) and current[-1].kind == self._attempt_kind
+        if is_inner or not self._live or not (current or self._runtime.is_listening):
             return None
         try:
             method = owner._method
             method = method.decode() if isinstance(method, bytes) else str(method)
-            found = _row_of(self._rows(), method)
-            if found is None:
+            if (found := _row_of(self._rows(), method)) is None:
                 return None
             row, match = found
             message = args[0] if args else kwargs["request"]
+            if not hasattr(getattr(message, "_pb", message), "DESCRIPTOR"):  # bytes that a program made itself, say
+                row = row.unread()
             path = method if row.path is None else row.path(match, message)
             host = row.host if row.host_of is None else row.host_of(match, message)
             call = RpcCall(owner, row, ("POST", "https", host, None, path), message)

@@ -249,3 +249,6 @@ class RpcRow(Protocol):
     @property
     def keeps_names(self) -> bool:
         """JSON keeps the names of fields as they are declared."""
+
+    def unread(self) -> RpcRow:
+        """The same methods, where a request is no message."""

@@ -98,6 +98,7 @@ SAID = [{"role": "user", "content": "hi"}]
         ({"model": "gemini-2.5-flash", "contents": [{"parts": [{"text": "hi"}]}]}, "generate_content", "genai-prices"),
         ({"modelId": "amazon.nova-pro-v1:0", "messages": [{"content": [{"text": "hi"}]}]}, "converse", "genai-prices"),
         ({"model": "deepseek/deepseek-chat", "messages": SAID}, "chat", "by the model's name"),
+        ({"model": "gpt-4o-mini", "messages": SAID, "contents": []}, "chat", "genai-prices"),
     ],
 )
 def test_any_providers_request_has_its_price(request_: dict[str, Any], api: str, source: str) -> None:
@@ -105,6 +106,7 @@ def test_any_providers_request_has_its_price(request_: dict[str, Any], api: str,
     estimate = estimate_cost(request_)
 
     assert estimate.api == api
+    assert estimate.prompt_tokens
     assert estimate.expected is not None
     assert source in (estimate.source or "")
 

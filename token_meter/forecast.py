@@ -20,11 +20,8 @@ EXPECTED_OUTPUT_TOKENS = 256
 """The assumed tokens of an answer if the caller gives none: a round figure, not a measurement."""
 
 
-_SHAPES = {
-    "contents": "generate_content", "inferenceConfig": "converse", "modelId": "converse",
-    "system": "messages", "stop_sequences": "messages",
-}  # fmt: skip
-"""Fields that only the requests of one api have. Without one of them `messages` are a chat's."""
+_SHAPES = {"inferenceConfig": "converse", "modelId": "converse", "system": "messages", "stop_sequences": "messages"}
+"""Fields beside `messages` that only the requests of one api have; without one of them it is a chat."""
 
 
 class CostEstimate(NamedTuple):
@@ -180,8 +177,10 @@ def _rules_of(kind: str) -> CountingRules:
 
 def _api_of(body: Mapping[str, Any], model: str | None) -> str:
     """Recognise the api from the shape of its request."""
-    if "messages" in body or "contents" in body:
+    if "messages" in body:
         return next((api for name, api in _SHAPES.items() if name in body), "chat")
+    if "contents" in body:
+        return "generate_content"
     if "prompt" in body and "input" not in body and not isinstance(body["prompt"], Mapping):
         return "completions"
     is_embedding = "embed" in (model or "").lower() or "encoding_format" in body or "dimensions" in body
